@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What several suites stand on: a session that is where a test begins."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.session import ArrangementFailed, DataFd, Session, State
+
+
+@pytest.fixture
+def opted_in(session: Session) -> Session:
+    """A session that has opted in to VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2."""
+    answer = session.opt_in()
+    if answer.error:
+        raise ArrangementFailed(f"the opt-in failed with {answer.error}")
+    return session
+
+
+@pytest.fixture
+def pre_copy(session: Session) -> DataFd:
+    """The data fd of a device in PRE_COPY, without the opt-in."""
+    return session.start(State.PRE_COPY)
+
+
+@pytest.fixture
+def pre_copy_v2(opted_in: Session) -> DataFd:
+    """The data fd of a device in PRE_COPY, after the opt-in."""
+    return opted_in.start(State.PRE_COPY)

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""VFIO_DEVICE_FEATURE_MIGRATION: what a device says it can do."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.plugin.recording import Recorder
+from fixtures.session import Feature, Migration, Session
+from fixtures.session.uapi import Op
+
+DEFINED = (
+    Migration.STOP_COPY,
+    Migration.STOP_COPY | Migration.P2P,
+    Migration.STOP_COPY | Migration.PRE_COPY,
+    Migration.STOP_COPY | Migration.P2P | Migration.PRE_COPY,
+)
+
+
+@pytest.mark.clause("feature.migration.flags")
+def test_the_capabilities_are_a_defined_combination(session: Session, record: Recorder) -> None:
+    capabilities = session.capabilities()
+    record.behaviour("feature.migration", "absent" if capabilities is None else "supported")
+    has_pre_copy = Migration.PRE_COPY in (capabilities or Migration(0))
+    record.behaviour("feature.pre_copy", "supported" if has_pre_copy else "absent")
+    assert capabilities in DEFINED
+
+
+@pytest.mark.clause("feature.migration.probe")
+@pytest.mark.parametrize("op", [Op.PROBE, Op.PROBE | Op.GET], ids=["PROBE", "PROBE-GET"])
+def test_probe_succeeds_without_data(session: Session, op: Op) -> None:
+    assert not session.feature(op, Feature.MIGRATION).error
+
+
+@pytest.mark.clause("feature.migration.probe")
+def test_probe_of_set_fails(session: Session) -> None:
+    assert session.feature(Op.PROBE | Op.SET, Feature.MIGRATION).error == "EINVAL"

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2: the opt-in, how it is asked for and how long it lasts."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+
+import pytest
+
+from fixtures.plugin.recording import Recorder
+from fixtures.session import Feature, Session, State
+from fixtures.session.uapi import Op
+
+V2 = Feature.MIG_PRECOPY_INFOv2
+FLAGS = 0xDEADBEEF
+PROBES = [Op.PROBE, Op.PROBE | Op.SET]
+NAMES = ["PROBE", "PROBE-SET"]
+NAME = operator.attrgetter("name")
+
+
+def is_v2(session: Session) -> bool:
+    """Tell whether flags are an output, in a PRE_COPY of its own."""
+    data_fd = session.start(State.PRE_COPY)
+    asked = data_fd.precopy_info(flags=FLAGS)
+    session.move(State.RUNNING)
+    assert not asked.error
+    return asked.info.flags != FLAGS
+
+
+@pytest.mark.clause("feature.precopy-info-v2.probe")
+@pytest.mark.parametrize("op", PROBES, ids=NAMES)
+def test_probe_succeeds_and_does_not_opt_in(session: Session, op: Op, record: Recorder) -> None:
+    answer = session.feature(op, V2)
+    record.behaviour("feature.precopy_info_v2", "refused" if answer.error else "supported")
+    assert not answer.error
+    assert not is_v2(session)
+
+
+@pytest.mark.clause("feature.precopy-info-v2.probe-get")
+def test_probe_of_get_fails(session: Session) -> None:
+    assert session.feature(Op.PROBE | Op.GET, V2).error == "EINVAL"
+
+
+@pytest.mark.clause("feature.precopy-info-v2.get")
+@pytest.mark.parametrize("data", [b"", bytes(8)], ids=["no-data", "data"])
+def test_get_fails(session: Session, data: bytes) -> None:
+    assert session.feature(Op.GET, V2, data).error == "EINVAL"
+
+
+@pytest.mark.clause("feature.precopy-info-v2.set")
+@pytest.mark.parametrize("data", [b"", b"\xff" * 8], ids=["no-data", "data"])
+def test_set_opts_in_whatever_data_comes_with_it(session: Session, data: bytes) -> None:
+    answer = session.feature(Op.SET, V2, data)
+    assert not answer.error
+    assert is_v2(session)
+
+
+@pytest.mark.clause("feature.precopy-info-v2.set")
+def test_set_can_be_repeated(session: Session) -> None:
+    assert [session.opt_in().error for _ in range(3)] == ["", "", ""]
+    assert is_v2(session)
+
+
+@pytest.mark.clause("feature.precopy-info-v2.unknown")
+@pytest.mark.parametrize("op", [*PROBES, Op.GET, Op.SET], ids=[*NAMES, "GET", "SET"])
+def test_a_kernel_of_before_the_series_does_not_know_it(
+    session: Session, op: Op, record: Recorder
+) -> None:
+    error = session.feature(op, V2).error
+    if op == Op.PROBE:
+        record.behaviour("feature.precopy_info_v2", "absent" if error == "ENOTTY" else "refused")
+    assert error == "ENOTTY"
+
+
+@pytest.mark.clause("feature.precopy-info-v2.last-close")
+def test_the_opt_in_ends_with_the_last_close(opted_in: Session) -> None:
+    assert is_v2(opted_in)
+    opted_in.reopen()
+    assert not is_v2(opted_in)
+
+
+@pytest.mark.clause("feature.precopy-info-v2.one-device")
+def test_the_opt_in_does_not_reach_another_device(
+    opted_in: Session, open_session: Callable[[], Session]
+) -> None:
+    other = open_session()
+    assert is_v2(opted_in)
+    assert not is_v2(other)
+
+
+@pytest.mark.clause("feature.precopy-info-v2.states")
+@pytest.mark.parametrize("state", [State.STOP, State.STOP_COPY, State.PRE_COPY], ids=NAME)
+def test_the_opt_in_outlives_changes_of_state(opted_in: Session, state: State) -> None:
+    opted_in.move(state)
+    opted_in.move(State.RUNNING)
+    assert is_v2(opted_in)

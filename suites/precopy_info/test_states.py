@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""VFIO_MIG_GET_PRECOPY_INFO is for the PRE_COPY states alone."""
+
+from __future__ import annotations
+
+import operator
+
+import pytest
+
+from fixtures.plugin.recording import Recorder
+from fixtures.session import DataFd, NotThere, Session, State
+
+NOT_SAVING = (State.RUNNING, State.RUNNING_P2P, State.STOP, State.RESUMING)
+OPTIONAL = {State.RUNNING_P2P: "P2P"}
+
+
+@pytest.mark.clause("precopy-info.support-p2p")
+def test_it_works_in_pre_copy_p2p(session: Session) -> None:
+    data_fd = session.start(State.PRE_COPY)
+    before = data_fd.precopy_info()
+    session.move(State.PRE_COPY_P2P)
+    after = data_fd.precopy_info()
+    assert not after.error
+    assert after.info == before.info
+
+
+@pytest.mark.clause("precopy-info.state.stop-copy")
+def test_it_fails_in_stop_copy(session: Session, pre_copy: DataFd) -> None:
+    session.move(State.STOP_COPY)
+    assert pre_copy.precopy_info().error == "EINVAL"
+
+
+@pytest.mark.clause("precopy-info.state.not-saving")
+@pytest.mark.parametrize("state", NOT_SAVING, ids=operator.attrgetter("name"))
+def test_it_fails_once_the_session_has_ended(
+    session: Session, pre_copy: DataFd, state: State, record: Recorder
+) -> None:
+    if state in OPTIONAL and OPTIONAL[state] not in (record.capabilities or ()):
+        raise NotThere(f"this device has no {state.name}; one with {OPTIONAL[state]} would")
+    session.move(state)
+    error = pre_copy.precopy_info().error
+    record.behaviour("precopy_info.ended_session", word(error))
+    assert error == "EINVAL"
+
+
+@pytest.mark.clause("precopy-info.state.resuming-fd")
+def test_it_fails_on_the_data_fd_of_resuming(session: Session, record: Recorder) -> None:
+    error = session.start(State.RESUMING).precopy_info().error
+    record.behaviour("precopy_info.resuming_fd", word(error))
+    assert error == "EINVAL"
+
+
+def word(error: str) -> str:
+    """Return the behaviour's word for an errno."""
+    return error if error in ("EINVAL", "ENODEV", "ENOTTY") else "other"
