@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Device doubles: function level resets.
+ *
+ * VFIO resets a function when it is opened, when it is closed and when its user
+ * asks for it. A driver counts on that: after it the function runs, whatever it
+ * was before, and no command of the firmware says so. Hardware sees the reset
+ * itself, as a write to the function's configuration space. The emulated
+ * function that a double has borrowed sees it too, but tells nobody. So watch
+ * the writes on its bus.
+ */
+#include <linux/rculist.h>
+#include <linux/slab.h>
+
+#include "vfio_double.h"
+#include "function_reset.h"
+
+/* Functions of several doubles may share a bus */
+struct bus_watch {
+	struct list_head link;
+	struct pci_bus *bus;
+	struct pci_ops *orig_ops;
+	struct pci_ops ops;
+	unsigned int users;
+};
+
+static DEFINE_MUTEX(lock);		/* protects what follows, for writers */
+static LIST_HEAD(watches);
+static LIST_HEAD(watched_vfs);
+
+/* Atomic context */
+static void saw_reset(struct pci_bus *bus, unsigned int devfn, int where)
+{
+	struct vfio_double_vf *vf;
+
+	list_for_each_entry_rcu(vf, &watched_vfs, watched) {
+		struct pci_dev *pdev = vf->pdev;
+
+		if (pdev->bus != bus || pdev->devfn != devfn ||
+		    where != pdev->pcie_cap + PCI_EXP_DEVCTL)
+			continue;
+		set_bit(0, &vf->reset_pending);
+		schedule_work(&vf->reset_work);
+	}
+}
+
+static int watched_write(struct pci_bus *bus, unsigned int devfn, int where,
+			 int size, u32 val)
+{
+	struct pci_ops *ops = READ_ONCE(bus->ops);
+	struct bus_watch *watch;
+	int ret;
+
+	/* Not watched any more since the caller looked */
+	if (ops->write != watched_write)
+		return ops->write(bus, devfn, where, size, val);
+
+	rcu_read_lock();
+	watch = container_of(ops, struct bus_watch, ops);
+	ret = watch->orig_ops->write(bus, devfn, where, size, val);
+	if (size >= 2 && val & PCI_EXP_DEVCTL_BCR_FLR)
+		saw_reset(bus, devfn, where);
+	rcu_read_unlock();
+	return ret;
+}
+
+void vfio_double_catch_up(struct vfio_double_vf *vf)
+{
+	const struct vfio_double_ops *ops = vf->pf->owner->ops;
+
+	lockdep_assert_held(&vf->lock);
+
+	if (test_and_clear_bit(0, &vf->reset_pending))
+		ops->function_reset(vf);
+}
+EXPORT_SYMBOL_GPL(vfio_double_catch_up);
+
+static void reset_work(struct work_struct *work)
+{
+	struct vfio_double_vf *vf = container_of(work, struct vfio_double_vf,
+						 reset_work);
+
+	mutex_lock(&vf->lock);
+	vfio_double_catch_up(vf);
+	mutex_unlock(&vf->lock);
+}
+
+void vfio_double_watch_vf(struct vfio_double_vf *vf)
+{
+	INIT_WORK(&vf->reset_work, reset_work);
+	if (!vf->pf->owner->ops->function_reset)
+		return;
+
+	mutex_lock(&lock);
+	list_add_rcu(&vf->watched, &watched_vfs);
+	mutex_unlock(&lock);
+}
+
+void vfio_double_unwatch_vf(struct vfio_double_vf *vf)
+{
+	if (!vf->pf->owner->ops->function_reset)
+		return;
+
+	mutex_lock(&lock);
+	list_del_rcu(&vf->watched);
+	mutex_unlock(&lock);
+	synchronize_rcu();
+	cancel_work_sync(&vf->reset_work);
+}
+
+static struct bus_watch *find_watch(struct pci_bus *bus)
+{
+	struct bus_watch *watch;
+
+	list_for_each_entry(watch, &watches, link)
+		if (watch->bus == bus)
+			return watch;
+	return NULL;
+}
+
+/*
+ * A bus that is added for virtual functions that don't fit on this one takes
+ * its operations from it, and goes with them.
+ */
+int vfio_double_watch_pf(struct vfio_double_pf *pf)
+{
+	struct pci_bus *bus = pf->pdev->bus;
+	struct bus_watch *watch;
+	int ret = 0;
+
+	if (!pf->owner->ops->function_reset)
+		return 0;
+
+	mutex_lock(&lock);
+	watch = find_watch(bus);
+	if (!watch) {
+		watch = kzalloc_obj(*watch);
+		if (!watch) {
+			ret = -ENOMEM;
+			goto out;
+		}
+		watch->bus = bus;
+		watch->orig_ops = bus->ops;
+		watch->ops = *bus->ops;
+		watch->ops.write = watched_write;
+		pci_bus_set_ops(bus, &watch->ops);
+		list_add(&watch->link, &watches);
+	}
+	watch->users++;
+out:
+	mutex_unlock(&lock);
+	return ret;
+}
+
+void vfio_double_unwatch_pf(struct vfio_double_pf *pf)
+{
+	struct bus_watch *watch;
+
+	if (!pf->owner->ops->function_reset)
+		return;
+
+	mutex_lock(&lock);
+	watch = find_watch(pf->pdev->bus);
+	if (!--watch->users) {
+		pci_bus_set_ops(watch->bus, watch->orig_ops);
+		list_del(&watch->link);
+		synchronize_rcu();
+		kfree(watch);
+	}
+	mutex_unlock(&lock);
+}

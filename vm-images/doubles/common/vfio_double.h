@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Device doubles: stand-ins for a VFIO migration driver's vendor core and
+ * firmware, so that the driver's own, unmodified module runs without hardware.
+ *
+ * This header is what one vendor's double is written against. The common
+ * module binds a PCI physical function of any make, hands out its virtual
+ * functions, gives each of them a seeded state, and offers the control files
+ * below /sys/kernel/debug/vfio-double/<name>/<VF address>/. A vendor's double
+ * adds only what its firmware does.
+ *
+ * Smallest use:
+ *
+ *	static struct vfio_double foo = { .ops = &foo_ops };
+ *	module_vfio_double(foo);
+ *
+ * Life of a virtual function, and the callbacks that mark it:
+ *
+ *	vf_init()	the PCI core has just added the function; no driver has
+ *			seen it, so that its IDs and BARs can still be changed
+ *	...		driver bound: it calls the vendor's exported functions
+ *	vf_unbound()	the driver has let go: whatever it still holds is leaked
+ *	vf_release()	the function is gone; the structure is freed afterwards
+ *
+ * Locking: vf->lock is a mutex and protects what is marked so below. The
+ * callbacks control(), resized(), reset(), function_reset(), stamp() and info()
+ * are called with it held, the others without. Functions here say what they expect; those that
+ * say nothing may be called with it or without it, in process context.
+ */
+#ifndef VFIO_DOUBLE_H
+#define VFIO_DOUBLE_H
+
+#include <linux/bits.h>
+#include <linux/errno.h>
+#include <linux/list.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/notifier.h>
+#include <linux/pci.h>
+#include <linux/seq_file.h>
+#include <linux/sizes.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include "compat.h"
+
+#define VFIO_DOUBLE_MAX_COMMANDS	32
+#define VFIO_DOUBLE_MAX_ARGS		8
+#define VFIO_DOUBLE_MAX_STATE		SZ_64M
+
+struct dentry;
+struct vfio_double;
+struct vfio_double_pf;
+struct vfio_double_vf;
+
+/**
+ * vfio_double_byte - content of a device's state
+ * @seed: the state's seed
+ * @off: offset in the state image
+ *
+ * A test computes the same in one line of Python:
+ * ((((off ^ seed) & 0xffffffff) * 2654435761) & 0xffffffff) >> 24
+ *
+ * The n-th "dirty" since the state was made (n = 1, 2, ...) rewrites the bytes
+ * it changes with seed + n.
+ */
+static inline u8 vfio_double_byte(u32 seed, size_t off)
+{
+	return (((u32)off ^ seed) * 2654435761U) >> 24;
+}
+
+/**
+ * struct vfio_double_ops - one vendor's firmware
+ * @name: the vendor, as the directory in debugfs is called: "qat"
+ * @vf_size: size of the vendor's structure of a virtual function, which has
+ *	a struct vfio_double_vf as its first member
+ * @pf_size: likewise of a physical function, struct vfio_double_pf
+ * @commands: names of the firmware's commands, NULL ends; the index is the
+ *	command's number in all calls
+ * @holdable: bit mask of the commands that "hold" can hold back
+ * @capabilities: names of what "withhold" and "grant" know, NULL ends; may be
+ *	NULL; the index is the capability's number
+ * @default_capabilities: bit mask of those that are there by default
+ * @default_state: bytes of state that a device has by default
+ * @min_state: least that "state" accepts
+ * @max_state: most that "state" accepts; 0: VFIO_DOUBLE_MAX_STATE
+ * @dirty_base: offset of the first byte that "dirty" changes
+ * @no_dirty: "dirty" gives -EOPNOTSUPP
+ * @max_status: greatest status that "fail" accepts; 0: MAX_ERRNO
+ * @pf_probe: a physical function was bound; it is enabled, bus master, with a
+ *	64 bit DMA mask; the PCI drvdata is the vendor's own
+ * @pf_remove: it is being unbound; its virtual functions are gone
+ * @vfs_disabling: its virtual functions are about to be taken away, drivers
+ *	are still bound to them
+ * @vf_init: see above; an error makes the function unknown to the double
+ * @vf_unbound: see above
+ * @vf_release: see above
+ * @stamp: write what isn't seeded (headers) into a state just filled
+ * @resized: "state" or "reset" changed the state's size, or its content; an
+ *	error refuses it, and the old state stays (then nothing was changed)
+ * @control: a verb that the common part doesn't know, or "reinit"; @argv[0] is
+ *	the verb; -EOPNOTSUPP or -EINVAL when it is unknown here too
+ * @reset: "reset": back to the vendor's defaults
+ * @function_reset: the function was reset, which no command says: it runs now.
+ *	Comes as soon as may be, but from another thread: a command that has to
+ *	know begins with vfio_double_catch_up(). When it is NULL, resets aren't
+ *	watched
+ * @released: command @cmd has been released, or @vf is going away; for a
+ *	firmware that keeps a held command in a list rather than in a thread;
+ *	called without vf->lock
+ * @info: further key=value lines for the file info
+ */
+struct vfio_double_ops {
+	const char *name;
+	size_t vf_size;
+	size_t pf_size;
+	const char * const *commands;
+	unsigned long holdable;
+	const char * const *capabilities;
+	unsigned long default_capabilities;
+	size_t default_state;
+	size_t min_state;
+	size_t max_state;
+	size_t dirty_base;
+	bool no_dirty;
+	unsigned int max_status;
+
+	int (*pf_probe)(struct vfio_double_pf *pf);
+	void (*pf_remove)(struct vfio_double_pf *pf);
+	void (*vfs_disabling)(struct vfio_double_pf *pf);
+
+	int (*vf_init)(struct vfio_double_vf *vf);
+	void (*vf_unbound)(struct vfio_double_vf *vf);
+	void (*vf_release)(struct vfio_double_vf *vf);
+
+	void (*stamp)(struct vfio_double_vf *vf, u8 *state, size_t size);
+	int (*resized)(struct vfio_double_vf *vf, size_t size);
+	int (*control)(struct vfio_double_vf *vf, int argc, char **argv);
+	void (*reset)(struct vfio_double_vf *vf);
+	void (*function_reset)(struct vfio_double_vf *vf);
+	void (*released)(struct vfio_double_vf *vf, unsigned int cmd);
+	void (*info)(struct vfio_double_vf *vf, struct seq_file *m);
+};
+
+/**
+ * struct vfio_double - a vendor's double, registered
+ * @ops: what its firmware does
+ * @pci_driver: the driver of its physical functions, bound by driver_override;
+ *	its name is "vfio_double_<name>"
+ *
+ * The rest is the common part's own.
+ */
+struct vfio_double {
+	const struct vfio_double_ops *ops;
+	struct pci_driver pci_driver;
+
+	char driver_name[32];
+	struct notifier_block nb;
+	struct mutex lock;		/* protects pfs and each pf->vfs */
+	struct list_head pfs;
+	struct dentry *dir;
+	struct list_head link;
+};
+
+/**
+ * struct vfio_double_pf - a physical function bound to a double
+ * @owner: the double
+ * @pdev: the function
+ */
+struct vfio_double_pf {
+	struct vfio_double *owner;
+	struct pci_dev *pdev;
+
+	struct list_head link;
+	struct list_head vfs;
+};
+
+struct vfio_double_fail {
+	unsigned int status;
+	unsigned int skip;
+};
+
+struct vfio_double_log {
+	struct list_head lines;
+	unsigned int nr;
+	unsigned int dropped;
+};
+
+/**
+ * struct vfio_double_vf - a virtual function and its firmware
+ * @pf: its physical function
+ * @pdev: the function
+ * @id: its number, from 0, as pci_iov_vf_id() counts
+ * @lock: protects what follows up to @loaded_size, and is the vendor's to use
+ *	for its own structure as well
+ * @state: the state image as it stands now
+ * @state_size: its length
+ * @seed: its seed
+ * @epoch: how often it was dirtied
+ * @dirty: bytes changed since the last save, at @state + ops->dirty_base; a
+ *	vendor's save sets it to 0
+ * @suspended: the device is stopped; the vendor sets it, "dirty" is then -EBUSY
+ * @loaded: the image most recently loaded
+ * @loaded_size: its length
+ *
+ * The rest is the common part's own.
+ */
+struct vfio_double_vf {
+	struct vfio_double_pf *pf;
+	struct pci_dev *pdev;
+	int id;
+
+	struct mutex lock;		/* see above */
+	u8 *state;
+	size_t state_size;
+	u32 seed;
+	u32 epoch;
+	size_t dirty;
+	bool suspended;
+	u8 *loaded;
+	size_t loaded_size;
+
+	size_t loaded_room;
+	spinlock_t ctl_lock;		/* protects what follows */
+	unsigned long capabilities;
+	unsigned long held;
+	bool going;
+	struct vfio_double_fail fail[VFIO_DOUBLE_MAX_COMMANDS];
+	struct vfio_double_log journal;
+	struct vfio_double_log violations;
+	wait_queue_head_t hold_wait;
+	struct dentry *dir;
+	struct list_head link;
+	struct list_head watched;
+	unsigned long reset_pending;
+	struct work_struct reset_work;
+};
+
+/*
+ * Unregistering takes away all virtual functions and unbinds the physical ones.
+ * The module loader sees to it that no driver still calls the double then, as
+ * drivers import their functions from it.
+ */
+int __vfio_double_register(struct vfio_double *dbl, struct module *owner,
+			   const char *mod_name);
+void vfio_double_unregister(struct vfio_double *dbl);
+
+#define vfio_double_register(dbl) \
+	__vfio_double_register(dbl, THIS_MODULE, KBUILD_MODNAME)
+
+#define module_vfio_double(dbl) \
+	module_driver(dbl, vfio_double_register, vfio_double_unregister)
+
+/*
+ * Lookups give NULL for a function that the double doesn't know. What they give
+ * lives until vf_release() or pf_remove(), so that a driver bound to the
+ * virtual function may keep it for as long as it is bound.
+ */
+struct vfio_double_pf *vfio_double_pf(struct vfio_double *dbl,
+				      struct pci_dev *pf);
+struct vfio_double_vf *vfio_double_vf(struct vfio_double *dbl,
+				      struct pci_dev *vf);
+struct vfio_double_vf *vfio_double_vf_by_id(struct vfio_double *dbl,
+					    struct pci_dev *pf, int id);
+
+/*
+ * One line in the journal: "<COMMAND> <fmt...> = <status>". @fmt holds one or
+ * more key=value pairs, separated by blanks. Status 0 is success, else as for
+ * vfio_double_fail_take() or a negative errno.
+ */
+__printf(4, 5)
+void vfio_double_journal(struct vfio_double_vf *vf, unsigned int cmd,
+			 int status, const char *fmt, ...);
+
+/* The caller broke a rule of the firmware: a line in violations and the log */
+__printf(2, 3)
+void vfio_double_violation(struct vfio_double_vf *vf, const char *fmt, ...);
+
+/*
+ * Is this command to fail? Counts it, and gives the positive status that was
+ * asked for, once, or 0.
+ */
+unsigned int vfio_double_fail_take(struct vfio_double_vf *vf, unsigned int cmd);
+
+/* Is this capability there? */
+bool vfio_double_has(struct vfio_double_vf *vf, unsigned int capability);
+
+/* Is this command being held back? */
+bool vfio_double_held(struct vfio_double_vf *vf, unsigned int cmd);
+
+/*
+ * Sleep until the command isn't held back any more. Not with vf->lock held,
+ * as "release" may come behind a command that takes it. -ESHUTDOWN: the
+ * function is going away, complete it with whatever error the firmware has.
+ */
+int vfio_double_wait_released(struct vfio_double_vf *vf, unsigned int cmd);
+
+/* With vf->lock held: function_reset(), if a reset was only seen as yet */
+void vfio_double_catch_up(struct vfio_double_vf *vf);
+
+/* Let go of all that is held; for a firmware that is reset or torn down */
+void vfio_double_release_all(struct vfio_double_vf *vf);
+
+/*
+ * The image being loaded, with vf->lock held: begin anew, add bytes at an
+ * offset (a gap is filled with zeroes), or at the end with
+ * vfio_double_loaded_add(). -EFBIG beyond VFIO_DOUBLE_MAX_STATE.
+ */
+void vfio_double_loaded_begin(struct vfio_double_vf *vf);
+int vfio_double_loaded_write(struct vfio_double_vf *vf, size_t off,
+			     const void *data, size_t len);
+
+static inline int vfio_double_loaded_add(struct vfio_double_vf *vf,
+					 const void *data, size_t len)
+{
+	return vfio_double_loaded_write(vf, vf->loaded_size, data, len);
+}
+
+/*
+ * The device takes over this image as its state, as after a load, with
+ * vf->lock held. Size may be any up to VFIO_DOUBLE_MAX_STATE; seed and epoch
+ * stay as they were, since they don't describe this content.
+ */
+int vfio_double_state_set(struct vfio_double_vf *vf, const void *data,
+			  size_t len);
+
+/* Make the device's state anew, as "state" does, with vf->lock held */
+int vfio_double_state_fill(struct vfio_double_vf *vf, size_t size, u32 seed);
+
+/* Numbers in commands: decimal or 0x..., -EINVAL or -ERANGE beyond @max */
+int vfio_double_number(const char *arg, u64 max, u64 *value);
+
+#endif /* VFIO_DOUBLE_H */
