@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The double of an mlx5 adapter: in place of the module mlx5_core.
+ *
+ * These are the functions that mlx5-vfio-pci imports. They do what those of
+ * mlx5_core promise, with the adapter of firmware.c behind them. The page
+ * tracker's are only here for the driver to be loaded: the adapter's
+ * capabilities say that it has none.
+ */
+#include <linux/mlx5/cq.h>
+#include <linux/mlx5/vport.h>
+#include <linux/slab.h>
+
+#include "mlx5_double.h"
+
+struct vfio_double mlx5_double = { .ops = &mlx5_double_ops };
+
+static struct mlx5_double_vf *mdev_vf(struct mlx5_core_dev *mdev)
+{
+	return container_of(mdev, struct mlx5_double_vf, mdev);
+}
+
+/* The core device */
+
+struct mlx5_core_dev *mlx5_vf_get_core_dev(struct pci_dev *pdev)
+{
+	struct vfio_double_vf *vf = vfio_double_vf(&mlx5_double, pdev);
+	struct mlx5_double_vf *v;
+
+	if (!vf)
+		return NULL;
+	v = to_mlx5_double_vf(vf);
+	/* Until it is put back, as in mlx5_core */
+	mutex_lock(&v->mdev.intf_state_mutex);
+	mlx5_double_show_caps(v);
+	return &v->mdev;
+}
+EXPORT_SYMBOL_GPL(mlx5_vf_get_core_dev);
+
+void mlx5_vf_put_core_dev(struct mlx5_core_dev *mdev)
+{
+	mutex_unlock(&mdev->intf_state_mutex);
+}
+EXPORT_SYMBOL_GPL(mlx5_vf_put_core_dev);
+
+int mlx5_sriov_blocking_notifier_register(struct mlx5_core_dev *mdev, int vf_id,
+					  struct notifier_block *nb)
+{
+	struct mlx5_double_vf *v = mdev_vf(mdev);
+
+	if (vf_id != v->vf.id) {
+		vfio_double_violation(&v->vf, "notifier for function %d",
+				      vf_id);
+		return -EINVAL;
+	}
+	return blocking_notifier_chain_register(&v->notifier, nb);
+}
+EXPORT_SYMBOL_GPL(mlx5_sriov_blocking_notifier_register);
+
+void mlx5_sriov_blocking_notifier_unregister(struct mlx5_core_dev *mdev,
+					     int vf_id,
+					     struct notifier_block *nb)
+{
+	struct mlx5_double_vf *v = mdev_vf(mdev);
+
+	if (vf_id != v->vf.id ||
+	    blocking_notifier_chain_unregister(&v->notifier, nb))
+		vfio_double_violation(&v->vf,
+				      "no such notifier for function %d",
+				      vf_id);
+}
+EXPORT_SYMBOL_GPL(mlx5_sriov_blocking_notifier_unregister);
+
+/* Commands */
+
+static int status_to_err(u8 status)
+{
+	switch (status) {
+	case MLX5_CMD_STAT_OK:
+		return 0;
+	case MLX5_CMD_STAT_BAD_OP_ERR:
+	case MLX5_CMD_STAT_BAD_PARAM_ERR:
+	case MLX5_CMD_STAT_BAD_RES_ERR:
+	case MLX5_CMD_STAT_BAD_RES_STATE_ERR:
+	case MLX5_CMD_STAT_IX_ERR:
+	case MLX5_CMD_STAT_BAD_QP_STATE_ERR:
+	case MLX5_CMD_STAT_BAD_PKT_ERR:
+	case MLX5_CMD_STAT_BAD_SIZE_OUTS_CQES_ERR:
+		return -EINVAL;
+	case MLX5_CMD_STAT_RES_BUSY:
+		return -EBUSY;
+	case MLX5_CMD_STAT_LIM_ERR:
+		return -ENOMEM;
+	case MLX5_CMD_STAT_NOT_READY:
+	case MLX5_CMD_STAT_NO_RES_ERR:
+		return -EAGAIN;
+	default:
+		return -EIO;
+	}
+}
+
+void mlx5_cmd_out_err(struct mlx5_core_dev *dev, u16 opcode, u16 op_mod,
+		      void *out)
+{
+	struct mlx5_double_vf *v = mdev_vf(dev);
+
+	pci_err(v->vf.pdev, "command 0x%x, op_mod 0x%x: status 0x%x\n", opcode,
+		op_mod, MLX5_GET(vfio_double_out, out, status));
+}
+EXPORT_SYMBOL_GPL(mlx5_cmd_out_err);
+
+int mlx5_cmd_exec(struct mlx5_core_dev *dev, void *in, int in_size, void *out,
+		  int out_size)
+{
+	struct mlx5_double_call call = {
+		.v = mdev_vf(dev),
+		.in = in,
+		.in_size = in_size,
+		.out = out,
+		.out_size = out_size,
+	};
+
+	if (mlx5_double_begin(&call))
+		mlx5_double_finish(&call);
+	if (call.err)
+		return call.err;
+	if (call.status)
+		mlx5_cmd_out_err(dev, MLX5_GET(vfio_double_in, in, opcode),
+				 MLX5_GET(vfio_double_in, in, op_mod), out);
+	return status_to_err(call.status);
+}
+EXPORT_SYMBOL_GPL(mlx5_cmd_exec);
+
+struct async_call {
+	struct work_struct work;
+	struct mlx5_double_call call;
+	bool unfinished;
+	struct mlx5_async_work *context;
+	u8 in[];
+};
+
+static void async_ctx_put(struct mlx5_async_ctx *ctx)
+{
+	if (atomic_dec_and_test(&ctx->num_inflight))
+		complete(&ctx->inflight_done);
+}
+
+static void async_work(struct work_struct *work)
+{
+	struct async_call *async = container_of(work, struct async_call, work);
+	struct mlx5_async_work *context = async->context;
+	struct mlx5_async_ctx *ctx = context->ctx;
+	struct mlx5_double_call *call = &async->call;
+	int status;
+
+	if (async->unfinished)
+		mlx5_double_finish(call);
+	status = call->err ?: call->status ? -EREMOTEIO : 0;
+	kfree(async);
+
+	/* The context may be gone once it has been called */
+	context->user_callback(status, context);
+	async_ctx_put(ctx);
+}
+
+int mlx5_cmd_exec_cb(struct mlx5_async_ctx *ctx, void *in, int in_size,
+		     void *out, int out_size, mlx5_async_cbk_t callback,
+		     struct mlx5_async_work *work)
+{
+	struct mlx5_double_vf *v = mdev_vf(ctx->dev);
+	struct async_call *async;
+
+	async = kzalloc(struct_size(async, in, in_size), GFP_KERNEL);
+	if (!async)
+		return -ENOMEM;
+	/* The caller's may be on its stack */
+	memcpy(async->in, in, in_size);
+	async->call.v = v;
+	async->call.in = async->in;
+	async->call.in_size = in_size;
+	async->call.out = out;
+	async->call.out_size = out_size;
+	async->context = work;
+	INIT_WORK(&async->work, async_work);
+
+	if (!atomic_inc_not_zero(&ctx->num_inflight)) {
+		vfio_double_violation(&v->vf,
+				      "command given while its context is cleaned up");
+		kfree(async);
+		return -EIO;
+	}
+	work->ctx = ctx;
+	work->user_callback = callback;
+	work->opcode = MLX5_GET(vfio_double_in, in, opcode);
+	work->op_mod = MLX5_GET(vfio_double_in, in, op_mod);
+	work->out = out;
+
+	async->unfinished = mlx5_double_begin(&async->call);
+	queue_work(v->wq, &async->work);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(mlx5_cmd_exec_cb);
+
+/* Counts the user as well, so that it gets to 0 but in a clean up */
+void mlx5_cmd_init_async_ctx(struct mlx5_core_dev *dev,
+			     struct mlx5_async_ctx *ctx)
+{
+	ctx->dev = dev;
+	atomic_set(&ctx->num_inflight, 1);
+	init_completion(&ctx->inflight_done);
+}
+EXPORT_SYMBOL_GPL(mlx5_cmd_init_async_ctx);
+
+void mlx5_cmd_cleanup_async_ctx(struct mlx5_async_ctx *ctx)
+{
+	async_ctx_put(ctx);
+	wait_for_completion(&ctx->inflight_done);
+}
+EXPORT_SYMBOL_GPL(mlx5_cmd_cleanup_async_ctx);
+
+int mlx5_vport_get_other_func_cap(struct mlx5_core_dev *dev, u16 vport,
+				  void *out, u16 opmod)
+{
+	u32 in[MLX5_ST_SZ_DW(query_hca_cap_in)] = {};
+
+	MLX5_SET(query_hca_cap_in, in, opcode, MLX5_CMD_OP_QUERY_HCA_CAP);
+	MLX5_SET(query_hca_cap_in, in, op_mod,
+		 opmod << 1 | HCA_CAP_OPMOD_GET_MAX);
+	MLX5_SET(query_hca_cap_in, in, other_function, 1);
+	MLX5_SET(query_hca_cap_in, in, function_id, vport);
+	return mlx5_cmd_exec_inout(dev, query_hca_cap, in, out);
+}
+EXPORT_SYMBOL_GPL(mlx5_vport_get_other_func_cap);
+
+int mlx5_core_alloc_pd(struct mlx5_core_dev *dev, u32 *pdn)
+{
+	u32 out[MLX5_ST_SZ_DW(alloc_pd_out)] = {};
+	u32 in[MLX5_ST_SZ_DW(alloc_pd_in)] = {};
+	int ret;
+
+	MLX5_SET(alloc_pd_in, in, opcode, MLX5_CMD_OP_ALLOC_PD);
+	ret = mlx5_cmd_exec_inout(dev, alloc_pd, in, out);
+	if (!ret)
+		*pdn = MLX5_GET(alloc_pd_out, out, pd);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(mlx5_core_alloc_pd);
+
+int mlx5_core_dealloc_pd(struct mlx5_core_dev *dev, u32 pdn)
+{
+	u32 in[MLX5_ST_SZ_DW(dealloc_pd_in)] = {};
+
+	MLX5_SET(dealloc_pd_in, in, opcode, MLX5_CMD_OP_DEALLOC_PD);
+	MLX5_SET(dealloc_pd_in, in, pd, pdn);
+	return mlx5_cmd_exec_in(dev, dealloc_pd, in);
+}
+EXPORT_SYMBOL_GPL(mlx5_core_dealloc_pd);
+
+int mlx5_core_create_mkey(struct mlx5_core_dev *dev, u32 *mkey, u32 *in,
+			  int inlen)
+{
+	u32 out[MLX5_ST_SZ_DW(create_mkey_out)] = {};
+	int ret;
+
+	MLX5_SET(create_mkey_in, in, opcode, MLX5_CMD_OP_CREATE_MKEY);
+	ret = mlx5_cmd_exec(dev, in, inlen, out, sizeof(out));
+	if (!ret)
+		*mkey = mlx5_idx_to_mkey(MLX5_GET(create_mkey_out, out,
+						  mkey_index)) |
+			MLX5_GET(create_mkey_in, in,
+				 memory_key_mkey_entry.mkey_7_0);
+	return ret;
+}
+EXPORT_SYMBOL_GPL(mlx5_core_create_mkey);
+
+int mlx5_core_destroy_mkey(struct mlx5_core_dev *dev, u32 mkey)
+{
+	u32 in[MLX5_ST_SZ_DW(destroy_mkey_in)] = {};
+
+	MLX5_SET(destroy_mkey_in, in, opcode, MLX5_CMD_OP_DESTROY_MKEY);
+	MLX5_SET(destroy_mkey_in, in, mkey_index, mlx5_mkey_to_idx(mkey));
+	return mlx5_cmd_exec_in(dev, destroy_mkey, in);
+}
+EXPORT_SYMBOL_GPL(mlx5_core_destroy_mkey);
+
+/* The page tracker, which the adapter hasn't got */
+
+static void no_tracker(struct mlx5_core_dev *dev, const char *function)
+{
+	vfio_double_violation(&mdev_vf(dev)->vf,
+			      "%s: no page tracker was announced", function);
+}
+
+struct mlx5_uars_page *mlx5_get_uars_page(struct mlx5_core_dev *dev)
+{
+	no_tracker(dev, __func__);
+	return ERR_PTR(-EOPNOTSUPP);
+}
+EXPORT_SYMBOL_GPL(mlx5_get_uars_page);
+
+void mlx5_put_uars_page(struct mlx5_core_dev *dev, struct mlx5_uars_page *up)
+{
+	no_tracker(dev, __func__);
+}
+EXPORT_SYMBOL_GPL(mlx5_put_uars_page);
+
+int mlx5_core_create_cq(struct mlx5_core_dev *dev, struct mlx5_core_cq *cq,
+			u32 *in, int inlen, u32 *out, int outlen)
+{
+	no_tracker(dev, __func__);
+	return -EOPNOTSUPP;
+}
+EXPORT_SYMBOL_GPL(mlx5_core_create_cq);
+
+int mlx5_core_destroy_cq(struct mlx5_core_dev *dev, struct mlx5_core_cq *cq)
+{
+	no_tracker(dev, __func__);
+	return -EOPNOTSUPP;
+}
+EXPORT_SYMBOL_GPL(mlx5_core_destroy_cq);
+
+int mlx5_comp_eqn_get(struct mlx5_core_dev *dev, u16 vecidx, int *eqn)
+{
+	no_tracker(dev, __func__);
+	return -EOPNOTSUPP;
+}
+EXPORT_SYMBOL_GPL(mlx5_comp_eqn_get);
+
+/* The driver divides by it */
+unsigned int mlx5_comp_vectors_max(struct mlx5_core_dev *dev)
+{
+	return 1;
+}
+EXPORT_SYMBOL_GPL(mlx5_comp_vectors_max);
+
+int mlx5_eq_notifier_register(struct mlx5_core_dev *dev, struct mlx5_nb *nb)
+{
+	no_tracker(dev, __func__);
+	return -EOPNOTSUPP;
+}
+EXPORT_SYMBOL_GPL(mlx5_eq_notifier_register);
+
+int mlx5_eq_notifier_unregister(struct mlx5_core_dev *dev, struct mlx5_nb *nb)
+{
+	no_tracker(dev, __func__);
+	return -EOPNOTSUPP;
+}
+EXPORT_SYMBOL_GPL(mlx5_eq_notifier_unregister);
+
+int mlx5_frag_buf_alloc_node(struct mlx5_core_dev *dev, int size,
+			     struct mlx5_frag_buf *buf, int node)
+{
+	no_tracker(dev, __func__);
+	return -EOPNOTSUPP;
+}
+EXPORT_SYMBOL_GPL(mlx5_frag_buf_alloc_node);
+
+void mlx5_frag_buf_free(struct mlx5_core_dev *dev, struct mlx5_frag_buf *buf)
+{
+	no_tracker(dev, __func__);
+}
+EXPORT_SYMBOL_GPL(mlx5_frag_buf_free);
+
+/* There is no buffer to be described, as none can have been allocated */
+void mlx5_fill_page_frag_array(struct mlx5_frag_buf *frag_buf, __be64 *pas)
+{
+}
+EXPORT_SYMBOL_GPL(mlx5_fill_page_frag_array);
+
+int mlx5_db_alloc_node(struct mlx5_core_dev *dev, struct mlx5_db *db, int node)
+{
+	no_tracker(dev, __func__);
+	return -EOPNOTSUPP;
+}
+EXPORT_SYMBOL_GPL(mlx5_db_alloc_node);
+
+void mlx5_db_free(struct mlx5_core_dev *dev, struct mlx5_db *db)
+{
+	no_tracker(dev, __func__);
+}
+EXPORT_SYMBOL_GPL(mlx5_db_free);
+
+bool mlx5_is_roce_on(struct mlx5_core_dev *dev)
+{
+	return false;
+}
+EXPORT_SYMBOL_GPL(mlx5_is_roce_on);
+
+module_vfio_double(mlx5_double);
+
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("Device double for mlx5-vfio-pci");
