@@ -7,8 +7,9 @@ import operator
 
 import pytest
 
+from fixtures.errors import NotThere
 from fixtures.plugin.recording import Recorder
-from fixtures.session import DataFd, NotThere, Session, State
+from fixtures.session import DataFd, Session, State
 
 NOT_SAVING = (State.RUNNING, State.RUNNING_P2P, State.STOP, State.RESUMING)
 OPTIONAL = {State.RUNNING_P2P: "P2P"}
