@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The agent, driven through pipes on this host: it makes calls and never says an exception."""
+
+from __future__ import annotations
+
+import base64
+import errno
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.guest.guest import AGENT
+
+# As over ssh: the source comes first, on the same line as the requests. /dev/kmsg is not for
+# everybody's eyes, so that here the kernel's log is a file with nothing in it.
+START = (
+    "import sys; s = sys.stdin.buffer.read({}).replace(b'/dev/kmsg', b'/dev/null');"
+    " exec(compile(s, 'agent', 'exec'))"
+)
+
+
+class Pipe:
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+
+    def line(self, text: bytes) -> dict[str, Any]:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(text + b"\n")
+        self.process.stdin.flush()
+        answer: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return answer
+
+    def __call__(self, op: str, **request: Any) -> dict[str, Any]:
+        return self.line(json.dumps({"op": op, **request}).encode())
+
+
+@pytest.fixture
+def agent() -> Iterator[Pipe]:
+    source = AGENT.read_bytes()
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-u", "-c", START.format(len(source))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    process.stdin.write(source)
+    yield Pipe(process)
+    process.stdin.close()
+    process.wait(10)
+
+
+def test_a_file_is_opened_read_and_closed(agent: Pipe, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    fd = agent("open", path=str(path), flags=os.O_RDONLY)["ret"]
+    assert base64.b64decode(agent("read", fd=fd, count=4)["data"]) == b"0123"
+    kept = agent("read", fd=fd, count=100, keep=True)
+    assert kept["ret"] == 6
+    assert "data" not in kept
+    assert agent("close", fd=fd)["ret"] == 0
+    assert agent("close", fd=fd) == {"ret": -1, "errno": errno.EBADF, "log": []}
+
+
+def test_a_blob_is_written_in_parts(agent: Pipe, tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(b"abcdef")
+    target.touch()
+    fd = agent("open", path=str(source), flags=os.O_RDONLY)["ret"]
+    blob = agent("read", fd=fd, count=100, keep=True)["blob"]
+    fd = agent("open", path=str(target), flags=os.O_WRONLY)["ret"]
+    assert agent("write", fd=fd, blob=blob, offset=0, count=2)["ret"] == 2
+    assert agent("write", fd=fd, blob=blob, offset=2, count=100)["ret"] == 4
+    assert target.read_bytes() == b"abcdef"
+
+
+@pytest.mark.parametrize(
+    ("line", "number"),
+    [
+        (b"not JSON", errno.EINVAL),
+        (b"[]", errno.EINVAL),
+        (b'{"op": "no_such_op"}', errno.ENOSYS),
+        (b'{"op": "open"}', errno.EINVAL),
+        (b'{"op": "open", "path": 7, "flags": "x"}', errno.EINVAL),
+        (b'{"op": "read_file", "path": "/no/such/file"}', errno.ENOENT),
+        (b'{"op": "write", "fd": 1, "blob": 99, "offset": 0, "count": 1}', errno.EINVAL),
+        (b'{"op": "ioctl", "fd": 0, "request": 15236, "arg": "AAAA"}', errno.ENOTTY),
+    ],
+)
+def test_nonsense_is_answered_with_an_errno_and_survived(
+    agent: Pipe, line: bytes, number: int
+) -> None:
+    answer = agent.line(line)
+    assert (answer["ret"], answer["errno"]) == (-1, number)
+    assert agent("hello")["ret"] == 0

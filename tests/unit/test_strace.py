@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Transcripts read as strace's would."""
+
+from __future__ import annotations
+
+import errno
+import struct
+
+import pytest
+
+from fixtures.guest import Answer
+from fixtures.record.transcript import Transcript
+from fixtures.session import strace
+from fixtures.session.uapi import Feature, Ioctl, Op
+
+
+def test_precopy_info_is_decoded() -> None:
+    given = struct.pack("=IIQQ", 24, 0xDEADBEEF, 0, 0)
+    answer = Answer(0, data=struct.pack("=IIQQ", 24, 0, 168, 0))
+    request = {"fd": 7, "request": Ioctl.VFIO_MIG_GET_PRECOPY_INFO.value, "arg": given}
+    assert strace.show("ioctl", request, answer) == (
+        "ioctl(7, VFIO_MIG_GET_PRECOPY_INFO, {argsz=24, flags=0xdeadbeef, initial_bytes=0,"
+        " dirty_bytes=0}) = 0 {argsz=24, flags=0x0, initial_bytes=168, dirty_bytes=0}"
+    )
+
+
+def test_a_feature_and_an_error_are_named() -> None:
+    given = struct.pack("=II", 8, Op.SET | Feature.MIG_PRECOPY_INFOv2)
+    request = {"fd": 6, "request": Ioctl.VFIO_DEVICE_FEATURE.value, "arg": given}
+    shown = strace.show("ioctl", request, Answer(-1, errno.ENOTTY, given))
+    assert shown.startswith(
+        "ioctl(6, VFIO_DEVICE_FEATURE, {argsz=8, flags=SET|MIG_PRECOPY_INFOv2})"
+    )
+    assert shown.endswith("= -1 ENOTTY (Inappropriate ioctl for device)")
+
+
+def test_what_cannot_be_decoded_is_shown_as_it_is() -> None:
+    request = {"fd": 6, "request": Ioctl.VFIO_MIG_GET_PRECOPY_INFO.value, "arg": b"\1\2"}
+    assert "0102" in strace.show("ioctl", request, Answer(-1, errno.EFAULT, b"\1\2"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "WARNING: CPU: 0 PID: 1 at drivers/vfio/vfio_main.c:1 x+0x1/0x2",
+        "BUG: kernel NULL pointer dereference, address: 0000000000000000",
+        "Oops: general protection fault",
+        "DMAR: [DMA Read] Request device [00:02.0] fault addr 0x1000",
+    ],
+)
+def test_a_splat_is_noticed(line: str) -> None:
+    transcript = Transcript()
+    transcript.add("close", {"fd": 3}, Answer(0, log=("[    1.0] mtty: fine", f"[    1.0] {line}")))
+    assert transcript.splats == [f"[    1.0] {line}"]

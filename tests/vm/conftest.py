@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Kernels, machines and whole runs of the suites for the tests that need them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fixtures.paths import CHECKOUT
+
+NEW, OLD = "debian:newest", "debian:6.12"
+RUN_DEADLINE = 1500.0  # seconds; a cold build of the old kernel is among them
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run of the suites that has ended."""
+
+    status: int
+    output: str
+    results: dict[str, Any]
+
+
+class Suites:
+    """Runs ``pytest suites`` as a user does, with results of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def start(self, *options: str, environment: dict[str, str] | None = None) -> Any:
+        """Start a run; what it prints goes to a pipe."""
+        argv = [sys.executable, "-m", "pytest", "suites", f"--results={self.folder}", *options]
+        return subprocess.Popen(
+            argv,
+            cwd=CHECKOUT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=os.environ | (environment or {}),
+            start_new_session=True,
+        )
+
+    def finish(self, process: Any) -> Finished:
+        """Wait for a run to end."""
+        try:
+            output, _ = process.communicate(timeout=RUN_DEADLINE)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        path = self.folder / "latest" / "results.yaml"
+        results = yaml.safe_load(path.read_text()) if path.exists() else {}
+        return Finished(process.returncode, output, results)
+
+    def run(self, *options: str, environment: dict[str, str] | None = None) -> Finished:
+        """Run to the end."""
+        return self.finish(self.start(*options, environment=environment))
+
+
+@pytest.fixture
+def suites(tmp_path: Path) -> Suites:
+    """Runs of the suites."""
+    return Suites(tmp_path / "results")
+
+
+def machines_of(folder: Path) -> list[str]:
+    """Return the QEMU processes whose command line names ``folder``'s kernel or results."""
+    shown = subprocess.run(["pgrep", "-af", "qemu-system"], capture_output=True, text=True)
+    return [line for line in shown.stdout.splitlines() if str(folder) in line]

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The machine: what it lets in and out, and how its death is told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fixtures.errors import BootError, GuestError
+from fixtures.guest import Guest
+from fixtures.machine import Machine, machine
+from fixtures.machine.keys import KeyPair
+from fixtures.plugin.run import Run
+from fixtures.progress import Progress
+
+
+def boot(run: Run, folder: Path, rootfs: Path | None = None) -> Machine:
+    prepared = run.prepare()
+    return Machine.boot(
+        prepared.kernel, rootfs or prepared.rootfs, folder, prepared.accelerator, Progress()
+    )
+
+
+@pytest.fixture
+def booted(run: Run, tmp_path: Path) -> Iterator[Machine]:
+    """A machine for a test that kills it."""
+    machine = boot(run, tmp_path)
+    yield machine
+    machine.stop()
+
+
+def test_the_kernels_log_rides_along(guest: Guest) -> None:
+    answer = guest.call("write_file", path="/dev/kmsg", data=b"<4>hello from the test\n")
+    assert any("hello from the test" in line for line in answer.log)
+
+
+def test_the_guest_reaches_nothing(guest: Guest) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        tries = [("10.0.2.2", port), ("10.0.2.2", 22), ("10.0.2.3", 53), ("192.0.2.1", 80)]
+        for address, port in tries:
+            script = (
+                "import socket, sys; s = socket.socket(); s.settimeout(3);"
+                f" sys.exit(s.connect_ex(('{address}', {port})) == 0)"
+            )
+            answer = guest.call("run", argv=["python3", "-c", script])
+            assert answer.ret == 0, f"the guest reached {address}:{port}"
+
+
+@pytest.mark.parametrize("path", ["/bin/sh", "/mnt/run/authorized_keys", "/mnt/modules/lib"])
+def test_the_guest_cannot_write_what_it_is_shown(guest: Guest, path: str) -> None:
+    remount = guest.call("run", argv=["mount", "-o", "remount,rw", "/"])
+    for mount in ("/mnt/run", "/mnt/modules"):
+        guest.call("run", argv=["mount", "-o", "remount,rw", mount])
+    assert guest.call("run", argv=["touch", path]).ret != 0, remount
+
+
+def test_a_server_with_another_key_is_refused(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launch = Machine._launch
+
+    def launch_then_forget(self: Machine, *arguments: object) -> None:
+        launch(self, *arguments)  # type: ignore[arg-type]
+        self._host_key = KeyPair.make()
+
+    monkeypatch.setattr(Machine, "_launch", launch_then_forget)
+    with pytest.raises(BootError, match=r"ssh does not work: .*[Hh]ost key"):
+        boot(run, tmp_path)
+
+
+def test_a_panic_at_boot_ends_the_wait_at_once(run: Run, tmp_path: Path) -> None:
+    nothing = tmp_path / "nothing"
+    nothing.mkdir()
+    began = time.monotonic()
+    with pytest.raises(BootError, match=r"the kernel died: .*Kernel panic") as caught:
+        boot(run, tmp_path / "machine", rootfs=nothing)
+    assert time.monotonic() - began < machine.BOOT_DEADLINE / 3
+    assert "console.log" in str(caught.value)
+
+
+def test_a_guest_without_ssh_ends_with_the_consoles_last_lines(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "SSHD_IS_UP", "no guest says this")
+    monkeypatch.setattr(machine, "BOOT_DEADLINE", 12.0)
+    with pytest.raises(BootError, match=r"no ssh after 12 s(.|\n)*Server listening"):
+        boot(run, tmp_path)
+
+
+def test_a_panic_is_told_by_the_next_call(booted: Machine) -> None:
+    guest = Guest(booted.ssh, booted.death)
+    with pytest.raises(GuestError, match=r"the kernel died: .*sysrq triggered crash"):
+        guest.call("write_file", path="/proc/sysrq-trigger", data=b"c")
+    assert booted.death() is not None
+
+
+def test_a_killed_qemu_is_told_by_the_next_call(booted: Machine) -> None:
+    guest = Guest(booted.ssh, booted.death)
+    assert booted._process is not None
+    os.killpg(booted._process.pid, signal.SIGKILL)
+    with pytest.raises(GuestError, match="QEMU ended"):
+        guest.call("run", argv=["sleep", "5"])
+
+
+def test_a_dead_machine_is_replaced(run: Run, guest: Guest) -> None:
+    assert run._machine is not None
+    with pytest.raises(GuestError):
+        guest.call("write_file", path="/proc/sysrq-trigger", data=b"c")
+    assert run.guest().call("hello").ret == 0
