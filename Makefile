@@ -47,7 +47,7 @@ check: ## hold the drivers of KERNEL to the protocol; KERNEL=, DRIVERS=, PYTEST=
 
 test: ## pass the project's own tests: unit tests, and real kernels in VMs
 	@./setup.sh
-	@$(run) $(python) -m pytest tests $(PYTEST)
+	@$(run) $(python) -m pytest tests --results=results/tests $(PYTEST)
 
 lint: ## check the code's form: ruff, mypy
 	@./setup.sh

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Measure the steps of a run: ``make bench`` prints a table and writes ``results/bench.yaml``.
+
+The steps are timed from outside, on the real things: kernel, QEMU, agent, and whole runs of
+``make check``. The cold build is made in a cache of its own that is removed afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from fixtures import kernel as kernels
+from fixtures import machine as machines
+from fixtures import paths
+from fixtures.device import Devices, known_drivers
+from fixtures.errors import RunError
+from fixtures.guest import Guest
+from fixtures.kernel import Kernel
+from fixtures.kernel.source import of as source_of
+from fixtures.machine import Machine, accelerator
+from fixtures.progress import Progress
+from fixtures.session import State, opened
+
+DRIVER = "mtty"
+ROUND_TRIPS = 300
+BOOTS = 3
+
+Rows = dict[str, dict[str, float]]
+
+
+class Bench:
+    """The measurements of one kernel; ``rows`` holds what was found, in seconds."""
+
+    def __init__(self, kernel_spec: str) -> None:
+        self._spec = kernels.parse(kernel_spec)
+        self._progress = Progress()
+        self._needs = {driver.name: driver.needs for driver in known_drivers().values()}
+        self.rows: Rows = {}
+
+    def run(self) -> None:
+        """Measure every step."""
+        tree = source_of(self._spec, self._progress).tree()
+        kernel = kernels.provide(self._spec, self._needs, self._progress)
+        self._builds(tree)
+        self._boots_and_calls(kernel)
+        self._whole_runs()
+
+    def _row(self, step: str, at_most: float, seconds: float) -> None:
+        self.rows[step] = {"seconds": round(seconds, 4), "at_most": at_most}
+
+    def _builds(self, tree: Path) -> None:
+        """A cold build, and one after an edit, of a copy of the tree in a cache of its own."""
+        with tempfile.TemporaryDirectory(dir=paths.cache()) as scratch, _cache_in(scratch):
+            copy = Path(scratch) / "linux"
+            with self._progress.step("copying the kernel tree"):
+                shutil.copytree(tree, copy, symlinks=True)
+            spec = kernels.parse(str(copy))
+            cold = _timed(lambda: kernels.provide(spec, self._needs, self._progress))
+            self._row("cold kernel build", 240, cold)
+            edited = copy / "drivers/vfio/vfio_main.c"
+            edited.write_text(edited.read_text() + "\n/* edited */\n")
+            again = _timed(lambda: kernels.provide(spec, self._needs, self._progress))
+            self._row("one file under drivers/vfio changed: ready to boot", 20, again)
+
+    def _boots_and_calls(self, kernel: Kernel) -> None:
+        """QEMU launched to agent ready, and one ioctl's round trip."""
+        rootfs = machines.provide_rootfs(self._progress)
+        chosen = accelerator.choose("qemu-system-x86_64", self._progress)
+        boots, calls = [], []
+        for _ in range(BOOTS):
+            with tempfile.TemporaryDirectory() as folder:
+                began = time.monotonic()
+                machine = Machine.boot(kernel, rootfs, Path(folder), chosen, self._progress)
+                try:
+                    guest = Guest(machine.ssh, machine.death)
+                    boots.append(time.monotonic() - began)
+                    calls += _round_trips(guest)
+                finally:
+                    machine.stop()
+        self._row("QEMU launched to agent ready, median", 6, statistics.median(boots))
+        self._row("one ioctl through the agent, median", 0.005, statistics.median(calls))
+
+    def _whole_runs(self) -> None:
+        """`make check` with all cached: to QEMU's launch, and to the end."""
+        command = ["make", "check", f"KERNEL={self._spec.text}", f"DRIVERS={DRIVER}"]
+        with tempfile.TemporaryDirectory() as results:
+            argv = [*command, f"PYTEST=--results={results}"]
+            began = time.time()
+            whole = _timed(lambda: _must(argv))
+            console = next(Path(results).glob("*/machines/*/console.log"))
+            launched = _birth(console) - began
+        self._row("from `make check` to launching QEMU, all cached", 3, launched)
+        self._row(f"`make check` of {DRIVER} alone, all cached", 20, whole)
+
+
+def _round_trips(guest: Guest) -> list[float]:
+    driver = known_drivers()[DRIVER]
+    with Devices(guest).make(driver) as device, opened(guest, device, "group") as session:
+        data_fd = session.start(State.PRE_COPY)
+        return [_timed(data_fd.precopy_info) for _ in range(ROUND_TRIPS)]
+
+
+def _timed(action: object) -> float:
+    began = time.monotonic()
+    action()  # type: ignore[operator]
+    return time.monotonic() - began
+
+
+def _birth(path: Path) -> float:
+    """Return when the file was made, in seconds since the epoch: nothing else touches its name."""
+    shown = subprocess.run(["stat", "-c", "%.W", str(path)], capture_output=True, text=True)
+    return float(shown.stdout)
+
+
+def _must(argv: list[str]) -> None:
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=paths.CHECKOUT)
+    if done.returncode not in (0, 1):
+        raise RunError(f"{' '.join(argv)} ended with {done.returncode}: {done.stdout[-400:]}")
+
+
+@contextmanager
+def _cache_in(folder: str) -> Iterator[None]:
+    before = os.environ.get("XDG_CACHE_HOME")
+    os.environ["XDG_CACHE_HOME"] = folder
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["XDG_CACHE_HOME"]
+        else:
+            os.environ["XDG_CACHE_HOME"] = before
+
+
+def main() -> int:
+    """Measure, print, write; return the exit status."""
+    bench = Bench(sys.argv[1] if len(sys.argv) > 1 else "debian:newest")
+    try:
+        bench.run()
+    except RunError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    finally:
+        _report(bench.rows)
+    return 0
+
+
+def _report(rows: Rows) -> None:
+    width = max((len(step) for step in rows), default=0)
+    for step, row in rows.items():
+        met = "" if row["seconds"] <= row["at_most"] else "  (missed)"
+        print(f"{step:<{width}}  {row['seconds']:>9.3f} s  at most {row['at_most']:g} s{met}")
+    place = paths.CHECKOUT / "results" / "bench.yaml"
+    place.parent.mkdir(exist_ok=True)
+    place.write_text(yaml.safe_dump({"cores": os.cpu_count(), "steps": rows}, sort_keys=False))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
