@@ -52,7 +52,11 @@ want=$(cat requirements.txt && "$python" -V)
 if [ ! -x .venv/bin/python ] || [ "$(cat .venv/made-from 2>/dev/null)" != "$want" ]; then
 	echo "making the virtual environment .venv"
 	"$python" -m venv --clear .venv || fail "no virtual environment can be made with $python"
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt ||
-		fail "the packages of requirements.txt cannot be installed; check the network"
+	log=$(mktemp)
+	if ! .venv/bin/python -m pip install --disable-pip-version-check -r requirements.txt >"$log" 2>&1; then
+		grep -m 5 '^ERROR' "$log" >&2 || tail -n 5 "$log" >&2
+		fail "the packages of requirements.txt cannot be installed; the whole log: $log"
+	fi
+	rm -f "$log"
 	printf '%s\n' "$want" >.venv/made-from
 fi

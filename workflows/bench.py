@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,15 +22,16 @@ import yaml
 
 from fixtures import kernel as kernels
 from fixtures import machine as machines
-from fixtures import paths
-from fixtures.device import Devices, known_drivers
+from fixtures import cache, paths
+from fixtures.device import Devices, Driver, known_drivers
 from fixtures.errors import RunError
 from fixtures.guest import Guest
 from fixtures.kernel import Kernel
+from fixtures.kernel.doubles import Doubles, Wanted
 from fixtures.kernel.source import of as source_of
 from fixtures.machine import Machine, accelerator
 from fixtures.progress import Progress
-from fixtures.session import State, opened
+from fixtures.session import APIS, State, opened
 
 DRIVER = "mtty"
 ROUND_TRIPS = 300
@@ -53,6 +54,7 @@ class Bench:
         tree = source_of(self._spec, self._progress).tree()
         kernel = kernels.provide(self._spec, self._needs, self._progress)
         self._builds(tree)
+        self._doubles(kernel)
         self._boots_and_calls(kernel)
         self._whole_runs()
 
@@ -77,31 +79,56 @@ class Bench:
         """QEMU launched to agent ready, and one ioctl's round trip."""
         rootfs = machines.provide_rootfs(self._progress)
         chosen = accelerator.choose("qemu-system-x86_64", self._progress)
-        boots, calls = [], []
+        boots, calls, devices = [], [], []
+        drivers = list(known_drivers().values())
+        options = dict.fromkeys(option for driver in drivers for option in driver.machine)
+        words = [word for option in options for word in option.split()]
         for _ in range(BOOTS):
             with tempfile.TemporaryDirectory() as folder:
                 began = time.monotonic()
-                machine = Machine.boot(kernel, rootfs, Path(folder), chosen, self._progress)
+                machine = Machine.boot(kernel, rootfs, Path(folder), chosen, self._progress, words)
                 try:
                     guest = Guest(machine.ssh, machine.death)
                     boots.append(time.monotonic() - began)
                     calls += _round_trips(guest)
+                    devices += _devices_opened(guest, drivers)
                 finally:
                     machine.stop()
         self._row("QEMU launched to agent ready, median", 6, statistics.median(boots))
         self._row("one ioctl through the agent, median", 0.005, statistics.median(calls))
+        self._row("device made and opened for a test, median", 0.5, statistics.median(devices))
+
+    def _doubles(self, kernel: Kernel) -> None:
+        """All doubles, compiled for one kernel."""
+        wanted = [
+            Wanted(name, needs.double, needs.redirects)
+            for name, needs in self._needs.items()
+            if needs.double
+        ]
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            cache.locked(f"build-{kernel.build.name}", self._progress) as lock,
+        ):
+            doubles = Doubles(kernel.build, Path(folder), lock, self._progress)
+            self._row(
+                "all doubles compiled for one kernel", 30, _timed(lambda: doubles.build(wanted))
+            )
 
     def _whole_runs(self) -> None:
         """`make check` with all cached: to QEMU's launch, and to the end."""
-        command = ["make", "check", f"KERNEL={self._spec.text}", f"DRIVERS={DRIVER}"]
-        with tempfile.TemporaryDirectory() as results:
-            argv = [*command, f"PYTEST=--results={results}"]
-            began = time.time()
-            whole = _timed(lambda: _must(argv))
-            console = next(Path(results).glob("*/machines/*/console.log"))
-            launched = _birth(console) - began
+        launched, alone = self._whole_run(f"DRIVERS={DRIVER}")
         self._row("from `make check` to launching QEMU, all cached", 3, launched)
-        self._row(f"`make check` of {DRIVER} alone, all cached", 20, whole)
+        self._row(f"`make check` of {DRIVER} alone, all cached", 20, alone)
+        self._row("`make check` of all drivers, all cached", 60, self._whole_run()[1])
+
+    def _whole_run(self, *variables: str) -> tuple[float, float]:
+        """Return the seconds from `make check` to QEMU's launch, and to its end."""
+        with tempfile.TemporaryDirectory() as results:
+            command = ["make", "check", f"KERNEL={self._spec.text}", f"PYTEST=--results={results}"]
+            began = time.time()
+            whole = _timed(lambda: _must([*command, *variables]))
+            console = next(Path(results).glob("2*/machines/*/console.log"))
+            return _birth(console) - began, whole
 
 
 def _round_trips(guest: Guest) -> list[float]:
@@ -109,6 +136,19 @@ def _round_trips(guest: Guest) -> list[float]:
     with Devices(guest).make(driver) as device, opened(guest, device, "group") as session:
         data_fd = session.start(State.PRE_COPY)
         return [_timed(data_fd.precopy_info) for _ in range(ROUND_TRIPS)]
+
+
+def _devices_opened(guest: Guest, drivers: Iterable[Driver]) -> list[float]:
+    """Return the seconds from asking for a device to its being open, for every driver and API."""
+    devices, found = Devices(guest), []
+    for driver in drivers:
+        with devices.make(driver):
+            pass  # modules and functions are set up once, for the first device
+        for api in APIS * 3:
+            began = time.monotonic()
+            with devices.make(driver) as device, opened(guest, device, api):
+                found.append(time.monotonic() - began)
+    return found
 
 
 def _timed(action: object) -> float:

@@ -23,7 +23,11 @@ from fixtures.progress import Progress
 def boot(run: Run, folder: Path, rootfs: Path | None = None) -> Machine:
     prepared = run.prepare()
     return Machine.boot(
-        prepared.kernel, rootfs or prepared.rootfs, folder, prepared.accelerator, Progress()
+        prepared.kernel,
+        rootfs or prepared.rootfs,
+        folder,
+        prepared.machine["accelerator"],
+        Progress(),
     )
 
 
@@ -110,7 +114,6 @@ def test_a_killed_qemu_is_told_by_the_next_call(booted: Machine) -> None:
 
 
 def test_a_dead_machine_is_replaced(run: Run, guest: Guest) -> None:
-    assert run._machine is not None
     with pytest.raises(GuestError):
         guest.call("write_file", path="/proc/sysrq-trigger", data=b"c")
     assert run.guest().call("hello").ret == 0
