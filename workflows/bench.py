@@ -20,9 +20,9 @@ from pathlib import Path
 
 import yaml
 
+from fixtures import cache, paths
 from fixtures import kernel as kernels
 from fixtures import machine as machines
-from fixtures import cache, paths
 from fixtures.device import Devices, Driver, known_drivers
 from fixtures.errors import RunError
 from fixtures.guest import Guest
@@ -30,6 +30,7 @@ from fixtures.kernel import Kernel
 from fixtures.kernel.doubles import Doubles, Wanted
 from fixtures.kernel.source import of as source_of
 from fixtures.machine import Machine, accelerator
+from fixtures.machine.machine import qemu_version
 from fixtures.progress import Progress
 from fixtures.session import APIS, State, opened
 
@@ -78,7 +79,7 @@ class Bench:
     def _boots_and_calls(self, kernel: Kernel) -> None:
         """QEMU launched to agent ready, and one ioctl's round trip."""
         rootfs = machines.provide_rootfs(self._progress)
-        chosen = accelerator.choose("qemu-system-x86_64", self._progress)
+        chosen = accelerator.choose(kernel, rootfs, qemu_version(), self._progress)
         boots, calls, devices = [], [], []
         drivers = list(known_drivers().values())
         options = dict.fromkeys(option for driver in drivers for option in driver.machine)
