@@ -35,12 +35,17 @@ class Suites:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def start(self, *options: str, environment: dict[str, str] | None = None) -> Any:
+    def start(
+        self,
+        *options: str,
+        environment: dict[str, str] | None = None,
+        checkout: Path = CHECKOUT,
+    ) -> Any:
         """Start a run; what it prints goes to a pipe."""
         argv = [sys.executable, "-m", "pytest", "suites", f"--results={self.folder}", *options]
         return subprocess.Popen(
             argv,
-            cwd=CHECKOUT,
+            cwd=checkout,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -59,18 +64,12 @@ class Suites:
         results = yaml.safe_load(path.read_text()) if path.exists() else {}
         return Finished(process.returncode, output, results)
 
-    def run(self, *options: str, environment: dict[str, str] | None = None) -> Finished:
-        """Run to the end."""
-        return self.finish(self.start(*options, environment=environment))
+    def run(self, *options: str, **more: Any) -> Finished:
+        """Run to the end; ``more`` as for ``start``."""
+        return self.finish(self.start(*options, **more))
 
 
 @pytest.fixture
 def suites(tmp_path: Path) -> Suites:
     """Runs of the suites."""
     return Suites(tmp_path / "results")
-
-
-def machines_of(folder: Path) -> list[str]:
-    """Return the QEMU processes whose command line names ``folder``'s kernel or results."""
-    shown = subprocess.run(["pgrep", "-af", "qemu-system"], capture_output=True, text=True)
-    return [line for line in shown.stdout.splitlines() if str(folder) in line]

@@ -4,9 +4,15 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
+from fixtures.device import known_drivers
+from fixtures.paths import CHECKOUT
+from fixtures.plugin.run import Run
 from tests.vm.conftest import NEW, OLD, Finished, Suites
 
 
@@ -15,28 +21,36 @@ def behaviours(run: Finished, driver: str) -> dict[str, str]:
     return found
 
 
-def test_mtty_on_the_newest_kernel(suites: Suites) -> None:
-    run = suites.run(f"--kernel={NEW}", "--driver=mtty")
+def test_every_driver_on_the_newest_kernel(suites: Suites) -> None:
+    run = suites.run(f"--kernel={NEW}")
     assert run.status == 0, run.output
-    seen = behaviours(run, "mtty")
-    assert seen["feature.precopy_info_v2"] == "supported"
-    assert seen["precopy_info.flags.v1"] == "echoed"
-    assert seen["precopy_info.flags.v2"] == "zeroed"
     assert run.results["complete"] is True
-    assert run.results["drivers"]["mtty"]["capabilities"] == ["STOP_COPY", "P2P", "PRE_COPY"]
-    assert run.results["drivers"]["mtty"]["counts"]["broken"] == 0
-    assert re.search(r"^mtty +EINVAL +echoed +zeroed", run.output, re.MULTILINE), run.output
+    assert set(run.results["drivers"]) == set(known_drivers())
+    for driver, about in run.results["drivers"].items():
+        seen = behaviours(run, driver)
+        assert seen["feature.precopy_info_v2"] == "supported"
+        assert seen["precopy_info.flags.v1"] == "echoed"
+        assert seen["precopy_info.flags.v2"] == "zeroed"
+        assert about["counts"]["broken"] == 0
+        assert about["realization"] == known_drivers()[driver].realization
+        p2p = [] if driver == "hisi_acc" else ["P2P"]
+        assert about["capabilities"] == ["STOP_COPY", *p2p, "PRE_COPY"]
+    assert behaviours(run, "mlx5")["precopy_info.reinit"] == "reported"
+    assert re.search(r"^mtty +supported +EINVAL +echoed +zeroed", run.output, re.MULTILINE)
 
 
-def test_mtty_on_a_kernel_of_before_the_series(suites: Suites) -> None:
-    run = suites.run(f"--kernel={OLD}", "--driver=mtty")
+def test_every_driver_on_a_kernel_of_before_the_series(suites: Suites) -> None:
+    run = suites.run(f"--kernel={OLD}")
     assert run.status == 0, run.output
-    seen = behaviours(run, "mtty")
-    assert seen["feature.precopy_info_v2"] == "absent"
-    assert seen["precopy_info.flags.v1"] == "echoed"
-    assert "precopy_info.flags.v2" not in seen
-    unknown = run.results["drivers"]["mtty"]["clauses"]["feature.precopy-info-v2.unknown"]
-    assert unknown["verdict"] == "conforms"
+    for driver in set(known_drivers()) - {"virtio"}:
+        seen = behaviours(run, driver)
+        assert seen["feature.precopy_info_v2"] == "absent"
+        assert seen["precopy_info.flags.v1"] == "echoed"
+        assert "precopy_info.flags.v2" not in seen
+        unknown = run.results["drivers"][driver]["clauses"]["feature.precopy-info-v2.unknown"]
+        assert unknown["verdict"] == "conforms"
+    assert behaviours(run, "virtio")["feature.pre_copy"] == "absent"
+    assert "virtio: has no PRE_COPY on this kernel" in run.output
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
@@ -53,3 +67,39 @@ def test_two_runs_at_the_same_time(suites: Suites) -> None:
     both = [suites.start(*options), suites.start(*options)]
     assert [suites.finish(process).status for process in both] == [0, 0]
     assert len(list(suites.folder.glob("2*/results.yaml"))) == 2
+
+
+def test_a_double_that_does_not_compile_leaves_the_others(
+    suites: Suites, tmp_path: Path, run: Run
+) -> None:
+    checkout = tmp_path / "checkout"
+    shutil.copytree(
+        CHECKOUT, checkout, ignore=shutil.ignore_patterns(".git", ".venv", "results", ".*_cache")
+    )
+    source = checkout / "vm-images/doubles/qat/vfio_double_qat.c"
+    source.write_text(source.read_text() + "\nint broken(void) { return no_such_thing; }\n")
+    # A build folder, so that no kernel has to be built for the changed doubles.
+    kernel = run.prepare().kernel.build
+    done = suites.run(f"--kernel={kernel}", "--driver=qat,mtty", "-k", "flags", checkout=checkout)
+    assert done.status == 2, done.output
+    broken = done.results["drivers"]["qat"]["clauses"]["precopy-info.flags.v1-echo"]
+    assert broken["verdict"] == "broken"
+    assert re.search(r"doubles/qat does not compile: .*error: .*no_such_thing", broken["reason"])
+    assert done.results["drivers"]["mtty"]["counts"]["conforms"] > 0
+
+
+def test_a_kernel_without_the_driver(suites: Suites, tmp_path: Path, run: Run) -> None:
+    folder = tmp_path / "build"
+    subprocess.run(["cp", "-al", str(run.prepare().kernel.build), str(folder)], check=True)
+    config = (folder / ".config").read_text()
+    (folder / ".config").unlink()
+    (folder / ".config").write_text(config.replace("CONFIG_SAMPLE_VFIO_MDEV_MTTY=m\n", ""))
+    done = suites.run(f"--kernel={folder}", "--driver=mtty", "-k", "flags")
+    assert done.status == 2
+    assert "has none of the drivers: mtty: not in this kernel: CONFIG_SAMPLE_VFIO_MDEV_MTTY=m" in (
+        done.output
+    )
+    both = suites.run(f"--kernel={folder}", "--driver=mtty,qat", "-k", "flags")
+    assert both.status == 0, both.output
+    assert "CONFIG_SAMPLE_VFIO_MDEV_MTTY" in both.results["drivers"]["mtty"]["absent"]
+    assert behaviours(both, "qat")["precopy_info.flags.v1"] == "echoed"

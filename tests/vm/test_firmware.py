@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The doubles' firmware obeys, keeps its journal, and watches its caller.
+
+Each test opens real devices, bound to the driver's own module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from fixtures.device import Driver
+from fixtures.device.firmware import Firmware, content
+from fixtures.guest import Guest
+from fixtures.plugin.run import Run
+from fixtures.session import DataFd, Session, State, opened
+from fixtures.session.uapi import PRECOPY_INFO_REINIT
+
+SEED = 4242
+# How much state a test gives the device, and where in it the firmware's own headers lie.
+SIZES = {"mlx5": 65536, "virtio": 65536, "qat": 4096, "hisi_acc": 84}
+HEADERS = {"qat": [(0, 16), (512, 528)], "virtio": [(0, 16)]}
+# A command that suspends the device, a status that it can fail with, and how often it may be
+# tried before it is needed; in the firmware's own words.
+SUSPEND = {"mlx5": ("SUSPEND_VHCA", 1), "qat": ("SUSPEND", 5), "hisi_acc": ("PAUSE_QM", 5)}
+JOURNAL = {
+    "mlx5": ("SUSPEND_VHCA", "SAVE_VHCA_STATE"),
+    "qat": ("SUSPEND", "SAVE_STATE"),
+    "virtio": ("DEV_MODE_SET", "DEV_PARTS_GET"),
+    "hisi_acc": ("PAUSE_QM", "SQC_BT_GET"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _has_a_double(driver: Driver) -> None:
+    if driver.double is None:
+        pytest.skip(f"{driver.name} has no double, and needs none")
+
+
+def save(session: Session, through_pre_copy: bool) -> bytes:
+    """Return the whole stream of ``session``, which ends in STOP_COPY."""
+    stream = b""
+    if through_pre_copy:
+        data_fd = session.start(State.PRE_COPY)
+        stream, _ = data_fd.read_on()
+        session.move(State.STOP_COPY)
+    else:
+        data_fd = session.start(State.STOP_COPY)
+    rest, end = data_fd.read_on()
+    assert (end.ret, end.error) == (0, "")
+    return stream + rest
+
+
+def resume(session: Session, stream: bytes) -> None:
+    """Load ``stream`` into ``session``, which ends in RUNNING."""
+    data_fd = session.start(State.RESUMING)
+    while stream:
+        wrote = data_fd.write(stream[: 1 << 16])
+        assert not wrote.error
+        stream = stream[wrote.ret :]
+    session.move(State.STOP)
+    session.move(State.RUNNING)
+
+
+@pytest.mark.parametrize("through_pre_copy", [True, False], ids=["PRE_COPY", "STOP_COPY"])
+def test_the_state_reaches_another_device(
+    session: Session,
+    firmware: Firmware,
+    open_session: Callable[[], Session],
+    driver: Driver,
+    through_pre_copy: bool,
+) -> None:
+    firmware.set_state(SIZES[driver.name], SEED)
+    other = open_session()
+    resume(other, save(session, through_pre_copy))
+    loaded = other.device.firmware
+    assert loaded is not None
+    assert loaded.loaded() == firmware.state() == loaded.state()
+    assert loaded.violations() == firmware.violations() == []
+
+
+def test_the_state_is_what_its_seed_says(firmware: Firmware, driver: Driver) -> None:
+    length = SIZES[driver.name]
+    firmware.set_state(length, SEED)
+    wanted, state = bytearray(content(SEED, 0, length)), bytearray(firmware.state())
+    for begin, end in HEADERS.get(driver.name, []):
+        wanted[begin:end] = state[begin:end] = b""
+    if driver.name not in HEADERS:
+        assert state == wanted
+    else:
+        assert len(state) == len(wanted)
+        assert state[-1024:] == wanted[-1024:]
+
+
+def test_the_journal_has_the_commands_and_can_be_cleared(
+    session: Session, firmware: Firmware, driver: Driver
+) -> None:
+    save(session, through_pre_copy=False)
+    got = [line.split()[0] for line in firmware.journal()]
+    assert set(JOURNAL[driver.name]) <= set(got)
+    firmware.clear_journal()
+    assert firmware.journal() == []
+
+
+def test_a_command_fails_when_it_is_told_to(
+    session: Session, firmware: Firmware, driver: Driver
+) -> None:
+    if driver.name not in SUSPEND:
+        pytest.skip(f"{driver.name} has no command that suspends; mlx5, qat and hisi_acc have")
+    command, status = SUSPEND[driver.name]
+    firmware.fail(command, status)
+    answer, _ = session.set_state(State.STOP)
+    assert answer.error
+    assert any(
+        command in line and line.endswith((f"= {status}", f"= -{status}"))
+        for line in firmware.journal()
+    )
+
+
+@pytest.mark.parametrize(
+    "words", ["", "nonsense", "state", "state -1 0", "state 99999999999 0", "fail X 1", "dirty x"]
+)
+def test_a_command_that_makes_no_sense_gets_an_errno_and_a_log_line(
+    firmware: Firmware, words: str
+) -> None:
+    answer = firmware.command(words)
+    assert answer.error in ("EINVAL", "ERANGE", "EOPNOTSUPP")
+    assert any("vfio-double" in line or "vfio_double" in line for line in answer.log)
+
+
+class TestMlx5:
+    """What only mlx5's firmware can do."""
+
+    @pytest.fixture(autouse=True)
+    def _is_mlx5(self, driver: Driver) -> None:
+        if driver.name != "mlx5":
+            pytest.skip("this is about mlx5's firmware")
+
+    @pytest.mark.parametrize(
+        ("withheld", "reported"),
+        [((), True), (("migration_state",), False)],
+        ids=["all", "no-migration_state"],
+    )
+    def test_a_capability_that_is_withheld(
+        self,
+        run: Run,
+        guest: Guest,
+        driver: Driver,
+        api: str,
+        withheld: tuple[str, ...],
+        reported: bool,
+    ) -> None:
+        with (
+            run.devices().make(driver, withhold=withheld) as device,
+            opened(guest, device, api) as session,
+        ):
+            assert device.firmware is not None
+            assert not session.opt_in().error
+            data_fd = session.start(State.PRE_COPY)
+            device.firmware.reinit(4096)
+            assert bool(data_fd.precopy_info().info.flags & PRECOPY_INFO_REINIT) is reported
+
+    def test_new_initial_data_and_a_save_that_is_held(
+        self, session: Session, firmware: Firmware
+    ) -> None:
+        assert not session.opt_in().error
+        data_fd: DataFd = session.start(State.PRE_COPY)
+        data_fd.read_on()
+        firmware.reinit(4096)
+        firmware.hold("SAVE_VHCA_STATE")
+        asked = data_fd.precopy_info()
+        assert asked.info.flags & PRECOPY_INFO_REINIT
+        firmware.release("SAVE_VHCA_STATE")
+        data, _ = data_fd.read_on()
+        assert len(data) == asked.info.initial_bytes
