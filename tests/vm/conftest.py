@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from fixtures.kernel import Kernel
 from fixtures.paths import CHECKOUT
 
 NEW, OLD = "debian:newest", "debian:6.12"
@@ -73,3 +74,15 @@ class Suites:
 def suites(tmp_path: Path) -> Suites:
     """Runs of the suites."""
     return Suites(tmp_path / "results")
+
+
+def copy_of_build(kernel: Kernel, folder: Path) -> Path:
+    """Return a copy of the folder that ``kernel`` was built in, for a test to change.
+
+    No hard links: kbuild writes to some files in place.
+    """
+    copy = folder / "build"
+    subprocess.run(["cp", "-a", str(kernel.build), str(copy)], check=True)
+    makefile = copy / "Makefile"
+    makefile.write_text(makefile.read_text().replace(str(kernel.build), str(copy)))
+    return copy

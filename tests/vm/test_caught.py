@@ -8,32 +8,31 @@ that form of a kernel spec.
 from __future__ import annotations
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from fixtures import process
 from fixtures.plugin.run import Run
-from tests.vm.conftest import Suites
+from tests.vm.conftest import Suites, copy_of_build
 
 MTTY = "samples/vfio-mdev/mtty"
 
 
 def with_changed_mtty(run: Run, old: str, new: str, folder: Path) -> Path:
     """Return a copy of the kernel's build folder in which mtty says ``new`` for ``old``."""
-    built = run.prepare().kernel.build
+    kernel = run.prepare().kernel
+    built = kernel.build
     source = (built / "source" / f"{MTTY}.c").read_text()
     assert source.count(old) == 1
     module = folder / "module"
     module.mkdir()
     (module / "mtty.c").write_text(source.replace(old, new))
     (module / "Kbuild").write_text("obj-m := mtty.o\n")
-    argv = ["make", "-C", str(built), f"M={module}", "KBUILD_MODPOST_WARN=1", "modules"]
+    argv = ["make", "-C", str(built), f"M={module}", "modules"]
+    argv.append(f"KBUILD_EXTRA_SYMBOLS={built}/Module.symvers")
     process.run(argv, folder / "make.log")
-    copy = folder / "build"
-    subprocess.run(["cp", "-al", str(built), str(copy)], check=True)
-    (copy / f"{MTTY}.ko").unlink()
+    copy = copy_of_build(kernel, folder)
     shutil.copy(module / "mtty.ko", copy / f"{MTTY}.ko")
     return copy
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from fixtures.device import known_drivers
 from fixtures.paths import CHECKOUT
 from fixtures.plugin.run import Run
-from tests.vm.conftest import NEW, OLD, Finished, Suites
+from tests.vm.conftest import NEW, OLD, Finished, Suites, copy_of_build
 
 
 def behaviours(run: Finished, driver: str) -> dict[str, str]:
@@ -89,10 +88,8 @@ def test_a_double_that_does_not_compile_leaves_the_others(
 
 
 def test_a_kernel_without_the_driver(suites: Suites, tmp_path: Path, run: Run) -> None:
-    folder = tmp_path / "build"
-    subprocess.run(["cp", "-al", str(run.prepare().kernel.build), str(folder)], check=True)
+    folder = copy_of_build(run.prepare().kernel, tmp_path)
     config = (folder / ".config").read_text()
-    (folder / ".config").unlink()
     (folder / ".config").write_text(config.replace("CONFIG_SAMPLE_VFIO_MDEV_MTTY=m\n", ""))
     done = suites.run(f"--kernel={folder}", "--driver=mtty", "-k", "flags")
     assert done.status == 2
