@@ -86,7 +86,7 @@ def test_a_host_that_is_not_known_is_refused(stand_in: StandIn, suites: Suites) 
         environment={"HOME": str(stand_in.home)},
     )
     assert done.status == 2
-    assert "error: " in done.output
+    assert "Error: " in done.output
     assert "not found in known_hosts" in done.output
     assert "Traceback" not in done.output
 
