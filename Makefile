@@ -8,8 +8,9 @@ PYTEST  ?=
 
 # make itself ends with status 2 when a recipe fails, whatever the recipe's status. With -q it
 # hands on a status of 1, which is what "something deviates" is; a recipe that begins with + is
-# carried out all the same. Sub-makes (kernel builds) must not inherit this: env -u.
-ifneq ($(filter check,$(MAKECMDGOALS)),)
+# carried out all the same. Sub-makes (kernel builds) must not inherit this: env -u. Other goals
+# would not be made under -q: this is for `make check` alone.
+ifeq ($(MAKECMDGOALS),check)
 MAKEFLAGS += -q
 endif
 
@@ -57,7 +58,7 @@ lint: ## check the code's form: ruff, mypy
 
 bench: ## measure the steps of a run; writes results/bench.yaml
 	@./setup.sh
-	@$(run) $(python) -m workflows.bench
+	@$(run) $(python) -m workflows.bench '$(KERNEL)'
 
 clean: ## remove the virtual environment and the results (the cache stays)
 	rm -rf .venv .setup.lock results

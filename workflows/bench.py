@@ -45,13 +45,14 @@ class Bench:
     """The measurements of one kernel; ``rows`` holds what was found, in seconds."""
 
     def __init__(self, kernel_spec: str) -> None:
-        self._spec = kernels.parse(kernel_spec)
+        self._kernel_spec = kernel_spec
         self._progress = Progress()
         self._needs = {driver.name: driver.needs for driver in known_drivers().values()}
         self.rows: Rows = {}
 
     def run(self) -> None:
         """Measure every step."""
+        self._spec = kernels.parse(self._kernel_spec)
         tree = source_of(self._spec, self._progress).tree()
         kernel = kernels.provide(self._spec, self._needs, self._progress)
         self._builds(tree)

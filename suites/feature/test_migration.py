@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import pytest
 
+from fixtures.device import Driver
+from fixtures.errors import NotThere
+from fixtures.kernel import Kernel
 from fixtures.session import Feature, Migration, Session
 from fixtures.session.uapi import Op
 
@@ -29,4 +32,15 @@ def test_probe_succeeds_without_data(session: Session, op: Op) -> None:
 
 @pytest.mark.clause("feature.migration.probe")
 def test_probe_of_set_fails(session: Session) -> None:
-    assert session.feature(Op.PROBE | Op.SET, Feature.MIGRATION).error == "EINVAL"
+    assert session.feature(Op.PROBE | Op.SET, Feature.MIGRATION).error
+
+
+@pytest.mark.clause("feature.migration.expected")
+def test_the_capabilities_are_those_the_driver_is_known_for(
+    session: Session, driver: Driver, kernel: Kernel
+) -> None:
+    expected = driver.expected_capabilities(kernel.release)
+    if expected is None:
+        raise NotThere(f"fixtures/drivers/{driver.name}.yaml says nothing of {kernel.release}")
+    reported = session.capabilities() or Migration(0)
+    assert [flag.name for flag in reported] == list(expected)

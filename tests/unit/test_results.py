@@ -58,6 +58,15 @@ def test_a_deviation_is_expected_only_if_all_of_it_is(tmp_path: Path) -> None:
     assert "expected" not in clause_of(tmp_path, known, learnt(DEVIATES))
 
 
+def test_the_reason_is_that_of_what_was_not_expected(tmp_path: Path) -> None:
+    known = learnt(DEVIATES, expected="because", reason="known")
+    entry = clause_of(tmp_path, known, learnt(DEVIATES, reason="new"))
+    assert entry["reason"] == "new"
+    assert clause_of(tmp_path, known)["reason"] == "because"
+    away = learnt(NOT_APPLICABLE, expected="because", reason="not here")
+    assert clause_of(tmp_path, away)["reason"] == "not here"
+
+
 def test_what_decides_the_exit_status(tmp_path: Path) -> None:
     results = Results.begin(tmp_path, "x")
     results.add(learnt(CONFORMS, ECHO, expected="because"))
@@ -99,7 +108,7 @@ def test_the_table_has_a_row_a_driver_and_names_what_deviates(tmp_path: Path) ->
     assert lines[0] == "debian:7.3 (7.3.4), QEMU 7.2.22 tcg"
     assert lines[3].split() == ["driver", "realization", *table._COUNTS, "flags.v1"]
     assert lines[4].split() == ["mtty", "software", "0", "1", "0", "0", "zeroed"]
-    assert lines[-1] == f"mtty: {ECHO}: deviates"
+    assert lines[-1].startswith(f"mtty: {ECHO}: deviates")
 
 
 def test_a_table_that_is_too_wide_goes_on_below(tmp_path: Path) -> None:
