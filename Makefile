@@ -46,7 +46,7 @@ check: ## hold the drivers of KERNEL to the protocol; KERNEL=, DRIVERS=, PYTEST=
 	+@$(run) ./setup.sh
 	+@$(run) $(python) -m pytest suites --kernel='$(KERNEL)' $(drivers) $(PYTEST)
 
-test: ## pass the project's own tests: unit tests, and real kernels in VMs
+test: ## pass the project's own tests: unit tests, and real kernels in VMs; PYTEST=
 	@./setup.sh
 	@$(run) $(python) -m pytest tests --results=results/tests $(PYTEST)
 
@@ -56,7 +56,7 @@ lint: ## check the code's form: ruff, mypy
 	@$(python) -m ruff format --check .
 	@$(python) -m mypy
 
-bench: ## measure the steps of a run; writes results/bench.yaml
+bench: ## measure the steps of a run; writes results/bench.yaml; KERNEL=
 	@./setup.sh
 	@$(run) $(python) -m workflows.bench '$(KERNEL)'
 

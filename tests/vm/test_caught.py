@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The suites see a driver that breaks a rule: mtty, with one line of it changed.
+"""The suites see a driver that breaks a rule: a real one, with one line of it changed.
 
 The kernel under test is a build folder with the changed module in it, so that this also tests
 that form of a kernel spec.
@@ -8,6 +8,7 @@ that form of a kernel spec.
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,23 +17,36 @@ from fixtures import process
 from fixtures.plugin.run import Run
 from tests.vm.conftest import Suites, copy_of_build
 
-MTTY = "samples/vfio-mdev/mtty"
+
+@dataclass(frozen=True)
+class Module:
+    """A module of one source file: where that lies in a kernel tree, and the module's name."""
+
+    source: str
+    name: str
 
 
-def with_changed_mtty(run: Run, old: str, new: str, folder: Path) -> Path:
-    """Return a copy of the kernel's build folder in which mtty says ``new`` for ``old``."""
+MTTY = Module("samples/vfio-mdev/mtty.c", "mtty")
+QAT = Module("drivers/vfio/pci/qat/main.c", "qat_vfio_pci")
+
+
+def with_change(run: Run, module: Module, old: str, new: str, folder: Path) -> Path:
+    """Return a copy of the kernel's build folder in which ``module`` says ``new`` for ``old``."""
     kernel = run.prepare().kernel
     built = kernel.build
-    source = (built / "source" / f"{MTTY}.c").read_text()
+    source = (built / "source" / module.source).read_text()
     assert source.count(old) == 1
-    module = folder / "module"
-    module.mkdir()
-    (module / "mtty.c").write_text(source.replace(old, new))
-    (module / "Kbuild").write_text("obj-m := mtty.o\n")
-    argv = ["make", "-C", str(built), f"M={module}", "modules"]
+    place = folder / "module"
+    place.mkdir()
+    (place / "changed.c").write_text(source.replace(old, new))
+    (place / "Kbuild").write_text(f"obj-m := {module.name}.o\n{module.name}-y := changed.o\n")
+    # What a double exports is unknown to the kernel's own build.
+    argv = ["make", "-C", str(built), f"M={place}", "KBUILD_MODPOST_WARN=1", "modules"]
     process.run(argv, folder / "make.log")
     copy = copy_of_build(kernel, folder)
-    shutil.copy(module / "mtty.ko", copy / f"{MTTY}.ko")
+    target = copy / Path(module.source).parent / f"{module.name}.ko"
+    assert target.exists()
+    shutil.copy(place / f"{module.name}.ko", target)
     return copy
 
 
@@ -62,7 +76,7 @@ def with_changed_mtty(run: Run, old: str, new: str, folder: Path) -> Path:
 def test_a_driver_that_breaks_a_rule_is_caught(
     run: Run, suites: Suites, tmp_path: Path, old: str, new: str, clauses: set[str]
 ) -> None:
-    kernel = with_changed_mtty(run, old, new, tmp_path)
+    kernel = with_change(run, MTTY, old, new, tmp_path)
     done = suites.run(f"--kernel={kernel}", "--driver=mtty")
     assert done.status == 1, done.output
     assert done.results["complete"] is True
@@ -74,3 +88,14 @@ def test_a_driver_that_breaks_a_rule_is_caught(
     assert clauses <= found
     assert "ioctl(" in done.output
     assert "VFIO_MIG_GET_PRECOPY_INFO, {argsz=" in done.output
+
+
+def test_a_driver_that_breaks_a_rule_of_its_firmware_is_caught(
+    run: Run, suites: Suites, tmp_path: Path
+) -> None:
+    kernel = with_change(run, QAT, "ret = qat_vfmig_suspend(qat_vdev->mdev);", "ret = 0;", tmp_path)
+    done = suites.run(f"--kernel={kernel}", "--driver=qat", "-k", "stop_copy")
+    assert done.status == 1, done.output
+    entry = done.results["drivers"]["qat"]["clauses"]["precopy-info.state.stop-copy"]
+    assert entry["verdict"] == "deviates"
+    assert entry["reason"].startswith("the driver broke a rule of its firmware: ")
