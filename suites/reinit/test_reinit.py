@@ -7,7 +7,7 @@ import pytest
 
 from fixtures.device.firmware import Firmware
 from fixtures.plugin.recording import Recorder
-from fixtures.session import DataFd
+from fixtures.session import DataFd, Session
 from fixtures.session.uapi import PRECOPY_INFO_REINIT
 
 CHUNK = 4096  # bytes
@@ -39,3 +39,22 @@ def test_it_is_not_reported_without_the_opt_in(pre_copy: DataFd, new_initial_dat
     asked = pre_copy.precopy_info()
     assert not asked.error
     assert asked.info.flags & PRECOPY_INFO_REINIT == 0
+
+
+@pytest.mark.clause("reinit.unasked")
+def test_it_is_not_reported_while_there_is_no_new_initial_data(
+    session: Session, pre_copy_v2: DataFd, record: Recorder
+) -> None:
+    before = pre_copy_v2.precopy_info()
+    pre_copy_v2.read_on()
+    after = pre_copy_v2.precopy_info()
+    assert not before.error
+    assert not after.error
+    assert (before.info.flags | after.info.flags) & PRECOPY_INFO_REINIT == 0
+    if not can_have_new_initial_data(session.device.firmware):
+        record.behaviour("precopy_info.reinit", "never")
+
+
+def can_have_new_initial_data(firmware: Firmware | None) -> bool:
+    """Tell whether the device is one that has new initial data at times; it then has some."""
+    return firmware is not None and not firmware.command(f"reinit {CHUNK}").error
