@@ -23,11 +23,12 @@ import yaml
 from fixtures import cache, paths
 from fixtures import kernel as kernels
 from fixtures import machine as machines
-from fixtures.device import Devices, Driver, known_drivers
+from fixtures.device import Devices, Driver, known_drivers, machine_options
 from fixtures.errors import RunError
 from fixtures.guest import Guest
 from fixtures.kernel import Kernel
-from fixtures.kernel.doubles import Doubles, Wanted
+from fixtures.kernel.doubles import Doubles
+from fixtures.kernel.provide import wanted_doubles
 from fixtures.kernel.source import of as source_of
 from fixtures.machine import Machine, accelerator
 from fixtures.machine.machine import qemu_version
@@ -83,12 +84,13 @@ class Bench:
         chosen = accelerator.choose(kernel, rootfs, qemu_version(), self._progress)
         boots, calls, devices = [], [], []
         drivers = list(known_drivers().values())
-        options = dict.fromkeys(option for driver in drivers for option in driver.machine)
-        words = [word for option in options for word in option.split()]
+        options = machine_options(drivers)
         for _ in range(BOOTS):
             with tempfile.TemporaryDirectory() as folder:
                 began = time.monotonic()
-                machine = Machine.boot(kernel, rootfs, Path(folder), chosen, self._progress, words)
+                machine = Machine.boot(
+                    kernel, rootfs, Path(folder), chosen, self._progress, options
+                )
                 try:
                     guest = Guest(machine.ssh, machine.death)
                     boots.append(time.monotonic() - began)
@@ -102,11 +104,7 @@ class Bench:
 
     def _doubles(self, kernel: Kernel) -> None:
         """All doubles, compiled for one kernel."""
-        wanted = [
-            Wanted(name, needs.double, needs.redirects)
-            for name, needs in self._needs.items()
-            if needs.double
-        ]
+        wanted = wanted_doubles(self._needs, kernel.lacking)
         with (
             tempfile.TemporaryDirectory() as folder,
             cache.locked(f"build-{kernel.build.name}", self._progress) as lock,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.device import Devices, known_drivers
+from fixtures.device import Devices, known_drivers, machine_options
 from fixtures.guest import Guest
 from fixtures.machine import Machine
 from fixtures.plugin.run import Run
@@ -26,14 +26,13 @@ class StandIn:
     def __init__(self, run: Run, folder: Path, cleanup: ExitStack) -> None:
         prepared = run.prepare()
         driver = known_drivers()[DRIVER]
-        options = [word for option in driver.machine for word in option.split()]
         machine = Machine.boot(
             prepared.kernel,
             prepared.rootfs,
             folder / "machine",
             prepared.machine["accelerator"],
             Progress(),
-            options,
+            machine_options([driver]),
         )
         cleanup.callback(machine.stop)
         # The devices stay bound while their agent's line is open.
