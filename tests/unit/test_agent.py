@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import errno
+import fcntl
 import json
 import os
 import subprocess
@@ -83,6 +84,27 @@ def test_a_blob_is_written_in_parts(agent: Pipe, tmp_path: Path) -> None:
     assert agent("write", fd=fd, blob=blob, offset=0, count=2)["ret"] == 2
     assert agent("write", fd=fd, blob=blob, offset=2, count=100)["ret"] == 4
     assert target.read_bytes() == b"abcdef"
+
+
+def test_a_call_that_blocks_is_begun_and_ended(agent: Pipe, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    reader = agent("open", path=str(tmp_path / "fifo"), flags=os.O_RDONLY | os.O_NONBLOCK)["ret"]
+    writer = agent("open", path=str(tmp_path / "fifo"), flags=os.O_WRONLY)["ret"]
+    agent("fcntl", fd=reader, cmd=fcntl.F_SETFL, arg=0)
+    begun = agent("begin", what={"op": "read", "fd": reader, "count": 4})["ret"]
+    assert agent("end", begun=begun, timeout=10)["errno"] == errno.EINPROGRESS
+    agent("write", fd=writer, data=base64.b64encode(b"abc").decode())
+    ended = agent("end", begun=begun, timeout=5000)
+    assert base64.b64decode(ended["data"]) == b"abc"
+
+
+def test_a_signal_ends_a_read(agent: Pipe, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    reader = agent("open", path=str(tmp_path / "fifo"), flags=os.O_RDWR)["ret"]
+    answer = agent("read_signalled", fd=reader, count=4, after=50)
+    assert (answer["ret"], answer["errno"]) == (-1, errno.EINTR)
+    agent("write", fd=reader, data=base64.b64encode(b"abc").decode())
+    assert agent("read_signalled", fd=reader, count=4, after=50)["ret"] == 3
 
 
 @pytest.mark.parametrize(
