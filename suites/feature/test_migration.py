@@ -35,11 +35,18 @@ def test_probe_of_set_fails(session: Session) -> None:
     assert session.feature(Op.PROBE | Op.SET, Feature.MIGRATION).error
 
 
+@pytest.mark.clause("feature.migration.set")
+@pytest.mark.parametrize("data", [b"", bytes(8)], ids=["no-data", "data"])
+def test_set_fails(session: Session, data: bytes) -> None:
+    assert session.feature(Op.SET, Feature.MIGRATION, data).error == "EINVAL"
+
+
+@pytest.mark.every_variant
 @pytest.mark.clause("feature.migration.expected")
 def test_the_capabilities_are_those_the_driver_is_known_for(
-    session: Session, driver: Driver, kernel: Kernel
+    session: Session, driver: Driver, kernel: Kernel, variant: str
 ) -> None:
-    expected = driver.expected_capabilities(kernel.release)
+    expected = driver.expected_capabilities(kernel.release, variant)
     if expected is None:
         raise NotThere(f"fixtures/drivers/{driver.name}.yaml says nothing of {kernel.release}")
     reported = session.capabilities() or Migration(0)

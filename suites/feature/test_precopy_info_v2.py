@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from fixtures.session import Feature, Session, State
+from fixtures.session.transfer import arrive
 from fixtures.session.uapi import Op
 
 V2 = Feature.MIG_PRECOPY_INFOv2
@@ -65,6 +66,13 @@ def test_a_kernel_of_before_the_series_does_not_know_it(session: Session, op: Op
     assert session.feature(op, V2).error == "ENOTTY"
 
 
+@pytest.mark.every_variant
+@pytest.mark.clause("feature.precopy-info-v2.no-pre-copy")
+@pytest.mark.parametrize("op", [*PROBES, Op.SET], ids=[*NAMES, "SET"])
+def test_a_device_without_pre_copy_refuses_it(session: Session, op: Op) -> None:
+    assert session.feature(op, V2).error == "EINVAL"
+
+
 @pytest.mark.clause("feature.precopy-info-v2.last-close")
 def test_the_opt_in_ends_with_the_last_close(opted_in: Session) -> None:
     assert is_v2(opted_in)
@@ -82,8 +90,16 @@ def test_the_opt_in_does_not_reach_another_device(
 
 
 @pytest.mark.clause("feature.precopy-info-v2.states")
-@pytest.mark.parametrize("state", [State.STOP, State.STOP_COPY, State.PRE_COPY], ids=NAME)
+@pytest.mark.parametrize(
+    "state", [State.STOP, State.STOP_COPY, State.PRE_COPY, State.RESUMING], ids=NAME
+)
 def test_the_opt_in_outlives_changes_of_state(opted_in: Session, state: State) -> None:
-    opted_in.move(state)
+    arrive(opted_in, state)
     opted_in.move(State.RUNNING)
+    assert is_v2(opted_in)
+
+
+@pytest.mark.clause("feature.precopy-info-v2.states")
+def test_the_opt_in_outlives_a_reset(opted_in: Session) -> None:
+    assert not opted_in.reset().error
     assert is_v2(opted_in)

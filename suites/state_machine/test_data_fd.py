@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The data fd as a file descriptor, and the session that it stands for."""
+
+from __future__ import annotations
+
+import fcntl
+import operator
+import os
+
+import pytest
+
+from fixtures.errors import NotThere
+from fixtures.guest import Answer
+from fixtures.oracle import SAVING, StateMachine
+from fixtures.plugin.recording import Recorder
+from fixtures.session import ArrangementFailed, DataFd, Session, State
+from fixtures.session.transfer import Arrived, arrive, load, read_stop_copy, save
+
+NAME = operator.attrgetter("name")
+OPENING = [State.PRE_COPY, State.PRE_COPY_P2P, State.STOP_COPY, State.RESUMING]
+# From where a session is left, and to where: one arc each.
+LEAVING = [
+    (State.PRE_COPY, State.RUNNING),
+    (State.PRE_COPY_P2P, State.RUNNING_P2P),
+    (State.STOP_COPY, State.STOP),
+]
+# Walks inside the saving group.
+WALKS = [
+    [State.PRE_COPY, State.PRE_COPY_P2P],
+    [State.PRE_COPY, State.PRE_COPY_P2P, State.PRE_COPY],
+    [State.PRE_COPY_P2P, State.PRE_COPY],
+]
+
+
+def has_all(machine: StateMachine, states: list[State]) -> None:
+    """Raise NotThere where the device lacks one of ``states``."""
+    for state in states:
+        if not machine.has(state):
+            raise NotThere(f"this device has no {state.name}")
+
+
+def data_fd_of(arrived: Arrived) -> DataFd:
+    """Return the data fd, where the state has one; raise NotThere or ArrangementFailed."""
+    if arrived.state not in OPENING:
+        raise NotThere(f"{arrived.state.name} has no data transfer session")
+    if arrived.data_fd is None:
+        raise ArrangementFailed(f"going to {arrived.state.name} gave no data_fd")
+    return arrived.data_fd
+
+
+def word(answer: Answer) -> str:
+    """Return the behaviour's word for a read that gave no data."""
+    if not answer.error:
+        return "eof" if answer.ret == 0 else "data"
+    return answer.error if answer.error in ("ENODEV", "EINVAL") else "other"
+
+
+on_opening = pytest.mark.parametrize("arrived", OPENING, indirect=True, ids=NAME)
+
+
+@pytest.mark.clause("state-machine.data-fd.close-on-exec")
+@on_opening
+def test_it_is_close_on_exec(arrived: Arrived) -> None:
+    assert data_fd_of(arrived).fcntl(fcntl.F_GETFD).ret & fcntl.FD_CLOEXEC
+
+
+@pytest.mark.clause("state-machine.data-fd.read-only")
+@pytest.mark.parametrize("arrived", sorted(SAVING), indirect=True, ids=NAME)
+def test_the_one_for_saving_can_only_be_read(arrived: Arrived) -> None:
+    data_fd = data_fd_of(arrived)
+    assert data_fd.fcntl(fcntl.F_GETFL).ret & os.O_ACCMODE == os.O_RDONLY
+    assert data_fd.write(b"data").error == "EBADF"
+
+
+@pytest.mark.clause("state-machine.data-fd.write-only")
+@pytest.mark.parametrize("arrived", [State.RESUMING], indirect=True, ids=NAME)
+def test_the_one_for_resuming_can_only_be_written(arrived: Arrived) -> None:
+    data_fd = data_fd_of(arrived)
+    assert data_fd.fcntl(fcntl.F_GETFL).ret & os.O_ACCMODE == os.O_WRONLY
+    assert data_fd.read(1).error == "EBADF"
+
+
+@pytest.mark.clause("state-machine.data-fd.stream")
+@on_opening
+def test_it_has_no_position(arrived: Arrived) -> None:
+    data_fd = data_fd_of(arrived)
+    for whence in (os.SEEK_SET, os.SEEK_CUR, os.SEEK_END):
+        assert data_fd.lseek(0, whence).error == "ESPIPE"
+    if arrived.state is State.RESUMING:
+        assert data_fd.pwrite(b"data", 0).error == "ESPIPE"
+    else:
+        assert data_fd.pread(1, 0).error == "ESPIPE"
+
+
+@pytest.mark.clause("state-machine.session.kept")
+@pytest.mark.parametrize("walk", WALKS, ids=lambda walk: "-".join(map(NAME, walk)))
+def test_moving_inside_the_saving_group_keeps_fd_and_position(
+    session: Session, walk: list[State], machine: StateMachine
+) -> None:
+    has_all(machine, walk)
+    whole, _ = session.start(walk[0]).read_on()
+    session.reset()
+    data_fd = session.start(walk[0])
+    part = len(whole) // (len(walk) + 1)
+    read = data_fd.read(part).data
+    for state in walk[1:]:
+        answer, another = session.set_state(state)
+        assert not answer.error
+        assert another is None
+        read += data_fd.read(part).data
+    rest, _ = data_fd.read_on()
+    assert read + rest == whole
+
+
+@pytest.mark.clause("state-machine.session.kept")
+@pytest.mark.parametrize("begin", [State.PRE_COPY, State.PRE_COPY_P2P], ids=NAME)
+def test_stop_copy_goes_on_where_pre_copy_was(
+    session: Session, begin: State, machine: StateMachine
+) -> None:
+    has_all(machine, [begin])
+    data_fd = session.start(begin)
+    before = data_fd.precopy_info().info.initial_bytes
+    read = data_fd.read(before // 2)
+    answer, another = session.set_state(State.STOP_COPY)
+    assert not answer.error
+    assert another is None
+    stream = read.data + read_stop_copy(data_fd)
+    session.reset()
+    load(session, stream)
+    session.move(State.STOP)
+
+
+@pytest.mark.clause("state-machine.session.ended")
+@pytest.mark.parametrize(("begin", "end"), LEAVING, ids=NAME)
+def test_leaving_the_saving_group_ends_the_session(
+    session: Session, begin: State, end: State, machine: StateMachine, record: Recorder
+) -> None:
+    has_all(machine, [begin, end])
+    data_fd = session.start(begin)
+    session.move(end)
+    answer = data_fd.read(1 << 16)
+    record.behaviour("state_machine.ended_session.read", word(answer))
+    assert answer.ret <= 0
+    assert data_fd.read(1 << 16).ret <= 0
+
+
+@pytest.mark.clause("state-machine.session.ended")
+@pytest.mark.parametrize(("begin", "end"), LEAVING, ids=NAME)
+def test_an_ended_session_stays_ended_while_another_goes_on(
+    session: Session, begin: State, end: State, machine: StateMachine
+) -> None:
+    has_all(machine, [begin, end])
+    old = session.start(begin)
+    session.move(end)
+    new = session.start(begin)
+    assert old.read(1 << 16).ret <= 0
+    assert new.read(1 << 16).ret > 0
+    assert old.read(1 << 16).ret <= 0
+
+
+@pytest.mark.clause("state-machine.session.resuming-ended")
+@pytest.mark.parametrize("by", ["leaving", "another", "reset", "close"])
+def test_the_session_of_resuming_ends(session: Session, by: str) -> None:
+    stream = save(session)
+    data_fd = load(session, stream)
+    if by == "close":
+        session.reopen(keep=data_fd)
+    elif by == "reset":
+        session.reset()
+    else:
+        session.move(State.STOP)
+    if by == "another":
+        session.start(State.RESUMING)
+    assert data_fd.write(stream).error
+
+
+@pytest.mark.clause("state-machine.session.fd-closed")
+@on_opening
+def test_closing_the_data_fd_changes_no_state(session: Session, arrived: Arrived) -> None:
+    session.close_data(data_fd_of(arrived))
+    assert session.state() is arrived.state
+    session.move(State.RUNNING)
+    again = arrive(session, arrived.state)
+    assert session.state() is arrived.state
+    assert again.data_fd is not None
