@@ -9,6 +9,8 @@ from fixtures.session import Feature, Session, State
 from fixtures.session.transfer import Arrived
 from fixtures.session.uapi import FEATURE_HEADER, MIG_STATE, Op
 
+pytestmark = pytest.mark.any_api
+
 PROBES = (
     Op.PROBE,
     Op.PROBE | Op.GET,

@@ -12,6 +12,8 @@ from fixtures.session import Feature, Session, State
 from fixtures.session.session import UNMAPPED
 from fixtures.session.uapi import FEATURE_HEADER, MIG_STATE, Ioctl, Op
 
+pytestmark = pytest.mark.any_api
+
 NAME = operator.attrgetter("name")
 HEADER = FEATURE_HEADER.size
 NO_SUCH_FEATURE = 0xFFFF

@@ -1112,6 +1112,8 @@ static void run_again(struct hisi_acc_vf *vf)
 	spin_lock(&pf->lock);
 	vf->ras_status = 0;
 	vf->core_status = 0;
+	pf->vft_failing = false;
+	writel(1, pf->mem + PF_VFT_CFG_RDY);
 	spin_unlock(&pf->lock);
 }
 
@@ -1143,8 +1145,6 @@ static void hisi_acc_reset(struct vfio_double_vf *base)
 
 	spin_lock(&pf->lock);
 	vf->queues = DEFAULT_QUEUES;
-	pf->vft_failing = false;
-	writel(1, pf->mem + PF_VFT_CFG_RDY);
 	writel(0, pf->mem + PF_QUE_ISO_CFG);
 	spin_unlock(&pf->lock);
 	if (!base->pdev->driver)

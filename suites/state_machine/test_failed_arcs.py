@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Arcs that the device fails: each firmware command that an arc is made of, one after the other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from fixtures.device.firmware import Firmware
+from fixtures.errors import NotThere
+from fixtures.oracle import StateMachine
+from fixtures.oracle.state_machine import ARCS
+from fixtures.session import DataFd, Session, State
+from fixtures.session.transfer import arrive, load, save
+
+pytestmark = pytest.mark.any_api
+
+EIO = 5  # as an errno, and a status of mlx5's firmware too
+# Giving back what was lent is no part of an arc: a device may leak and be in the new state.
+GIVES_BACK = re.compile(r"DESTROY|DEALLOC")
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A request for a state, of which one firmware command failed."""
+
+    command: str
+    error: str
+    state: State
+    given: DataFd | None  # a new data fd
+    data_fd: DataFd | None  # that of the session, a new or an older one
+
+
+@pytest.fixture(params=ARCS, ids=lambda arc: f"{arc[0].name}-{arc[1].name}")
+def arc(request: pytest.FixtureRequest, machine: StateMachine) -> tuple[State, State]:
+    """Where an arc begins and ends; the test runs for each that the device has."""
+    begin, end = request.param
+    for state in (begin, end):
+        if not machine.has(state):
+            raise NotThere(f"this device has no {state.name}")
+    return begin, end
+
+
+def attempts(session: Session, firmware: Firmware, begin: State, end: State) -> Iterator[Attempt]:
+    """Make the arc, see of which commands it is made, and make it again with each of them failing.
+
+    Raises NotThere where it is made of none.
+    """
+    arrive(session, begin)
+    firmware.clear_journal()
+    session.move(end)
+    commands = [line.split()[0] for line in firmware.journal()]
+    if not any(not GIVES_BACK.search(command) for command in commands):
+        raise NotThere("the firmware has no part in this arc")
+    for number, command in enumerate(commands):
+        if GIVES_BACK.search(command):
+            continue
+        session.reset()
+        arrived = arrive(session, begin)
+        firmware.fail(command, EIO, skip=commands[:number].count(command))
+        answer, given = session.set_state(end)
+        yield Attempt(command, answer.error, session.state(), given, given or arrived.data_fd)
+
+
+@pytest.mark.clause("state-machine.failed-arc")
+def test_the_state_is_one_of_the_path_or_error(
+    session: Session, firmware: Firmware, arc: tuple[State, State], machine: StateMachine
+) -> None:
+    begin, end = arc
+    for tried in attempts(session, firmware, begin, end):
+        if tried.error:
+            path = machine.outcome(begin, end).path or ()
+            assert tried.state in (begin, *path, State.ERROR), f"{tried.command} failed"
+            assert tried.given is None
+        else:
+            assert tried.state is end
+
+
+@pytest.mark.clause("state-machine.failed-arc.told")
+def test_a_request_whose_arc_failed_does_not_succeed(
+    session: Session, firmware: Firmware, arc: tuple[State, State]
+) -> None:
+    begin, end = arc
+    ignored = []
+    for tried in attempts(session, firmware, begin, end):
+        # A save may be made while the state is left; whoever reads is told then.
+        told_by_read = tried.data_fd is not None and bool(tried.data_fd.read(1 << 16).error)
+        if not tried.error and not told_by_read:
+            ignored.append(tried.command)
+    assert ignored == []
+
+
+@pytest.mark.clause("state-machine.failed-arc.reset")
+def test_a_reset_recovers_from_it(
+    session: Session, firmware: Firmware, arc: tuple[State, State]
+) -> None:
+    for _ in attempts(session, firmware, *arc):
+        assert not session.reset().error
+        assert session.state() is State.RUNNING
+        stream = save(session)
+        load(session, stream)
+        session.move(State.RUNNING)
+        assert session.state() is State.RUNNING
+
+
+@pytest.mark.clause("state-machine.error.reset-only")
+def test_error_is_left_by_a_reset_alone(
+    session: Session, firmware: Firmware, arc: tuple[State, State]
+) -> None:
+    if all(tried.state is not State.ERROR for tried in attempts(session, firmware, *arc)):
+        raise NotThere("no command of this arc that fails leads the device to ERROR")
+    for tried in attempts(session, firmware, *arc):
+        if tried.state is State.ERROR:
+            for requested in State:
+                assert session.set_state(requested)[0].error
+                assert session.state() is State.ERROR
+            assert not session.reset().error
+            assert session.state() is State.RUNNING
