@@ -23,7 +23,7 @@ import yaml
 from fixtures import cache, paths
 from fixtures import kernel as kernels
 from fixtures import machine as machines
-from fixtures.device import Devices, Driver, known_drivers, machine_options
+from fixtures.device import Devices, Driver, chosen, known_drivers, machine_options
 from fixtures.errors import RunError
 from fixtures.guest import Guest
 from fixtures.kernel import Kernel
@@ -81,15 +81,15 @@ class Bench:
     def _boots_and_calls(self, kernel: Kernel) -> None:
         """QEMU launched to agent ready, and one ioctl's round trip."""
         rootfs = machines.provide_rootfs(self._progress)
-        chosen = accelerator.choose(kernel, rootfs, qemu_version(), self._progress)
+        machine_kind = accelerator.choose(kernel, rootfs, qemu_version(), self._progress)
         boots, calls, devices = [], [], []
-        drivers = list(known_drivers().values())
+        drivers = chosen([])
         options = machine_options(drivers)
         for _ in range(BOOTS):
             with tempfile.TemporaryDirectory() as folder:
                 began = time.monotonic()
                 machine = Machine.boot(
-                    kernel, rootfs, Path(folder), chosen, self._progress, options
+                    kernel, rootfs, Path(folder), machine_kind, self._progress, options
                 )
                 try:
                     guest = Guest(machine.ssh, machine.death)

@@ -72,6 +72,12 @@ def test_an_unknown_driver_lists_the_known_ones() -> None:
         chosen(["mtyt"])
 
 
+def test_a_device_of_our_own_is_tested_only_where_it_is_named() -> None:
+    assert "region2019" in known_drivers()
+    assert "region2019" not in [driver.name for driver in chosen([])]
+    assert [driver.name for driver in chosen(["region2019"])] == ["region2019"]
+
+
 def test_every_expectation_names_a_clause() -> None:
     for driver in known_drivers().values():
         for expectation in driver.expectations:

@@ -52,3 +52,23 @@ def test_a_splat_is_noticed(line: str) -> None:
     transcript = Transcript()
     transcript.add("close", {"fd": 3}, Answer(0, log=("[    1.0] mtty: fine", f"[    1.0] {line}")))
     assert transcript.splats == [f"[    1.0] {line}"]
+
+
+def test_a_register_is_shown_with_its_content() -> None:
+    offset = 1 << 40 | 8
+    read = strace.show(
+        "pread", {"fd": 6, "count": 4, "offset": offset}, Answer(4, data=b"\3\0\0\0")
+    )
+    assert read == "pread(6, 4, 0x10000000008) = 4 (03 00 00 00)"
+    wrote = strace.show("pwrite", {"fd": 6, "data": b"\6\0\0\0", "offset": offset}, Answer(4))
+    assert wrote == "pwrite(6, 06 00 00 00, 0x10000000008) = 4"
+
+
+def test_a_region_is_decoded() -> None:
+    given = struct.pack("=IIIIQQ", 32, 0, 1, 0, 0, 0)
+    answer = Answer(0, data=struct.pack("=IIIIQQ", 48, 0xB, 1, 0, 0x3000, 1 << 40))
+    request = {"fd": 6, "request": Ioctl.VFIO_DEVICE_GET_REGION_INFO.value, "arg": given}
+    assert strace.show("ioctl", request, answer).endswith(
+        "= 0 {argsz=48, flags=READ|WRITE|CAPS, index=1, cap_offset=0, size=0x3000,"
+        " offset=0x10000000000}"
+    )

@@ -18,7 +18,7 @@ from fixtures.plugin.recording import Recorder
 from fixtures.plugin.run import Run
 
 CYCLES = 20
-DOUBLES = [name for name, driver in known_drivers().items() if driver.double]
+DOUBLES = [name for name, driver in known_drivers().items() if driver.realization == "double"]
 
 
 def sections(module: Path) -> dict[str, str]:

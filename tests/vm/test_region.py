@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The region-based protocol of 2019: our device keeps it, and one that does not is caught."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fixtures.paths import CHECKOUT
+from fixtures.plugin.run import Run
+from fixtures.record import catalogue
+from tests.vm.conftest import NEW, OLD, Finished, Suites
+from tests.vm.test_caught import MTTY, with_change
+
+NAME = "region2019"
+ABSENT = "region.absent"
+
+
+def deviating(run: Finished, driver: str = NAME) -> set[str]:
+    """Return the clauses that ``driver`` was seen to deviate from."""
+    clauses = run.results["drivers"][driver]["clauses"]
+    return {name for name, entry in clauses.items() if entry["verdict"] == "deviates"}
+
+
+@pytest.mark.parametrize("kernel", [NEW, OLD])
+def test_the_device_keeps_every_rule_of_the_protocol(suites: Suites, kernel: str) -> None:
+    run = suites.run(f"--kernel={kernel}", f"--driver={NAME}")
+    assert run.status == 0, run.output
+    assert run.results["complete"] is True
+    verdicts = {
+        name: entry["verdict"] for name, entry in run.results["drivers"][NAME]["clauses"].items()
+    }
+    rules = {name for name in catalogue.clauses() if name.startswith("region.")}
+    assert {name for name in rules if verdicts[name] == "conforms"} == rules - {ABSENT}
+    assert verdicts[ABSENT] == "not_applicable"
+    assert run.results["drivers"][NAME]["behaviours"]["feature.migration_region"] == "supported"
+
+
+def changed(old: str, new: str, folder: Path) -> Path:
+    """Return a checkout in which our device, the only driver, says ``new`` for ``old``."""
+    checkout = folder / "checkout"
+    left_out = shutil.ignore_patterns(".git", ".venv", "results", ".*_cache")
+    shutil.copytree(CHECKOUT, checkout, ignore=left_out)
+    for path in (checkout / "fixtures/drivers").glob("*.yaml"):
+        if path.stem != NAME:
+            path.unlink()  # no need to compile the others' doubles
+    source = checkout / "vm-images/doubles/region/migration.c"
+    text = source.read_text()
+    assert text.count(old) == 1
+    source.write_text(text.replace(old, new))
+    return checkout
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "part", "clauses"),
+    [
+        pytest.param(
+            "if (state & STATE_RESUMING && state != STATE_RESUMING)",
+            "if (state == (STATE_RESUMING | STATE_RUNNING))",
+            "device_state",
+            {"region.device-state.invalid"},
+            id="invalid-combination",
+        ),
+        pytest.param(
+            "if (state & ~STATE_MASK)",
+            "if (state > U32_MAX)",
+            "device_state",
+            {"region.device-state.reserved-write"},
+            id="reserved-bits",
+        ),
+        pytest.param(
+            "fields[i].width == count",
+            "fields[i].width >= count",
+            "fields",
+            {"region.access.width"},
+            id="width",
+        ),
+        pytest.param(
+            "	u64 pending = dev->staged;\n",
+            "	u64 pending = dev->staged + 8;\n",
+            "saving",
+            {"region.saving.sequence", "region.pending-bytes.rises"},
+            id="pending-bytes",
+        ),
+        pytest.param(
+            "	bitmap_set(dev->dirty_blocks, first, last - first + 1);\n",
+            "	bitmap_set(dev->dirty_blocks, first, last - first);\n",
+            "saving or resuming",
+            {
+                "region.pending-bytes.rises",
+                "region.saving.both-phases",
+                "region.resuming.state",
+                "region.resuming.order",
+            },
+            id="dirty-state",
+        ),
+        pytest.param(
+            "__set_bit_le(pfn - start, dev->bitmap);",
+            "__set_bit_le((pfn - start) ^ 7, dev->bitmap);",
+            "dirty_pages",
+            {
+                "region.dirty-pages.bitmap",
+                "region.dirty-pages.loop",
+                "region.dirty-pages.page-size",
+            },
+            id="bitmap",
+        ),
+    ],
+)
+def test_a_device_that_breaks_a_rule_is_caught(
+    run: Run, suites: Suites, tmp_path: Path, old: str, new: str, part: str, clauses: set[str]
+) -> None:
+    checkout = changed(old, new, tmp_path)
+    # A build folder, so that no kernel has to be built for the changed device.
+    kernel = run.prepare().kernel.build
+    options = [f"--kernel={kernel}", f"--driver={NAME}", "-k", part]
+    done = suites.run(*options, checkout=checkout)
+    assert done.status == 1, done.output
+    assert done.results["complete"] is True
+    assert deviating(done) == clauses
+    assert "pread(" in done.output
+
+
+def test_a_driver_that_offers_both_protocols_is_caught(
+    run: Run, suites: Suites, tmp_path: Path
+) -> None:
+    offer = """\
+	if (bar_index == VFIO_PCI_BAR5_REGION_INDEX) {
+		struct vfio_region_info_cap_type type = {
+			.header.id = VFIO_REGION_INFO_CAP_TYPE,
+			.header.version = 1,
+			.type = 3,
+			.subtype = 1,
+		};
+
+		if (vfio_info_add_capability(caps, &type.header, sizeof(type)))
+			size = 0;
+	}
+"""
+    line = "	mdev_state->region_info[bar_index].size = size;\n"
+    kernel = with_change(run, MTTY, line, offer + line, tmp_path)
+    done = suites.run(f"--kernel={kernel}", "--driver=mtty", "-k", "no_migration_region")
+    assert done.status == 1, done.output
+    assert deviating(done, "mtty") == {ABSENT}
+    assert done.results["drivers"]["mtty"]["behaviours"]["feature.migration_region"] == "supported"
