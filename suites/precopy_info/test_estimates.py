@@ -5,27 +5,128 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.session import DataFd
+from fixtures.device.firmware import Firmware
+from fixtures.errors import NotThere
+from fixtures.oracle import StateMachine
+from fixtures.session import ArrangementFailed, DataFd, Session, State
+from fixtures.session.transfer import read_pre_copy
+from fixtures.session.uapi import PRECOPY_INFO, Ioctl, PrecopyInfo
+
+PRE_COPIES = [State.PRE_COPY, State.PRE_COPY_P2P]
+CHANGED = 64  # bytes of its state that the device changes
+
+
+@pytest.fixture(params=PRE_COPIES, ids=lambda state: state.name)
+def in_pre_copies(
+    request: pytest.FixtureRequest, session: Session, machine: StateMachine
+) -> DataFd:
+    """The data fd of a device in PRE_COPY, and of one in PRE_COPY_P2P."""
+    if not machine.has(request.param):
+        raise NotThere(f"this device has no {request.param.name}")
+    return session.start(request.param)
+
+
+def ask(data_fd: DataFd) -> PrecopyInfo:
+    """Make the ioctl, which must succeed, and return the structure."""
+    asked = data_fd.precopy_info()
+    assert not asked.error
+    return asked.info
 
 
 @pytest.mark.clause("precopy-info.initial-bytes.start")
-def test_initial_bytes_start_above_zero(pre_copy: DataFd) -> None:
-    asked = pre_copy.precopy_info()
-    assert not asked.error
-    assert asked.info.initial_bytes > 0
+def test_initial_bytes_start_above_zero(in_pre_copies: DataFd) -> None:
+    assert ask(in_pre_copies).initial_bytes > 0
+
+
+@pytest.mark.clause("precopy-info.dirty-bytes.start")
+def test_dirty_bytes_start_at_zero(in_pre_copies: DataFd) -> None:
+    assert ask(in_pre_copies).dirty_bytes == 0
 
 
 @pytest.mark.clause("precopy-info.initial-bytes.falls")
 @pytest.mark.parametrize("count", [1, 7, 1 << 20])
-def test_initial_bytes_fall_by_what_is_read(pre_copy: DataFd, count: int) -> None:
-    before = pre_copy.precopy_info().info.initial_bytes
-    taken = pre_copy.read(min(count, before))
+def test_initial_bytes_fall_by_what_is_read(in_pre_copies: DataFd, count: int) -> None:
+    before = ask(in_pre_copies).initial_bytes
+    taken = in_pre_copies.read(min(count, before))
     assert taken.ret > 0
-    assert pre_copy.precopy_info().info.initial_bytes == before - taken.ret
+    assert ask(in_pre_copies).initial_bytes == before - taken.ret
 
 
-@pytest.mark.clause("precopy-info.dirty-bytes.start")
-def test_dirty_bytes_start_at_zero(pre_copy: DataFd) -> None:
-    asked = pre_copy.precopy_info()
-    assert not asked.error
-    assert asked.info.dirty_bytes == 0
+@pytest.mark.clause("precopy-info.initial-bytes.falls")
+def test_initial_bytes_fall_to_zero(in_pre_copies: DataFd) -> None:
+    left = ask(in_pre_copies).initial_bytes
+    part = max(left // 5, 1)
+    while left:
+        taken = in_pre_copies.read(min(part, left))
+        assert taken.ret > 0
+        left -= taken.ret
+        assert ask(in_pre_copies).initial_bytes == left
+
+
+@pytest.mark.clause("precopy-info.initial-bytes.monotone")
+def test_initial_bytes_never_rise(
+    session: Session, pre_copy: DataFd, machine: StateMachine
+) -> None:
+    firmware = session.device.firmware
+    last = ask(pre_copy).initial_bytes
+    for count in (100, 1 << 20, 0, 1 << 20, 1 << 20):
+        if firmware is not None:
+            firmware.command(f"dirty {CHANGED}")  # some firmware says nothing of changes
+        if count:
+            pre_copy.read(count)
+        now = ask(pre_copy).initial_bytes
+        assert now <= last
+        last = now
+    assert last == 0
+    if machine.has(State.PRE_COPY_P2P):
+        session.move(State.PRE_COPY_P2P)
+        assert ask(pre_copy).initial_bytes == 0
+
+
+@pytest.mark.clause("precopy-info.dirty-bytes.falls")
+def test_dirty_bytes_fall_by_what_is_read(pre_copy: DataFd, firmware: Firmware) -> None:
+    read_pre_copy(pre_copy)
+    firmware.dirty(CHANGED)
+    before = ask(pre_copy).dirty_bytes
+    if before == 0:
+        raise NotThere("this device has nothing more to send in PRE_COPY when its state changes")
+    taken = pre_copy.read(min(100, before))
+    if taken.ret <= 0:
+        raise ArrangementFailed("dirty_bytes are above zero, and no data comes")
+    assert ask(pre_copy).dirty_bytes == before - taken.ret
+
+
+@pytest.mark.clause("precopy-info.end-of-stream")
+def test_data_comes_exactly_while_there_are_bytes(in_pre_copies: DataFd) -> None:
+    info = ask(in_pre_copies)
+    part = max((info.initial_bytes + info.dirty_bytes) // 3, 1)
+    while info.initial_bytes + info.dirty_bytes:
+        assert in_pre_copies.read(part).ret > 0
+        info = ask(in_pre_copies)
+    assert in_pre_copies.read(part).ret <= 0
+
+
+@pytest.mark.clause("precopy-info.not-consuming")
+def test_asking_takes_nothing_from_the_stream(session: Session, pre_copy: DataFd) -> None:
+    plain, _ = pre_copy.read_on()
+    session.reset()
+    data_fd = session.start(State.PRE_COPY)
+    asked = b""
+    for _ in range(5):
+        ask(data_fd)
+        asked += data_fd.read(len(plain) // 5).data
+        ask(data_fd)
+    asked += data_fd.read_on()[0]
+    assert asked == plain
+
+
+@pytest.mark.clause("precopy-info.untouched")
+@pytest.mark.parametrize("state", [State.STOP_COPY, State.RUNNING], ids=lambda state: state.name)
+def test_a_call_that_fails_leaves_the_structure_alone(
+    session: Session, pre_copy: DataFd, state: State
+) -> None:
+    session.move(state)
+    given = PRECOPY_INFO.pack(PRECOPY_INFO.size, 0x5A5A5A5A, 0x1122334455667788, 0x99AABBCCDDEEFF00)
+    answer = pre_copy.ioctl(Ioctl.VFIO_MIG_GET_PRECOPY_INFO, given)
+    assert answer.error
+    assert answer.data == given

@@ -9,9 +9,8 @@
  * function's IOMMU domain.
  *
  * What LOAD has taken in since it got an image marked MLX5_DOUBLE_FIRST is in
- * the file "loaded". It becomes the function's state when the function is
- * resumed, if the image marked MLX5_DOUBLE_FINAL was among it; else the state
- * stays as it was.
+ * the file "loaded". It becomes the function's state with the image marked
+ * MLX5_DOUBLE_FINAL; until then the state stays as it was.
  *
  * Rules that mlx5-vfio-pci must keep to; each is a violation if it doesn't:
  * - an object (protection domain, memory key) is used and destroyed while it is
@@ -462,7 +461,6 @@ static u8 resume_vhca(struct mlx5_double_call *call)
 	u16 op_mod = MLX5_GET(resume_vhca_in, call->in, op_mod);
 	bool responder = op_mod == MLX5_RESUME_VHCA_IN_OP_MOD_RESUME_RESPONDER;
 	struct mlx5_double_vf *v = call->v;
-	struct vfio_double_vf *vf = &v->vf;
 
 	if (other_vhca(call, MLX5_GET(resume_vhca_in, call->in, vhca_id)))
 		return MLX5_CMD_STAT_BAD_PARAM_ERR;
@@ -479,11 +477,6 @@ static u8 resume_vhca(struct mlx5_double_call *call)
 	if (!responder) {
 		v->initiator_suspended = false;
 		return MLX5_CMD_STAT_OK;
-	}
-	if (v->load_complete) {
-		if (vfio_double_state_set(vf, vf->loaded, vf->loaded_size))
-			return MLX5_CMD_STAT_LIM_ERR;
-		save_from_start(v);
 	}
 	set_stopped(v, false);
 	v->load_complete = false;
@@ -825,10 +818,15 @@ static u8 load_image(struct mlx5_double_call *call, const u8 *image,
 		size -= len;
 
 		v->load_complete = flags & MLX5_DOUBLE_FINAL;
-		if (v->load_complete && vf->loaded_size != total) {
+		if (!v->load_complete)
+			continue;
+		if (vf->loaded_size != total) {
 			v->load_complete = false;
 			return MLX5_CMD_STAT_BAD_PARAM_ERR;
 		}
+		if (vfio_double_state_set(vf, vf->loaded, vf->loaded_size))
+			return MLX5_CMD_STAT_LIM_ERR;
+		save_from_start(v);
 	}
 	return MLX5_CMD_STAT_OK;
 }

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How many bytes are asked for in a read does not change what is read."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.errors import NotThere
+from fixtures.oracle import StateMachine
+from fixtures.session import Session, State
+from fixtures.session.transfer import read_stop_copy, save
+
+pytestmark = pytest.mark.any_api
+
+ONE_BY_ONE = 600  # bytes: more than any header of a stream
+
+
+@pytest.mark.every_variant
+@pytest.mark.clause("end-of-stream.chunking")
+@pytest.mark.parametrize("before", [(), (State.PRE_COPY,)], ids=["STOP_COPY", "PRE_COPY"])
+def test_the_stream_is_the_same_in_reads_of_any_size(
+    session: Session, machine: StateMachine, before: tuple[State, ...]
+) -> None:
+    for state in before:
+        if not machine.has(state):
+            raise NotThere(f"this device has no {state.name}")
+    if session.device.firmware is not None:
+        session.device.firmware.make_small()
+    streams = []
+    for count in (1 << 20, 4096, 7):
+        streams.append(save(session, *before, count=count))
+        session.reset()
+    assert streams[0]
+    assert streams == [streams[0]] * len(streams)
+
+
+@pytest.mark.clause("end-of-stream.chunking")
+def test_the_stream_is_the_same_byte_by_byte(session: Session) -> None:
+    whole = save(session)
+    session.reset()
+    data_fd = session.start(State.STOP_COPY)
+    stream = b"".join(data_fd.read(1).data for _ in range(min(ONE_BY_ONE, len(whole))))
+    assert stream + read_stop_copy(data_fd) == whole

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The temporary end of stream, in PRE_COPY: ENOMSG, poll, and what comes after it."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.device.firmware import Firmware
+from fixtures.errors import NotThere
+from fixtures.guest import Answer
+from fixtures.plugin.recording import Recorder
+from fixtures.session import READABLE, ArrangementFailed, DataFd, Session, State
+from fixtures.session.transfer import read_pre_copy
+
+SOON = 500  # milliseconds, in which a read that does not block has returned
+CHANGED = 64  # bytes of its state that the device changes
+
+
+@pytest.fixture
+def at_end(pre_copy: DataFd) -> DataFd:
+    """The data fd of a device in PRE_COPY of which all has been read."""
+    read_pre_copy(pre_copy)
+    return pre_copy
+
+
+@pytest.fixture
+def tells_of_changes(at_end: DataFd, firmware: Firmware) -> DataFd:
+    """The same, of a device that tells in PRE_COPY when its state has changed."""
+    firmware.dirty(CHANGED)
+    asked = at_end.precopy_info()
+    if asked.info.dirty_bytes == 0:
+        raise NotThere("this device has nothing more to send in PRE_COPY when its state changes")
+    read_pre_copy(at_end)
+    return at_end
+
+
+def word(answer: Answer) -> str:
+    """Return the behaviour's word for a read at the temporary end."""
+    if not answer.error:
+        return "data" if answer.ret else "eof"
+    return {"ENOMSG": "ENOMSG", "EINPROGRESS": "blocks"}.get(answer.error, "other")
+
+
+def read_at_once(data_fd: DataFd) -> Answer:
+    """Read; the answer is EINPROGRESS where that blocks."""
+    return data_fd.begin_read(4096).end(SOON)
+
+
+@pytest.mark.clause("end-of-stream.pre-copy.enomsg")
+def test_a_read_gives_enomsg(at_end: DataFd, record: Recorder) -> None:
+    answer = read_at_once(at_end)
+    record.behaviour("end_of_stream.pre_copy.read", word(answer))
+    assert answer.error == "ENOMSG"
+
+
+@pytest.mark.clause("end-of-stream.pre-copy-p2p.enomsg")
+def test_a_read_in_pre_copy_p2p_gives_enomsg(
+    session: Session, pre_copy: DataFd, record: Recorder
+) -> None:
+    session.move(State.PRE_COPY_P2P)
+    read_pre_copy(pre_copy)
+    answer = read_at_once(pre_copy)
+    record.behaviour("end_of_stream.pre_copy_p2p.read", word(answer))
+    assert answer.error == "ENOMSG"
+
+
+@pytest.mark.clause("end-of-stream.pre-copy.goes-on")
+def test_reading_goes_on_when_the_state_has_changed(
+    tells_of_changes: DataFd, firmware: Firmware
+) -> None:
+    for _ in range(3):
+        firmware.dirty(CHANGED)
+        told = tells_of_changes.precopy_info().info.dirty_bytes
+        more, _ = tells_of_changes.read_on()
+        assert 0 < told <= len(more)
+
+
+@pytest.mark.clause("end-of-stream.pre-copy.poll-data")
+def test_poll_says_that_there_is_data(pre_copy: DataFd) -> None:
+    while pre_copy.precopy_info().info.initial_bytes:
+        assert pre_copy.poll(SOON) & READABLE
+        if pre_copy.read(1 << 20).ret <= 0:
+            raise ArrangementFailed("initial_bytes are above zero, and no data comes")
+
+
+@pytest.mark.clause("end-of-stream.pre-copy.poll-end")
+def test_poll_does_not_say_that_there_is_data(at_end: DataFd, record: Recorder) -> None:
+    events = at_end.poll()
+    record.behaviour("end_of_stream.pre_copy.poll", "readable" if events & READABLE else "quiet")
+    assert events & READABLE == 0
+
+
+@pytest.mark.clause("end-of-stream.pre-copy.poll-wakes")
+def test_poll_wakes_when_there_is_more(
+    tells_of_changes: DataFd, firmware: Firmware, record: Recorder
+) -> None:
+    waiting = tells_of_changes.begin_poll(4 * SOON)
+    assert waiting.end(1).error == "EINPROGRESS"  # there is nothing yet
+    firmware.dirty(CHANGED)
+    woken = waiting.end(SOON)
+    if woken.error:
+        tells_of_changes.precopy_info()
+        late = waiting.end(SOON)
+        record.behaviour(
+            "end_of_stream.pre_copy.poll_wakes", "never" if late.error else "when_asked"
+        )
+    else:
+        record.behaviour("end_of_stream.pre_copy.poll_wakes", "unasked")
+    assert not woken.error
+    assert tells_of_changes.read(4096).ret > 0

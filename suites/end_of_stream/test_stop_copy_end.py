@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The permanent end of stream, in STOP_COPY."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.session import READABLE, DataFd, Session, State
+from fixtures.session.transfer import read_pre_copy
+
+
+@pytest.fixture(params=["STOP_COPY", "PRE_COPY"])
+def stop_copy(request: pytest.FixtureRequest, session: Session) -> DataFd:
+    """The data fd of a device in STOP_COPY; it began there, or in PRE_COPY."""
+    if request.param == "STOP_COPY":
+        return session.start(State.STOP_COPY)
+    data_fd = session.start(State.PRE_COPY)
+    read_pre_copy(data_fd)
+    session.move(State.STOP_COPY)
+    return data_fd
+
+
+@pytest.mark.clause("end-of-stream.stop-copy.zero")
+def test_the_end_is_the_end(stop_copy: DataFd) -> None:
+    data, end = stop_copy.read_on()
+    assert len(data) > 0
+    answers = [end, *(stop_copy.read(count) for count in (1, 4096, 1 << 20))]
+    assert [(answer.ret, answer.error) for answer in answers] == [(0, "")] * 4
+
+
+@pytest.mark.clause("end-of-stream.stop-copy.poll")
+def test_poll_says_readable_before_and_after_the_end(stop_copy: DataFd) -> None:
+    assert stop_copy.poll(1000) & READABLE
+    stop_copy.read(1)
+    assert stop_copy.poll(1000) & READABLE
+    stop_copy.read_on()
+    assert stop_copy.poll() & READABLE
+    assert stop_copy.poll() & READABLE
