@@ -11,6 +11,7 @@ import re
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -331,10 +332,44 @@ def test_a_complaint_of_the_kernel_is_looked_for() -> None:
     assert all("kernel_said" not in source for source in made_of(group()))
 
 
+@pytest.mark.parametrize("opened", [group, cdev])
+def test_a_device_is_seen_to_run_before_it_is_used(opened: Callable[[], Calls]) -> None:
+    for source in made_of(opened()):
+        _, _, body = source.rpartition("usage: ")
+        assert body.count("must_run(device)") == 1
+        assert body.index("must_run(device)") < body.index("PRE_COPY")
+
+
 def test_without_an_open_device_there_is_nothing_to_reproduce() -> None:
     calls = Calls()
     calls.made("run", Answer(0, more={"output": ""}), argv=["modprobe", "mtty"])
     assert reproducers(calls.calls, about()) == {}
+
+
+def test_a_node_is_that_of_the_device_that_has_it_at_the_time() -> None:
+    calls = Calls()
+    first, second = MDEV, MDEV.replace("1", "2")
+    for device in (first, second):
+        fd = calls.open_by_cdev(device)
+        calls.ioctl(fd, Ioctl.VFIO_DEVICE_RESET, 0)
+        for one in (fd, fd - 1):
+            calls.made("close", Answer(0), fd=one)
+    c, _ = made_of(calls)
+    assert c.index("cdev_of(name[0])") < c.index("cdev_of(name[1])")
+
+
+def test_what_only_a_double_could_tell_is_not_said_to_be_reproduced(tmp_path: Path) -> None:
+    path = f"/sys/kernel/debug/vfio-double/qat/{VF}/violations"
+    calls = Calls()
+    calls.made("read_file", Answer(3, data=b"bad"), path=path)
+    calls.open_by_cdev(VF, "pci")
+    c, python = made_of(calls)
+    (tmp_path / "r.py").write_text(python)
+    for program in ([compiled(tmp_path, c)], [sys.executable, tmp_path / "r.py"]):
+        argv = [*map(str, program), "no-such-device"]
+        done = subprocess.run(argv, capture_output=True, text=True)
+        assert done.returncode == 2
+        assert "not tried: this is about what a device double saw" in done.stdout
 
 
 class TestRestart:
