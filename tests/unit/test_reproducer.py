@@ -1,0 +1,430 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Reproducers: from recorded calls to programs that stand alone."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import re
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.guest import Answer
+from fixtures.record.catalogue import Clause
+from fixtures.record.reproducer.about import About
+from fixtures.record.reproducer.render import reproducers
+from fixtures.record.results import DEVIATES, Learnt, Results
+from fixtures.record.transcript import Transcript
+from fixtures.session import READABLE
+from fixtures.session.uapi import FEATURE_HEADER, MIG_STATE, PRECOPY_INFO, Feature, Ioctl, Op, State
+
+MDEV = "c5b2e0f4-0000-4000-8000-000000000001"
+VF = "0000:01:00.1"
+STRANGE = 'a "quoted" \\ backslash, */ and ??/ and \x1b and é'
+
+
+class Calls(Transcript):
+    """A transcript that is written by hand; the fds are numbered from 4."""
+
+    def made(self, op: str, answer: Answer, **request: Any) -> None:
+        self.add(op, request, answer)
+
+    def ioctl(
+        self, fd: int, request: int, arg: int | bytes, after: bytes = b"", *, ret: int = 0
+    ) -> None:
+        data = b"" if isinstance(arg, int) else after or arg
+        answer = Answer(ret, data=data) if ret >= 0 else Answer(-1, -ret, data)
+        self.made("ioctl", answer, fd=fd, request=int(request), arg=arg)
+
+    def open(self, path: str, fd: int) -> None:
+        self.made("open", Answer(fd), path=path, flags=os.O_RDWR)
+
+    def open_by_group(self, name: str = MDEV, bus: str = "mdev", fd: int = 4) -> int:
+        link = f"/sys/bus/{bus}/devices/{name}/iommu_group"
+        self.made("readlink", Answer(0, more={"target": f"../../{fd}"}), path=link)
+        self.open("/dev/vfio/vfio", fd)
+        self.open(f"/dev/vfio/{fd}", fd + 1)
+        self.ioctl(fd + 1, Ioctl.VFIO_GROUP_SET_CONTAINER, struct.pack("=i", fd))
+        self.ioctl(fd, Ioctl.VFIO_SET_IOMMU, 3)
+        self.ioctl(fd + 1, Ioctl.VFIO_GROUP_GET_DEVICE_FD, name.encode() + b"\0", ret=fd + 2)
+        return fd + 2
+
+    def open_by_cdev(self, name: str = MDEV, bus: str = "mdev", fd: int = 4) -> int:
+        nodes = f"/sys/bus/{bus}/devices/{name}/vfio-dev"
+        self.made("list", Answer(0, more={"names": ["vfio7"]}), path=nodes)
+        self.open("/dev/iommu", fd)
+        self.open("/dev/vfio/devices/vfio7", fd + 1)
+        given, then = struct.pack("=IIiI", 16, 0, fd, 0), struct.pack("=IIiI", 16, 0, fd, 1)
+        self.ioctl(fd + 1, Ioctl.VFIO_DEVICE_BIND_IOMMUFD, given, then)
+        given, then = struct.pack("=III", 12, 0, 0), struct.pack("=III", 12, 0, 2)
+        self.ioctl(fd, Ioctl.IOMMU_IOAS_ALLOC, given, then)
+        attach = struct.pack("=III", 12, 0, 2)
+        self.ioctl(fd + 1, Ioctl.VFIO_DEVICE_ATTACH_IOMMUFD_PT, attach)
+        return fd + 1
+
+    def set_state(self, device: int, state: State, data_fd: int = -1) -> None:
+        header = FEATURE_HEADER.pack(16, Op.SET | Feature.MIG_DEVICE_STATE)
+        given, then = MIG_STATE.pack(state, -1), MIG_STATE.pack(state, data_fd)
+        self.ioctl(device, Ioctl.VFIO_DEVICE_FEATURE, header + given, header + then)
+
+    def precopy_info(self, fd: int, flags: int, after: int, tail: bytes = b"") -> None:
+        argsz = PRECOPY_INFO.size + len(tail)
+        given, then = PRECOPY_INFO.pack(argsz, flags, 0, 0), PRECOPY_INFO.pack(argsz, after, 168, 0)
+        self.ioctl(fd, Ioctl.VFIO_MIG_GET_PRECOPY_INFO, given + tail, then + tail)
+
+    def read(self, fd: int, data: bytes) -> None:
+        digest = hashlib.sha256(data).hexdigest()
+        answer = Answer(len(data), data=data, more={"sha256": digest})
+        self.made("read", answer, fd=fd, count=1 << 16)
+
+    def write(self, fd: int, data: bytes) -> None:
+        self.made("write", Answer(len(data)), fd=fd, data=data)
+
+    def command(self, words: str, ret: int | None = None) -> None:
+        path = f"/sys/kernel/debug/vfio-double/qat/{VF}/control"
+        answer = Answer(len(words)) if ret is None else Answer(-1, ret)
+        self.made("write_file", answer, path=path, data=words.encode())
+
+
+def about(**more: Any) -> About:
+    clause = Clause(level="MUST", text="The flags come back.", source="struct vfio_precopy_info")
+    given: dict[str, Any] = {
+        "test": "suites/x/test_x.py::test_it[mtty]",
+        "clauses": {"precopy-info.flags": clause},
+        "found": "assert 2 == 0",
+        "release": "7.3.4",
+        "driver": "mtty",
+        "realization": "software",
+        "file": "test_it",
+    }
+    return About(**(given | more))
+
+
+def made_of(calls: Calls, **more: Any) -> tuple[str, str]:
+    """Return the sources in C and in Python."""
+    made = reproducers(calls.calls, about(**more))
+    return made["c"], made["py"]
+
+
+def compiled(tmp_path: Path, source: str) -> Path:
+    """Compile a reproducer, with all warnings as errors."""
+    (tmp_path / "r.c").write_text(source)
+    argv = ["gcc", "-Wall", "-Wextra", "-Werror", "-o", "r", "r.c"]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, f"{done.stderr}\n{source}"
+    return tmp_path / "r"
+
+
+def pre_copy(calls: Calls, device: int, data_fd: int = 9) -> int:
+    calls.set_state(device, State.PRE_COPY, data_fd)
+    return data_fd
+
+
+def group() -> Calls:
+    calls = Calls()
+    calls.precopy_info(pre_copy(calls, calls.open_by_group()), 0, 2)
+    return calls
+
+
+def cdev() -> Calls:
+    calls = Calls()
+    calls.precopy_info(pre_copy(calls, calls.open_by_cdev()), 0xDEADBEEF, 2)
+    return calls
+
+
+def everything() -> Calls:
+    """Every call that the agent knows, with arguments of every form."""
+    calls = Calls()
+    calls.command("reset")
+    calls.command("grant sym", errno.EINVAL)
+    device = calls.open_by_group(VF, "pci")
+    stream = pre_copy(calls, device)
+    calls.precopy_info(stream, 1, 1, b"\xa5" * 4000)
+    calls.precopy_info(stream, 1, 1, bytes(range(40)))
+    calls.ioctl(stream, Ioctl.VFIO_MIG_GET_PRECOPY_INFO, 1, ret=-errno.EFAULT)
+    calls.ioctl(stream, 0x3BFF, bytes(24), ret=-errno.ENOTTY)
+    calls.ioctl(stream, 0x3BFF, b'\x01"\\??/\0', ret=-errno.ENOTTY)
+    header = FEATURE_HEADER.pack(16, Op.GET | Feature.MIG_DATA_SIZE)
+    calls.ioctl(device, Ioctl.VFIO_DEVICE_FEATURE, header + bytes(8), header + b"\xff" * 8)
+    header = FEATURE_HEADER.pack(16, Op.GET | Feature.MIGRATION)
+    calls.ioctl(device, Ioctl.VFIO_DEVICE_FEATURE, header + bytes(8), header + b"\7" + bytes(7))
+    calls.ioctl(device, Ioctl.VFIO_DEVICE_FEATURE, FEATURE_HEADER.pack(8, 77), ret=-errno.ENOTTY)
+    calls.ioctl(device, Ioctl.VFIO_DEVICE_RESET, 0)
+    calls.command("state 4096 7")
+    calls.read(stream, b"x" * 300)
+    calls.made("read", Answer(-1, errno.ENOMSG), fd=stream, count=1)
+    calls.made("pread", Answer(-1, errno.ESPIPE), fd=stream, count=1, offset=3)
+    calls.made("pwrite", Answer(-1, errno.ESPIPE), fd=stream, data=b"\0a", offset=3)
+    calls.made("lseek", Answer(-1, errno.ESPIPE), fd=stream, offset=-1, whence=os.SEEK_END)
+    calls.made("fcntl", Answer(0o100000), fd=stream, cmd=fcntl.F_GETFL, arg=0)
+    calls.made("fcntl", Answer(0), fd=stream, cmd=fcntl.F_SETFL, arg=os.O_NONBLOCK)
+    calls.made("poll", Answer(1, more={"revents": READABLE}), fd=stream, events=READABLE, timeout=0)
+    calls.made("read_signalled", Answer(-1, errno.EINTR), fd=stream, count=8, after=100)
+    calls.made("begin", Answer(0), what={"op": "read", "fd": stream, "count": 64})
+    calls.made("end", Answer(-1, errno.EINPROGRESS), begun=0, what="read", timeout=10)
+    poll = {"op": "poll", "fd": stream, "events": READABLE, "timeout": 9}
+    calls.made("begin", Answer(1), what=poll)
+    calls.made("end", Answer(0, more={"revents": 0}), begun=1, what="poll", timeout=1000)
+    folder = f"/sys/kernel/debug/vfio-double/qat/{VF}"
+    calls.made("read_file", Answer(3, data=b"a=1"), path=f"{folder}/info")
+    calls.made("read_file", Answer(3, data=b"bad"), path=f"{folder}/violations")
+    calls.made("close", Answer(0), fd=stream)
+    other = calls.open_by_cdev("0000:01:00.2", "pci", fd=20)
+    calls.set_state(other, State.RESUMING, 9)
+    calls.write(9, b"x" * 300)
+    calls.write(9, b"x" * 100 + b"yz" + b"x" * 100)
+    calls.write(9, bytes(range(256)))
+    calls.write(9, b"")
+    return calls
+
+
+CASES = {"group": group, "cdev": cdev, "everything": everything}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_c_compiles_without_a_warning(tmp_path: Path, name: str) -> None:
+    source, _ = made_of(CASES[name]())
+    program = compiled(tmp_path, source)
+    done = subprocess.run([program], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "DEVICE" in done.stdout
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_python_compiles_and_knows_every_name_that_it_uses(tmp_path: Path, name: str) -> None:
+    _, source = made_of(CASES[name]())
+    script = tmp_path / "r.py"
+    script.write_text(source)
+    ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "--select=E9,F", str(script)]
+    done = subprocess.run(ruff, capture_output=True, text=True)
+    assert done.returncode == 0, f"{done.stdout}\n{source}"
+    done = subprocess.run([sys.executable, "-I", script], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "DEVICE" in done.stdout
+
+
+def test_the_calls_come_in_order_with_names_for_fds_and_numbers() -> None:
+    for source in made_of(group()):
+        _, _, body = source.rpartition("usage: ")
+        # Each call is told as it is made, beside the comment that holds what it answered.
+        told = re.findall(r"call\(\s*\"((?:\\.|[^\"\\])*)", body)
+        assert [line.replace("\\", "").partition(",")[0] for line in told] == [
+            'open("/dev/vfio/vfio"',
+            "open(DEVICE's group",
+            "ioctl(group",
+            "ioctl(container",
+            "ioctl(group",
+            "ioctl(device",
+            "ioctl(data_fd",
+        ]
+        assert "VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE" in body
+        assert "VFIO_DEVICE_STATE_PRE_COPY" in body
+        assert MDEV not in re.sub(r"(#|\*).*", "", body)
+
+
+def test_it_says_what_failed_and_which_call_was_the_last() -> None:
+    for source in made_of(group()):
+        text = re.sub(r"\s+(\*|#) ", " ", source)
+        assert "precopy-info.flags (MUST): The flags come back. [struct vfio_precopy_info]" in text
+        assert "Seen on Linux 7.3.4, driver mtty" in text
+        assert "found: assert 2 == 0" in text
+        last = text[
+            text.index("The last call, after which the test failed. 7: ioctl(9, VFIO_MIG") :
+        ]
+        assert "= 0 {argsz=24, flags=0x2, initial_bytes=168, dirty_bytes=0}" in last
+        assert "VFIO_DEVICE_FEATURE" not in last
+
+
+def test_what_the_calls_answered_is_what_is_compared() -> None:
+    c, python = made_of(group())
+    assert 'field("flags", arg.precopy_info.flags, 0x2);' in c
+    assert 'field("initial_bytes", arg.precopy_info.initial_bytes, 168);' in c
+    assert 'fields(arg, "=IIQQ", argsz=24, flags=0x2, initial_bytes=168, dirty_bytes=0)' in python
+    assert "-1, ENOTTY" in made_of(everything())[0]
+
+
+def test_text_that_could_end_a_comment_or_a_string_does_not(tmp_path: Path) -> None:
+    clause = Clause(level="MUST", text=STRANGE, source=STRANGE)
+    calls = group()
+    calls.made("read", Answer(-1, errno.EIO), fd=9, count=3)
+    calls.made("run", Answer(0, more={"output": ""}), argv=[STRANGE])
+    c, python = made_of(calls, clauses={"odd": clause}, found=STRANGE, test=STRANGE)
+    compiled(tmp_path, c)
+    compile(python, "r.py", "exec")
+    assert "\x1b" not in c + python
+
+
+def test_a_stream_that_is_written_back_is_not_copied_into_the_source() -> None:
+    stream = b"".join(hashlib.sha256(bytes([n])).digest() for n in range(128))
+    calls = Calls()
+    device = calls.open_by_group()
+    saving = pre_copy(calls, device)
+    calls.read(saving, stream[:3000])
+    calls.read(saving, stream[3000:])
+    calls.made("close", Answer(0), fd=saving)
+    calls.set_state(device, State.RESUMING, 9)
+    calls.write(9, stream[:2048])
+    calls.write(9, stream[2048:2500] + b"?" + stream[2501:])
+    c, python = made_of(calls)
+    assert "write(data_fd, read1 + 0, 2048)" in c
+    assert "os.write, data_fd, read1[0:2048])" in python
+    assert "read1[2048:2500] + b'?' + read1[2501:4096]" in python
+    assert len(c) < 2 * len(made_of(group())[0])
+
+
+def test_bytes_that_were_not_read_are_in_the_source(tmp_path: Path) -> None:
+    data = hashlib.sha512(b"other").digest() * 3
+    calls = Calls()
+    calls.set_state(calls.open_by_group(), State.RESUMING, 9)
+    calls.write(9, data)
+    c, python = made_of(calls)
+    compiled(tmp_path, c)
+    found = re.findall(r"0x[0-9a-f]{2}", c[c.index("given7[192] = {") :][: 8 * 192])
+    assert bytes(int(one, 16) for one in found[:192]) == data
+    assert data[:40].hex() in python
+
+
+def test_the_contents_of_reads_are_compared_but_not_on_hardware() -> None:
+    calls = group()
+    calls.read(9, b"data")
+    assert "contents(" in made_of(calls)[0]
+    assert all("contents(" not in one for one in made_of(calls, realization="hardware"))
+
+
+def test_every_device_is_an_argument() -> None:
+    calls = group()
+    calls.open_by_cdev("0000:01:00.2", "pci", fd=20)
+    c, python = made_of(calls)
+    for source in (c, python):
+        assert "DEVICE1 DEVICE2" in source
+        assert "device2" in source
+    assert "cdev_of(name[1])" in c
+
+
+def test_how_a_device_was_made_is_left_out_and_its_firmwares_commands_are_not() -> None:
+    calls = Calls()
+    calls.made("run", Answer(0, more={"output": ""}), argv=["modprobe", "mtty"])
+    calls.made(
+        "write_file", Answer(4), path=f"/sys/bus/pci/devices/{VF}/driver_override", data=b"x"
+    )
+    calls.command("state 4096 7")
+    calls.open_by_group(VF, "pci")
+    calls.command("dirty 5")
+    for source in made_of(calls):
+        assert "modprobe" not in source
+        assert "driver_override" not in source
+        assert source.index("state 4096 7") < source.index("open(DEVICE")
+        assert source.index("open(DEVICE") < source.index("dirty 5")
+        assert "needs the firmware to do" in source
+
+
+def test_a_complaint_of_the_kernel_is_looked_for() -> None:
+    for source in made_of(group(), splat="WARNING: "):
+        assert 'kernel_said(kmsg, "WARNING: ")' in source or 'kernel_said("WARNING: ")' in source
+    assert all("kernel_said" not in source for source in made_of(group()))
+
+
+@pytest.mark.parametrize("opened", [group, cdev])
+def test_a_device_is_seen_to_run_before_it_is_used(opened: Callable[[], Calls]) -> None:
+    for source in made_of(opened()):
+        _, _, body = source.rpartition("usage: ")
+        assert body.count("must_run(device)") == 1
+        assert body.index("must_run(device)") < body.index("PRE_COPY")
+
+
+def test_without_an_open_device_there_is_nothing_to_reproduce() -> None:
+    calls = Calls()
+    calls.made("run", Answer(0, more={"output": ""}), argv=["modprobe", "mtty"])
+    assert reproducers(calls.calls, about()) == {}
+
+
+def test_a_node_is_that_of_the_device_that_has_it_at_the_time() -> None:
+    calls = Calls()
+    first, second = MDEV, MDEV.replace("1", "2")
+    for device in (first, second):
+        fd = calls.open_by_cdev(device)
+        calls.ioctl(fd, Ioctl.VFIO_DEVICE_RESET, 0)
+        for one in (fd, fd - 1):
+            calls.made("close", Answer(0), fd=one)
+    c, _ = made_of(calls)
+    assert c.index("cdev_of(name[0])") < c.index("cdev_of(name[1])")
+
+
+def test_what_only_a_double_could_tell_is_not_said_to_be_reproduced(tmp_path: Path) -> None:
+    path = f"/sys/kernel/debug/vfio-double/qat/{VF}/violations"
+    calls = Calls()
+    calls.made("read_file", Answer(3, data=b"bad"), path=path)
+    calls.open_by_cdev(VF, "pci")
+    c, python = made_of(calls)
+    (tmp_path / "r.py").write_text(python)
+    for program in ([compiled(tmp_path, c)], [sys.executable, tmp_path / "r.py"]):
+        argv = [*map(str, program), "no-such-device"]
+        done = subprocess.run(argv, capture_output=True, text=True)
+        assert done.returncode == 2
+        assert "not tried: this is about what a device double saw" in done.stdout
+
+
+class TestRestart:
+    """What comes before ``restart`` is dropped, but for what the rest stands on."""
+
+    def test_calls_on_what_is_closed_are_dropped(self) -> None:
+        calls = group()
+        for fd in (9, 6, 5, 4):
+            calls.made("close", Answer(0), fd=fd)
+        calls.restart("another example")
+        calls.precopy_info(pre_copy(calls, calls.open_by_group()), 1, 3)
+        c, _ = made_of(calls)
+        assert c.count("\n\tcall(") == 7
+        assert ".flags = 0x1" in c
+        assert str(calls).count("VFIO_MIG_GET_PRECOPY_INFO") == 2
+        assert "# another example" in str(calls)
+
+    def test_what_opened_what_is_open_still_stays(self) -> None:
+        calls = Calls()
+        device = calls.open_by_cdev()
+        calls.precopy_info(pre_copy(calls, device), 0, 2)
+        calls.made("close", Answer(0), fd=9)
+        calls.restart("another example")
+        calls.ioctl(device, Ioctl.VFIO_DEVICE_RESET, 0)
+        c, _ = made_of(calls)
+        assert "open(cdev_of(name[0]), O_RDWR)" in c
+        assert "VFIO_DEVICE_ATTACH_IOMMUFD_PT" in c
+        assert "VFIO_DEVICE_RESET" in c
+        assert "PRECOPY_INFO" not in c
+
+    def test_what_the_firmware_was_told_before_the_device_was_opened_stays(self) -> None:
+        calls = Calls()
+        calls.command("reset")
+        calls.command("state 4096 7")
+        device = calls.open_by_cdev(VF, "pci")
+        calls.command("dirty 5")
+        calls.restart("another example")
+        calls.ioctl(device, Ioctl.VFIO_DEVICE_RESET, 0)
+        c, _ = made_of(calls)
+        assert "state 4096 7" in c
+        assert "dirty 5" not in c
+
+
+def test_the_reproducers_lie_below_the_run(tmp_path: Path) -> None:
+    results = Results.begin(tmp_path, "x")
+    learnt = Learnt(
+        test="suites/x/test_x.py::test_it[mtty-0x1]",
+        driver="mtty",
+        realization="software",
+        clauses=("precopy-info.flags.v1-echo",),
+        verdict=DEVIATES,
+        reproducers={"c": "int main(void) { }\n", "py": "pass\n"},
+    )
+    results.add(learnt)
+    folder = results.folder / "reproducers"
+    name = "suites_x_test_x.py_test_it[mtty-0x1]"
+    assert sorted(path.name for path in folder.iterdir()) == [f"{name}.c", f"{name}.py"]
+    assert (folder / f"{name}.py").read_text() == "pass\n"

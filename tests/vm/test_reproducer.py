@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Reproducers of real failures, run by themselves: where it failed, and where it does not.
+
+The failures are those of real drivers with one line changed; the reproducers know nothing of that.
+"""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from fixtures import kernel as kernels
+from fixtures.device import Devices, Driver, FirmwareViolation, known_drivers, machine_options
+from fixtures.guest import Guest
+from fixtures.kernel import Kernel
+from fixtures.kernel.spec import parse
+from fixtures.machine import Machine
+from fixtures.plugin.run import Run
+from fixtures.progress import Progress
+from tests.vm.conftest import Suites
+from tests.vm.test_caught import MTTY, QAT, with_change
+
+REPRODUCED, NOT_REPRODUCED, NOT_TRIED = 1, 0, 2
+PLACE = "/run/reproducer"
+APIS = ("group", "cdev")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A reproducer that was run in a guest, with its exit status."""
+
+    status: int
+    output: str
+
+
+class Bench:
+    """A machine with a device, and none of this project in the program that uses it."""
+
+    def __init__(self, machine: Machine, device: str) -> None:
+        self._machine = machine
+        self.device = device
+
+    def run(self, program: Path, device: str = "") -> Ran:
+        """Bring ``program`` into the guest, and run it on the device."""
+        start = ["python3", PLACE] if program.suffix == ".py" else [PLACE]
+        brought = self._ssh(f"cat > {PLACE} && chmod 755 {PLACE}", program.read_bytes())
+        assert brought.status == 0, brought.output
+        return self._ssh(shlex.join([*start, device or self.device]))
+
+    def _ssh(self, command: str, given: bytes = b"") -> Ran:
+        stdin, stdout, stderr = self._machine.ssh.exec_command(command, timeout=60)
+        stdin.write(given)
+        stdin.channel.shutdown_write()
+        output = (stdout.read() + stderr.read()).decode()
+        return Ran(stdout.channel.recv_exit_status(), output)
+
+
+@contextmanager
+def bench(run: Run, kernel: Kernel, driver: Driver, folder: Path) -> Iterator[Bench]:
+    """Boot ``kernel``, and make a device of ``driver``."""
+    prepared = run.prepare()
+    with ExitStack() as cleanup:
+        machine = Machine.boot(
+            kernel,
+            prepared.rootfs,
+            folder,
+            prepared.machine["accelerator"],
+            Progress(),
+            machine_options([driver]),
+        )
+        cleanup.callback(machine.stop)
+        devices = Devices(Guest(machine.ssh, machine.death))
+        yield Bench(machine, cleanup.enter_context(devices.make(driver)).name)
+
+
+def programs(suites: Suites, test: str, folder: Path) -> list[Path]:
+    """Return the reproducers of ``test``, through both APIs; those in C are compiled."""
+    found = []
+    for api in APIS:
+        for source in (suites.folder / "latest" / "reproducers").glob(f"*{test}*{api}*"):
+            if source.suffix == ".c":
+                program = folder / source.stem
+                # The guest has no compiler, and not the host's libraries.
+                argv = [
+                    "gcc",
+                    "-Wall",
+                    "-Wextra",
+                    "-Werror",
+                    "-static",
+                    "-o",
+                    str(program),
+                    str(source),
+                ]
+                subprocess.run(argv, check=True)
+                found.append(program)
+            else:
+                found.append(source)
+    assert len(found) == 2 * len(APIS), found
+    return found
+
+
+def changed_kernel(folder: Path) -> Kernel:
+    """Return the kernel whose build folder a change was made in."""
+    needs = {driver.name: driver.needs for driver in known_drivers().values()}
+    return kernels.provide(parse(str(folder)), needs, Progress())
+
+
+def test_a_wrong_answer_is_reproduced_until_the_driver_is_mended(
+    run: Run, suites: Suites, tmp_path: Path
+) -> None:
+    old = "\tinfo.dirty_bytes = 0;\n"
+    folder = with_change(run, MTTY, old, f"{old}\tinfo.flags |= 2;\n", tmp_path)
+    done = suites.run(f"--kernel={folder}", "--driver=mtty", "-k", "without_the_opt_in and 0x1")
+    assert done.status == 1, done.output
+    assert "reproducers/suites_precopy_info_test_flags.py_test_without" in done.output
+    made = programs(suites, "without_the_opt_in", tmp_path)
+    driver = known_drivers()["mtty"]
+    with bench(run, changed_kernel(folder), driver, tmp_path / "changed") as broken:
+        for program in made:
+            ran = broken.run(program)
+            assert ran.status == REPRODUCED, ran.output
+            assert (
+                "\nreproduced\nprecopy-info.flags.v1-echo (MUST): Without the opt-in" in ran.output
+            )
+            assert broken.run(program, "no-such-device").status == NOT_TRIED
+    with bench(run, run.prepare().kernel, driver, tmp_path / "unchanged") as sound:
+        for program in made:
+            ran = sound.run(program)
+            assert ran.status == NOT_REPRODUCED, ran.output
+            assert "answered flags=0x1, then it was " in ran.output
+
+
+def test_a_broken_rule_of_the_firmware_is_reproduced_on_a_double(
+    run: Run, suites: Suites, tmp_path: Path
+) -> None:
+    change = ("ret = qat_vfmig_suspend(qat_vdev->mdev);", "ret = 0;")
+    folder = with_change(run, QAT, *change, tmp_path)
+    done = suites.run(f"--kernel={folder}", "--driver=qat", "-k", "began_in_stop_copy")
+    assert done.status == 1, done.output
+    made = programs(suites, "began_in_stop_copy", tmp_path)
+    driver = known_drivers()["qat"]
+    with ExitStack() as cleanup:
+        # What the reproducers have the driver do is seen at the device's end, too.
+        cleanup.enter_context(suppress(FirmwareViolation))
+        broken = cleanup.enter_context(
+            bench(run, changed_kernel(folder), driver, tmp_path / "changed")
+        )
+        for program in made:
+            ran = broken.run(program)
+            assert ran.status == REPRODUCED, ran.output
+            assert "found: the driver broke a rule of its firmware" in ran.output
+    with bench(run, run.prepare().kernel, driver, tmp_path / "unchanged") as sound:
+        for program in made:
+            ran = sound.run(program)
+            assert ran.status == NOT_REPRODUCED, ran.output
+            assert 'violations") = 0' in ran.output
+
+
+def test_a_complaint_of_the_kernel_is_reproduced(run: Run, suites: Suites, tmp_path: Path) -> None:
+    old = "\tinfo.dirty_bytes = 0;\n"
+    folder = with_change(run, MTTY, old, f"{old}\tWARN_ON(1);\n", tmp_path)
+    done = suites.run(f"--kernel={folder}", "--driver=mtty", "-k", "it_works_in_pre_copy_p2p")
+    assert done.status == 1, done.output
+    made = programs(suites, "it_works_in_pre_copy_p2p", tmp_path)
+    driver = known_drivers()["mtty"]
+    with bench(run, changed_kernel(folder), driver, tmp_path / "changed") as broken:
+        for program in made:
+            ran = broken.run(program)
+            assert ran.status == REPRODUCED, ran.output
+            assert "kernel: WARNING: " in ran.output
+    with bench(run, run.prepare().kernel, driver, tmp_path / "unchanged") as sound:
+        for program in made:
+            ran = sound.run(program)
+            assert ran.status == NOT_REPRODUCED, ran.output
+            assert "the kernel does not complain, then it did" in ran.output
