@@ -12,6 +12,8 @@ from fixtures.session import Session, State, stop_copy_length
 from fixtures.session.transfer import load, read_pre_copy, read_stop_copy, save
 from suites.data_transfer.conftest import Contents
 
+pytestmark = pytest.mark.any_api
+
 CHANGED = 64  # bytes of its state that the device changes
 WAYS = {
     "PRE_COPY": (State.PRE_COPY,),

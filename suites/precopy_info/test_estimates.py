@@ -12,6 +12,8 @@ from fixtures.session import ArrangementFailed, DataFd, Session, State
 from fixtures.session.transfer import read_pre_copy
 from fixtures.session.uapi import PRECOPY_INFO, Ioctl, PrecopyInfo
 
+pytestmark = pytest.mark.any_api
+
 PRE_COPIES = [State.PRE_COPY, State.PRE_COPY_P2P]
 CHANGED = 64  # bytes of its state that the device changes
 

@@ -13,6 +13,8 @@ from fixtures.session import Session, State
 from fixtures.session.transfer import Arrived, arrive
 from fixtures.session.uapi import MIG_STATE
 
+pytestmark = pytest.mark.any_api
+
 NAME = operator.attrgetter("name")
 STATES = [state for state in State if state is not State.ERROR]
 PRE_COPIES = (State.PRE_COPY, State.PRE_COPY_P2P)

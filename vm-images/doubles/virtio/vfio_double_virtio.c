@@ -17,7 +17,7 @@
 
 /* How many objects a physical function has, for all its members together */
 #define VIRTIO_MAX_OBJECTS	16
-#define VIRTIO_STATE_SIZE	SZ_64K
+#define VIRTIO_STATE_SIZE	SZ_16K
 #define VIRTIO_MIN_STATE	(sizeof(struct virtio_dev_part_hdr) + 1)
 /* Of the types that are specific to a type of device */
 #define VIRTIO_PART_TYPE	0x200

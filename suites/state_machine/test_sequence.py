@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Random sequences of calls, each answer compared with the model's.
+
+Hypothesis makes the sequences, and shrinks one that fails to the shortest that does. What is drawn
+is decided by a seed, which is printed; ``--model-seed`` makes the same ones again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import ClassVar
+
+import pytest
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from fixtures.device import Driver
+from fixtures.kernel import Kernel
+from fixtures.oracle import StateMachine
+from fixtures.oracle.model import Model
+from fixtures.plugin.recording import Recorder
+from fixtures.plugin.run import Abilities, Run
+from fixtures.session import DataFd, Session, State
+
+pytestmark = pytest.mark.any_api
+
+LENGTH = 40  # steps of a sequence, at most
+BATCH = 10  # sequences that one seed decides
+COUNTS = st.sampled_from([1, 7, 100, 4096, 1 << 20])
+REQUESTS = st.sampled_from([*State, *State, len(State), 0xFFFFFFFF])
+# Where a migration goes, so that sessions come about and are gone through.
+WAYS = st.sampled_from([State.PRE_COPY, State.PRE_COPY_P2P, State.STOP_COPY, State.RESUMING])
+EVENTS = st.sampled_from(
+    [
+        "change_state",
+        "bring_up_new_initial_data",
+        "opt_in",
+        "ask_data_size",
+        "reset",
+        "close_data_fd",
+        "close_and_open",
+    ]
+)
+
+
+class Sequences(RuleBasedStateMachine):
+    """The calls that a sequence is made of. The device is the same in all of them."""
+
+    session: ClassVar[Session]
+    record: ClassVar[Recorder]
+    model: ClassVar[Model]
+    counts: ClassVar[Counter[str]]  # what was done, over all sequences
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.data_fd: DataFd | None = None
+        self.old: DataFd | None = None  # a saving session's, that has ended
+
+    @initialize()
+    def open_anew(self) -> None:
+        """Begin with a device as it is after being opened."""
+        self.session.reset()
+        if self.session.device.firmware is not None:
+            self.session.device.firmware.command("reset")
+        self.session.reopen()
+        self.record.transcript.restart("a sequence begins")
+        self.model.opened()
+        self.model.whole = b""
+        self.model.new_initial_data = False
+
+    @rule(wanted=REQUESTS)
+    def request(self, wanted: int) -> None:
+        had_saving = self.model.saving is not None
+        answer, given = self.session.set_state(wanted)
+        self.model.requested(wanted, answer, given is not None, self.session.state())
+        self._session_went_on(had_saving, given)
+
+    @rule(wanted=WAYS)
+    def migrate(self, wanted: State) -> None:
+        self.request(wanted)
+
+    @rule(what=EVENTS)
+    def happens(self, what: str) -> None:
+        """Do what is not part of a session, and seldom done while there is one."""
+        getattr(self, what)()
+
+    def reset(self) -> None:
+        had_saving = self.model.saving is not None
+        answer = self.session.reset()
+        self.model.reset(answer, self.session.state())
+        self._session_went_on(had_saving, None)
+
+    def close_and_open(self) -> None:
+        if self.model.known("state-machine.reopen"):
+            self.session.reset()
+        self.session.reopen()
+        self.model.opened()
+        self.data_fd = self.old = None
+
+    def close_data_fd(self) -> None:
+        if self.data_fd is not None:
+            self.session.close_data(self.data_fd)
+            self.data_fd = None
+
+    def opt_in(self) -> None:
+        self.model.opted(self.session.opt_in())
+
+    def ask_data_size(self) -> None:
+        answer = self.session.data_size()
+        self.model.check("feature.data-size.every-state", not answer.error, f"it gave {answer}")
+
+    def change_state(self) -> None:
+        if self.session.device.firmware is not None:
+            self.session.device.firmware.command("dirty 64")  # refused where it is stopped
+
+    def bring_up_new_initial_data(self) -> None:
+        firmware = self.session.device.firmware
+        if firmware is not None and not firmware.command("reinit 512").error:
+            self.model.new_initial_data = True
+
+    @precondition(lambda self: self.data_fd is not None and self.model.saving is not None)
+    @rule(flags=st.sampled_from([0, 1, 0xDEADBEEF, 0xFFFFFFFF]))
+    def ask(self, flags: int) -> None:
+        assert self.data_fd is not None
+        asked = self.data_fd.precopy_info(flags=flags)
+        self.model.told(flags, asked.answer, asked.info)
+
+    @precondition(lambda self: self.data_fd is not None and self.model.saving is not None)
+    @rule(count=COUNTS)
+    def read(self, count: int) -> None:
+        assert self.data_fd is not None
+        self.model.was_read(self.data_fd.read(count))
+
+    @precondition(lambda self: self.data_fd is not None and self.model.state is State.STOP_COPY)
+    @rule()
+    def read_to_the_end(self) -> None:
+        assert self.data_fd is not None
+        while not self.model.saving or not self.model.saving.at_end:
+            self.model.was_read(self.data_fd.read(1 << 20))
+
+    @precondition(lambda self: self.old is not None)
+    @rule(count=COUNTS)
+    def read_old(self, count: int) -> None:
+        assert self.old is not None
+        self.model.old_read(self.old.read(count))
+
+    @precondition(
+        lambda self: (
+            self.data_fd is not None
+            and self.model.written is not None
+            and self.model.written != self.model.whole
+            and self.model.whole.startswith(self.model.written)
+        )
+    )
+    @rule(count=COUNTS)
+    def write(self, count: int) -> None:
+        assert self.data_fd is not None
+        assert self.model.written is not None
+        at = len(self.model.written)
+        data = self.model.whole[at : at + count]
+        self.model.was_written(data, self.data_fd.write(data))
+
+    @invariant()
+    def nothing_else_changed_the_state(self) -> None:
+        self.counts["steps"] += 1
+        state = self.session.state()
+        said = f"{self.model.state.name} became {state.name}"
+        self.model.check("state-machine.no-async", state is self.model.state, said)
+
+    def _session_went_on(self, had_saving: bool, given: DataFd | None) -> None:
+        """Keep the data fd of the session that there is, and that of the saving one before."""
+        ended = self.model.saving is None and self.model.written is None
+        if (ended or given is not None) and self.data_fd is not None:
+            if had_saving:
+                self.old = self.data_fd
+            self.data_fd = None
+        if given is not None:
+            self.data_fd = given
+
+
+@pytest.mark.every_variant
+@pytest.mark.clause("state-machine.sequence")
+def test_every_answer_in_a_random_sequence_is_as_the_rules_say(
+    session: Session,
+    machine: StateMachine,
+    abilities: Abilities,
+    driver: Driver,
+    kernel: Kernel,
+    record: Recorder,
+    run: Run,
+) -> None:
+    model = Model(
+        machine,
+        known=lambda clause: driver.expectation(clause, kernel.release) is not None,
+        v2="precopy_info_v2" in abilities.features and machine.has(State.PRE_COPY),
+    )
+    limits = settings(
+        max_examples=BATCH,
+        stateful_step_count=LENGTH,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
+    )
+    counts: Counter[str] = Counter()
+    used = run.model_seed
+    while counts["steps"] < run.model_steps:
+
+        @seed(used)
+        class Seeded(Sequences):
+            pass
+
+        Seeded.session, Seeded.record = session, record
+        Seeded.model, Seeded.counts = model, counts
+        try:
+            run_state_machine_as_test(Seeded, settings=limits)
+        except Exception as failure:
+            failure.add_note(
+                f"the same sequences again: --model-seed={used} --driver={driver.name}"
+            )
+            raise
+        used += 1
+    record.transcript.note(f"{counts['steps']} steps; seeds {run.model_seed} to {used - 1}")
