@@ -34,6 +34,16 @@ def test_a_feature_and_an_error_are_named() -> None:
     assert shown.endswith("= -1 ENOTTY (Inappropriate ioctl for device)")
 
 
+def test_an_ioctl_that_was_begun_is_shown_when_it_begins_and_when_it_ends() -> None:
+    given = struct.pack("=IIQQ", 24, 0, 0, 0)
+    what = {"op": "ioctl", "fd": 7, "request": Ioctl.VFIO_MIG_GET_PRECOPY_INFO.value, "arg": given}
+    begun = strace.show("begin", {"what": what}, Answer(0))
+    assert begun.startswith("ioctl(7, VFIO_MIG_GET_PRECOPY_INFO, {argsz=24, ")
+    assert begun.endswith("} <unfinished ...>")
+    ended = strace.show("end", {"begun": 0, "what": "ioctl", "timeout": 50}, Answer(0, data=given))
+    assert ended == "<... ioctl resumed>, waited for 50 ms = 0"
+
+
 def test_what_cannot_be_decoded_is_shown_as_it_is() -> None:
     request = {"fd": 6, "request": Ioctl.VFIO_MIG_GET_PRECOPY_INFO.value, "arg": b"\1\2"}
     assert "0102" in strace.show("ioctl", request, Answer(-1, errno.EFAULT, b"\1\2"))

@@ -148,7 +148,6 @@ void mlx5_double_show_caps(struct mlx5_double_vf *v)
 
 	mutex_lock(&v->vf.lock);
 	v->in_chunks = vfio_double_has(&v->vf, CAP_MIGRATION_IN_CHUNKS);
-	v->reports_state = vfio_double_has(&v->vf, CAP_MIGRATION_STATE);
 	mutex_unlock(&v->vf.lock);
 }
 
@@ -405,6 +404,7 @@ static void save_from_start(struct mlx5_double_vf *v)
 	v->dirty_saved = 0;
 	v->vf.dirty = 0;
 	v->new_init = false;
+	v->save_end = SIZE_MAX;
 }
 
 /* Suspending */
@@ -496,7 +496,7 @@ static size_t take_unsaved(struct mlx5_double_vf *v, size_t room, size_t *off)
 		v->saved += n;
 		return n;
 	}
-	n = min(room, vf->dirty - v->dirty_saved);
+	n = min(room, min(vf->dirty, v->save_end) - v->dirty_saved);
 	*off = v->dirty_saved;
 	v->dirty_saved += n;
 	if (v->dirty_saved == vf->dirty) {
@@ -557,6 +557,7 @@ static u8 query_vhca_migration_state(struct mlx5_double_call *call)
 	bool chunk = MLX5_GET(query_vhca_migration_state_in, in, chunk);
 	struct mlx5_double_vf *v = call->v;
 	size_t total, required;
+	u8 state;
 
 	if (other_vhca(call, MLX5_GET(query_vhca_migration_state_in, in,
 				      vhca_id)))
@@ -587,15 +588,15 @@ static u8 query_vhca_migration_state(struct mlx5_double_call *call)
 		 required);
 	MLX5_SET64(query_vhca_migration_state_out, call->out,
 		   remaining_total_size, total);
-	note(call, " required_umem_size=%zu remaining_total_size=%zu", required,
-	     total);
-	if (v->reports_state) {
-		u8 state = migration_state(v);
-
-		MLX5_SET(vfio_double_query_out, call->out, migration_state,
-			 state);
-		note(call, " migration_state=%u", state);
-	}
+	/*
+	 * Without CAP_MIGRATION_STATE this field is reserved. It is filled even
+	 * then, so that a driver is noticed that goes by it all the same.
+	 */
+	state = migration_state(v);
+	MLX5_SET(vfio_double_query_out, call->out, migration_state, state);
+	note(call,
+	     " required_umem_size=%zu remaining_total_size=%zu migration_state=%u",
+	     required, total, state);
 	return MLX5_CMD_STAT_OK;
 }
 
@@ -663,6 +664,7 @@ static u8 save_begin(struct mlx5_double_call *call)
 		save_from_start(v);
 	v->saving = true;
 	v->saving_mkey = save.mkey;
+	v->save_end = SIZE_MAX;
 	v->aborted = false;
 	v->timed_out = false;
 	queue_delayed_work(v->wq, &v->timeout, TIMEOUT);
@@ -699,7 +701,8 @@ static bool write_image(struct mlx5_double_call *call, struct mkey *mkey,
 			      n, true))
 			return false;
 		*used += EXTENT_SIZE + n;
-	} while (left && room - *used > EXTENT_SIZE);
+	} while (left && v->dirty_saved != v->save_end &&
+		 room - *used > EXTENT_SIZE);
 	return true;
 }
 
@@ -740,7 +743,7 @@ static u8 save_write(struct mlx5_double_call *call)
 	room = final ? min(save.size, image_room(v)) : save.size;
 	if (!write_image(call, mkey, room, final, &used))
 		return MLX5_CMD_STAT_BAD_RES_ERR;
-	v->new_init = false;
+	v->new_init = v->save_end != SIZE_MAX;
 	if (final) {
 		next = images_size(v, true, image_room(v));
 		next = min(next, image_room(v));
@@ -1156,6 +1159,8 @@ static int reinit(struct mlx5_double_vf *v, int argc, char **argv)
 	vf->epoch++;
 	for (i = vf->dirty; i < vf->dirty + bytes; i++)
 		vf->state[i] = vfio_double_byte(vf->seed + vf->epoch, i);
+	if (v->saving)
+		v->save_end = min(v->save_end, vf->dirty);
 	vf->dirty += bytes;
 	v->new_init = true;
 	return 0;

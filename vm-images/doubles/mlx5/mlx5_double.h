@@ -109,7 +109,6 @@ struct mlx5_double_caps {
  * @next_mkey: likewise; numbers aren't used twice soon, so that use of a
  *	destroyed object is seen
  * @in_chunks: the driver was told that state can be moved in chunks
- * @reports_state: the driver was told that migration_state is reported
  * @initiator_suspended: the function doesn't start transfers
  * @responder_suspended: nor does it answer any, its state is constant
  * @tracking: changes of the state are tracked, by SAVE with set_track
@@ -122,6 +121,8 @@ struct mlx5_double_caps {
  * @saved: that many bytes of the state were saved since tracking began
  * @dirty_saved: that many of the first vf.dirty bytes were saved once more
  * @new_init: the state has a new initial part, not yet saved
+ * @save_end: the SAVE in flight goes no further than to these dirty bytes, as a
+ *	new initial part has come up behind them; else SIZE_MAX
  * @chunk_size: most bytes of an image in chunk mode
  * @load_complete: the final image was loaded
  * @resets: function level resets seen
@@ -144,7 +145,6 @@ struct mlx5_double_vf {
 	u32 next_mkey;
 
 	bool in_chunks;
-	bool reports_state;
 
 	bool initiator_suspended;
 	bool responder_suspended;
@@ -158,6 +158,7 @@ struct mlx5_double_vf {
 	size_t saved;
 	size_t dirty_saved;
 	bool new_init;
+	size_t save_end;
 	size_t chunk_size;
 	bool load_complete;
 

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Calls that the tests of new initial data make again and again."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from fixtures.session import DataFd, Session
+from fixtures.session.uapi import PRECOPY_INFO_REINIT, PrecopyInfo
+
+CHUNK = 4096  # bytes of new initial data
+SOON = 5000  # milliseconds; for what comes at once on a machine that is not overloaded
+
+
+class Arrive(Protocol):
+    """Load a stream into a device, another one unless it is given.
+
+    Returns the state that the device then runs with; an AssertionError where it refuses.
+    """
+
+    def __call__(self, stream: bytes, target: Session | None = None) -> bytes: ...
+
+
+def ask(data_fd: DataFd, flags: int = 0) -> PrecopyInfo:
+    """Make VFIO_MIG_GET_PRECOPY_INFO, which is to succeed."""
+    asked = data_fd.precopy_info(flags=flags)
+    assert not asked.error
+    return asked.info
+
+
+def reported(data_fd: DataFd) -> bool:
+    """Tell whether VFIO_MIG_GET_PRECOPY_INFO reports new initial data now."""
+    return bool(ask(data_fd).flags & PRECOPY_INFO_REINIT)
+
+
+def the_rest(data_fd: DataFd) -> bytes:
+    """Read to the end of the stream, in STOP_COPY; there is to be one."""
+    rest, end = data_fd.read_on()
+    assert (end.ret, end.error) == (0, "")
+    return rest

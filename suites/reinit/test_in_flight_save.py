@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Reading and polling while a save is in flight: data is announced, and not there yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from fixtures.device.firmware import Firmware
+from fixtures.errors import NotThere
+from fixtures.guest import Answer
+from fixtures.plugin.recording import Recorder
+from fixtures.session import READABLE, ArrangementFailed, DataFd, Session, State
+from suites.reinit.calls import CHUNK, SOON, Arrive, ask, the_rest
+
+A_WHILE = 50  # milliseconds; a call that has not returned by then waits
+COUNT = 1 << 20  # bytes
+INTERNAL_ERROR, BAD_RESOURCE_STATE = 0x1, 0x9  # MLX5_CMD_STAT_INT_ERR, ..._BAD_RES_STATE_ERR
+
+
+@dataclass(frozen=True)
+class InFlight:
+    """A session with a save that is held. ``before`` is what was read before it."""
+
+    session: Session
+    data_fd: DataFd
+    firmware: Firmware
+    before: bytes
+
+
+@pytest.fixture
+def fail_with() -> int:
+    """The status that the save fails with when it is released; 0: it succeeds."""
+    return 0
+
+
+@pytest.fixture
+def in_flight(
+    request: pytest.FixtureRequest, session: Session, saves: Firmware, fail_with: int
+) -> InFlight:
+    """A save in flight, named by when it is made; what was on the stream before it is read.
+
+    start: the first, as PRE_COPY begins; dirty, reinit: one for what VFIO_MIG_GET_PRECOPY_INFO has
+    just announced, and that is changes or new initial data; stop_copy: the last.
+    """
+
+    def hold() -> None:
+        saves.hold_save()
+        if fail_with:
+            saves.fail_save(fail_with)
+
+    if request.param == "start":
+        hold()
+        data_fd = session.start(State.PRE_COPY)
+        before = data_fd.read(COUNT).data if data_fd.poll() else b""
+        return InFlight(session, data_fd, saves, before)
+    if request.param == "reinit" and session.opt_in().error:
+        raise NotThere("nothing can opt in on this kernel; 7.3 has VFIO_PRECOPY_INFO_REINIT")
+    data_fd = session.start(State.PRE_COPY)
+    before, _ = data_fd.read_on()
+    if request.param == "dirty":
+        saves.dirty(CHUNK)
+    elif request.param == "reinit":
+        saves.reinit(CHUNK)
+    hold()
+    if request.param == "stop_copy":
+        session.move(State.STOP_COPY)
+    else:
+        info = ask(data_fd)
+        if info.initial_bytes + info.dirty_bytes < CHUNK:
+            raise ArrangementFailed("what changed is not announced")
+    return InFlight(session, data_fd, saves, before)
+
+
+def at(*when: str) -> pytest.MarkDecorator:
+    """Run the test with a save in flight of each of these kinds."""
+    return pytest.mark.parametrize("in_flight", when, indirect=True)
+
+
+def word(ret: int, error: str) -> str:
+    """Return the behaviour's word for what a read gave."""
+    if ret > 0:
+        return "data"
+    return error if error in ("EAGAIN", "ENOMSG") else "other" if error else "eof"
+
+
+def check_that_a_read_waits(in_flight: InFlight) -> str:
+    """Check that a read waits for the data and gives it; return the behaviour's word."""
+    reading = in_flight.data_fd.begin_read(COUNT)
+    early = reading.end(A_WHILE)
+    in_flight.firmware.release_save()
+    if early.error != "EINPROGRESS":
+        return word(early.ret, early.error)
+    answer = reading.end(SOON)
+    return "waits" if answer.ret > 0 else word(answer.ret, answer.error)
+
+
+@pytest.mark.clause("in-flight-save.read.start")
+@at("start")
+def test_a_read_waits_for_the_first_data(in_flight: InFlight) -> None:
+    assert check_that_a_read_waits(in_flight) == "waits"
+
+
+@pytest.mark.clause("in-flight-save.read.announced")
+@at("dirty", "reinit")
+def test_a_read_waits_for_what_was_announced(in_flight: InFlight, record: Recorder) -> None:
+    seen = check_that_a_read_waits(in_flight)
+    record.behaviour("in_flight_save.read", seen)
+    assert seen == "waits"
+
+
+@pytest.mark.clause("in-flight-save.read.stop-copy")
+@at("stop_copy")
+def test_a_read_waits_in_stop_copy(in_flight: InFlight) -> None:
+    assert check_that_a_read_waits(in_flight) == "waits"
+
+
+@pytest.mark.clause("in-flight-save.nonblocking.start")
+@at("start")
+def test_a_nonblocking_read_does_not_give_the_end_of_the_stream_at_its_start(
+    in_flight: InFlight,
+) -> None:
+    in_flight.data_fd.set_nonblocking()
+    answer = in_flight.data_fd.read(COUNT)
+    assert word(answer.ret, answer.error) == "EAGAIN"
+
+
+@pytest.mark.clause("in-flight-save.nonblocking.announced")
+@at("dirty", "reinit")
+def test_a_nonblocking_read_does_not_give_the_end_of_the_stream_for_what_was_announced(
+    in_flight: InFlight, record: Recorder
+) -> None:
+    in_flight.data_fd.set_nonblocking()
+    answer = in_flight.data_fd.read(COUNT)
+    seen = word(answer.ret, answer.error)
+    record.behaviour("in_flight_save.nonblocking_read", seen)
+    assert seen == "EAGAIN"
+
+
+@pytest.mark.clause("in-flight-save.nonblocking.stop-copy")
+@at("stop_copy")
+def test_a_nonblocking_read_does_not_give_the_end_of_the_stream_in_stop_copy(
+    in_flight: InFlight,
+) -> None:
+    in_flight.data_fd.set_nonblocking()
+    answer = in_flight.data_fd.read(COUNT)
+    assert word(answer.ret, answer.error) == "EAGAIN"
+
+
+@pytest.mark.clause("in-flight-save.nonblocking.later")
+@at("dirty", "reinit", "stop_copy")
+def test_a_nonblocking_reader_gets_the_data_by_polling(in_flight: InFlight) -> None:
+    in_flight.data_fd.set_nonblocking()
+    in_flight.data_fd.read(COUNT)
+    polling = in_flight.data_fd.begin_poll(SOON)
+    in_flight.firmware.release_save()
+    assert polling.end(2 * SOON).ret == 1
+    assert in_flight.data_fd.read(COUNT).ret > 0
+
+
+@pytest.mark.clause("in-flight-save.poll.waits")
+@at("start", "dirty", "reinit", "stop_copy")
+def test_poll_does_not_call_readable_what_is_not_there_yet(in_flight: InFlight) -> None:
+    assert in_flight.data_fd.poll() == 0
+
+
+@pytest.mark.clause("in-flight-save.poll.wakes")
+@at("start", "dirty", "stop_copy")
+def test_poll_returns_when_the_data_comes(in_flight: InFlight) -> None:
+    polling = in_flight.data_fd.begin_poll(SOON)
+    polling.end(A_WHILE)
+    in_flight.firmware.release_save()
+    polled = polling.end(2 * SOON)
+    assert polled.ret == 1
+    assert polled.more["revents"] & READABLE
+
+
+@pytest.mark.clause("in-flight-save.signal")
+@at("start", "dirty", "reinit", "stop_copy")
+def test_a_signal_ends_a_read_that_waits(in_flight: InFlight) -> None:
+    answer = in_flight.data_fd.read_signalled(COUNT, after=100)
+    check_waited(answer)
+    assert answer.error == "EINTR"
+
+
+@pytest.mark.clause("in-flight-save.signal.nothing-lost")
+@at("start", "dirty", "stop_copy")
+def test_nothing_is_lost_by_a_read_that_a_signal_ended(in_flight: InFlight, arrive: Arrive) -> None:
+    check_waited(in_flight.data_fd.read_signalled(COUNT, after=100))
+    in_flight.firmware.release_save()
+    stream = in_flight.before
+    if in_flight.session.state() == State.PRE_COPY:
+        stream += in_flight.data_fd.read_on()[0]
+        in_flight.session.move(State.STOP_COPY)
+    stream += the_rest(in_flight.data_fd)
+    assert arrive(stream) == in_flight.firmware.state()
+
+
+@pytest.mark.clause("in-flight-save.fails")
+@at("start", "dirty", "stop_copy")
+@pytest.mark.parametrize(
+    "fail_with", [INTERNAL_ERROR, BAD_RESOURCE_STATE], ids=["internal", "resource-state"]
+)
+def test_a_read_that_waits_ends_without_data_when_the_save_fails(
+    in_flight: InFlight, fail_with: int
+) -> None:
+    reading = in_flight.data_fd.begin_read(COUNT)
+    early = reading.end(A_WHILE)
+    in_flight.firmware.release_save()
+    in_flight.data_fd.precopy_info()  # in PRE_COPY it waits for the failure, if the read did not
+    check_waited(early)
+    answer = reading.end(SOON)
+    assert answer.error not in ("", "EINPROGRESS")
+
+
+def check_waited(answer: Answer) -> None:
+    """Raise NotThere where a read gave ENOMSG: what becomes of one that waits is not to be seen."""
+    if answer.error == "ENOMSG":
+        raise NotThere("this read does not wait; in-flight-save.read.announced is about that")
