@@ -21,7 +21,7 @@ empty :=
 comma := ,
 drivers = $(if $(strip $(DRIVERS)),--driver=$(subst $(empty) $(empty),$(comma),$(strip $(DRIVERS))))
 
-.PHONY: help setup check test lint bench clean
+.PHONY: help setup check clauses test lint bench clean
 
 help: ## list the targets and their variables
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ setup: ## install packages and the virtual environment, where they are missing
 check: ## hold the drivers of KERNEL to the protocol; KERNEL=, DRIVERS=, PYTEST=
 	+@$(run) ./setup.sh
 	+@$(run) $(python) -m pytest suites --kernel='$(KERNEL)' $(drivers) $(PYTEST)
+
+clauses: ## print every rule, its source and its tests; fail where a rule has none
+	@$(run) ./setup.sh
+	@$(run) $(python) -m workflows.clauses
 
 test: ## pass the project's own tests: unit tests, and real kernels in VMs; PYTEST=
 	@./setup.sh

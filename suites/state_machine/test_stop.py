@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A stopped device: it can be talked to, and does nothing."""
+
+from __future__ import annotations
+
+import operator
+
+import pytest
+
+from fixtures.errors import NotThere
+from fixtures.session import Session, State
+from fixtures.session.region import regions
+from fixtures.session.transfer import Arrived, arrive, read_stop_copy, save
+
+CONFIG_SPACE = 7  # VFIO_PCI_CONFIG_REGION_INDEX
+HEADER = 64  # bytes of it that every PCI device has
+STOPPED = [State.STOP, State.STOP_COPY, State.RESUMING]
+
+
+def config_space(session: Session) -> bytes:
+    """Return the header of the device's configuration space, b"" where that cannot be read."""
+    found = next((one for one in regions(session) if one.index == CONFIG_SPACE), None)
+    if found is None:
+        raise NotThere("this is no PCI device: it has no configuration space")
+    return session.pread(HEADER, found.offset).data
+
+
+@pytest.mark.clause("state-machine.stop.config-space")
+@pytest.mark.parametrize("state", STOPPED, ids=operator.attrgetter("name"))
+def test_its_configuration_space_can_be_read(session: Session, state: State) -> None:
+    running = config_space(session)
+    assert len(running) == HEADER
+    arrive(session, state)
+    assert config_space(session) == running
+
+
+@pytest.mark.clause("state-machine.stop.unchanged")
+@pytest.mark.parametrize("arrived", [State.STOP], indirect=True, ids=["STOP"])
+def test_its_state_stays_what_it_was(session: Session, arrived: Arrived) -> None:
+    first = save(session)
+    session.move(State.STOP)
+    again = session.start(State.STOP_COPY)
+    assert read_stop_copy(again) == first

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Print the catalogue: every clause with its tests, and how many there are of each level.
+
+Ends with 1 where a clause has no test, or a test of the suites no clause.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Iterable
+
+import pytest
+
+from fixtures.errors import RunError
+from fixtures.paths import SUITES
+from fixtures.record import catalogue
+from fixtures.record.catalogue import Clause
+
+LEVELS = ("MUST", "SHOULD", "MAY")
+WIDTH = 100  # columns
+
+
+class _Collector:
+    """Keeps which clauses the tests of the suites are of."""
+
+    def __init__(self) -> None:
+        self.clauses: dict[str, set[str]] = {}
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        for item in session.items:
+            of_this = self.clauses.setdefault(item.nodeid.partition("[")[0], set())
+            of_this.update(name for mark in item.iter_markers("clause") for name in mark.args)
+
+
+def collected() -> dict[str, set[str]]:
+    """Return the clauses of every test of the suites, by the test's name.
+
+    Raises RunError where the tests cannot be collected.
+    """
+    collector = _Collector()
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        status = pytest.main([str(SUITES), "--collect-only", "-q"], plugins=[collector])
+    if status != pytest.ExitCode.OK:
+        raise RunError(f"the tests cannot be collected:\n{said.getvalue()}")
+    return collector.clauses
+
+
+def gaps(tests: dict[str, set[str]], clauses: Iterable[str]) -> list[str]:
+    """Return a line for each clause without a test, and for each test without a clause."""
+    covered = set().union(*tests.values())
+    return [f"{name}: no test is of this clause" for name in clauses if name not in covered] + [
+        f"{test}: is of no clause" for test, of_this in tests.items() if not of_this
+    ]
+
+
+def _entry(name: str, clause: Clause, tests: Iterable[str]) -> str:
+    """Return what there is to say of a clause, as lines of at most WIDTH columns."""
+    applies = clause.applies
+    needs = [*applies.capabilities, *applies.features, *(f"no {one}" for one in applies.lacks)]
+    lines = [
+        f"{name} ({clause.level})",
+        *textwrap.wrap(clause.text, WIDTH - 4),
+        *textwrap.wrap(f"source: {clause.source}", WIDTH - 4),
+        f"applies: {', '.join(needs) if needs else 'always'}",
+        *(f"test: {test}" for test in sorted(tests)),
+    ]
+    return "\n    ".join(lines)
+
+
+def _totals(clauses: dict[str, Clause]) -> list[str]:
+    """Return the lines of the table: a row a part of the protocol, a column a level."""
+    counts: Counter[tuple[str, str]] = Counter(
+        (name.partition(".")[0], one.level) for name, one in clauses.items()
+    )
+    parts = list(dict.fromkeys(name.partition(".")[0] for name in clauses))
+    rows = [[part, *(counts[part, level] for level in LEVELS)] for part in parts]
+    rows.append(["all", *(sum(counts[part, level] for part in parts) for level in LEVELS)])
+    width = max(len(part) for part in parts)
+    heading = f"{'':{width}}" + "".join(f"{level:>8}" for level in LEVELS)
+    return [heading, *(f"{row[0]:{width}}" + "".join(f"{n:>8}" for n in row[1:]) for row in rows)]
+
+
+def main() -> int:
+    """Print all of it; return the exit status."""
+    try:
+        clauses, tests = catalogue.clauses(), collected()
+    except RunError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+    for name, clause in clauses.items():
+        print(_entry(name, clause, [test for test, of_this in tests.items() if name in of_this]))
+        print()
+    print("\n".join(_totals(clauses)))
+    found = gaps(tests, clauses)
+    for line in found:
+        print(line, file=sys.stderr)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except BrokenPipeError:  # `make clauses | head`
+        sys.stderr.close()
