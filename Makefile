@@ -4,6 +4,7 @@
 
 KERNEL  ?= debian:newest
 DRIVERS ?=
+JOBS    ?= 2
 PYTEST  ?=
 
 # make itself ends with status 2 when a recipe fails, whatever the recipe's status. With -q it
@@ -30,7 +31,8 @@ help: ## list the targets and their variables
 	@echo "  KERNEL   the kernel under test: a kernel tree, TREE@REF, a build folder,"
 	@echo "           debian:VERSION ($(KERNEL))"
 	@echo "  DRIVERS  the drivers to test, separated by blanks or commas (all)"
-	@echo "  PYTEST   more options for pytest, for instance PYTEST='-k flags -x -n 2'"
+	@echo "  JOBS     machines that run the tests at the same time; each keeps a core busy ($(JOBS))"
+	@echo "  PYTEST   more options for pytest, for instance PYTEST='-k flags -x'"
 	@echo "  PYTHON   the Python that .venv is made with (python3)"
 	@echo "Environment:"
 	@echo "  DEBIAN_MIRROR   the Debian archive (the one of the system's apt sources)"
@@ -44,7 +46,7 @@ setup: ## install packages and the virtual environment, where they are missing
 
 check: ## hold the drivers of KERNEL to the protocol; KERNEL=, DRIVERS=, PYTEST=
 	+@$(run) ./setup.sh
-	+@$(run) $(python) -m pytest suites --kernel='$(KERNEL)' $(drivers) $(PYTEST)
+	+@$(run) $(python) -m pytest suites -n $(JOBS) --kernel='$(KERNEL)' $(drivers) $(PYTEST)
 
 clauses: ## print every rule, its source and its tests; fail where a rule has none
 	@$(run) ./setup.sh

@@ -90,6 +90,13 @@ def test_resuming_is_not_left_without_data(session: Session, state: State) -> No
     assert session.set_state(state)[0].error
 
 
+@pytest.mark.clause("data-transfer.nothing")
+def test_what_was_saved_before_does_not_stand_in_for_data(session: Session) -> None:
+    save(session)
+    session.start(State.RESUMING)
+    assert session.set_state(State.STOP)[0].error
+
+
 @pytest.mark.parametrize("spoil", CASES)
 def test_a_bad_stream_is_refused(source: Contents, target: Contents, spoil: object) -> None:
     assert callable(spoil)

@@ -70,6 +70,9 @@ class Sequences(RuleBasedStateMachine):
         self.session.reset()
         if self.session.device.firmware is not None:
             self.session.device.firmware.command("reset")
+        # A driver may keep what it saved last: so that all sequences begin alike, it has saved.
+        self.session.move(State.STOP_COPY)
+        self.session.reset()
         self.session.reopen()
         self.record.transcript.restart("a sequence begins")
         self.model.opened()

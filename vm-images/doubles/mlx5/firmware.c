@@ -1260,7 +1260,7 @@ const struct vfio_double_ops mlx5_double_ops = {
 				BIT(CAP_MIGRATION_MULTI_LOAD) |
 				BIT(CAP_MIGRATION_TRACKING_STATE) |
 				BIT(CAP_MIGRATION_STATE),
-	.default_state = SZ_16K,
+	.default_state = SZ_64K,
 	.min_state = 1,
 	.max_status = U8_MAX,
 	.vf_init = vf_init,
