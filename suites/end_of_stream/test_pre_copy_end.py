@@ -12,6 +12,8 @@ from fixtures.plugin.recording import Recorder
 from fixtures.session import READABLE, ArrangementFailed, DataFd, Session, State
 from fixtures.session.transfer import read_pre_copy
 
+pytestmark = pytest.mark.any_api
+
 SOON = 500  # milliseconds, in which a read that does not block has returned
 CHANGED = 64  # bytes of its state that the device changes
 

@@ -8,6 +8,8 @@ import pytest
 from fixtures.session import READABLE, DataFd, Session, State
 from fixtures.session.transfer import read_pre_copy
 
+pytestmark = pytest.mark.any_api
+
 
 @pytest.fixture(params=["STOP_COPY", "PRE_COPY"])
 def stop_copy(request: pytest.FixtureRequest, session: Session) -> DataFd:

@@ -10,6 +10,8 @@ from fixtures.session import DataFd, Session, State
 from fixtures.session.uapi import PRECOPY_INFO_REINIT, PrecopyInfo
 from suites.reinit.calls import CHUNK, ask, reported, the_rest
 
+pytestmark = pytest.mark.any_api
+
 DIRTY = 3000  # bytes
 BIG = 16384  # bytes; more than all that a driver adds to a last image without changes
 

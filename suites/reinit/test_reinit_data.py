@@ -12,6 +12,8 @@ from fixtures.plugin.recording import Recorder
 from fixtures.session import DataFd, Session, State
 from suites.reinit.calls import CHUNK, Arrive, reported, the_rest
 
+pytestmark = pytest.mark.any_api
+
 MORE = 16384  # bytes
 # MLX5_CMD_STAT_INT_ERR and MLX5_CMD_STAT_BAD_RES_STATE_ERR
 STATUSES = {"internal_error": 0x1, "resource_state": 0x9}

@@ -16,6 +16,8 @@ from fixtures.plugin.recording import Recorder
 from fixtures.session import ArrangementFailed, DataFd, Session, State
 from fixtures.session.transfer import Arrived, arrive, load, read_stop_copy, save
 
+pytestmark = pytest.mark.any_api
+
 NAME = operator.attrgetter("name")
 OPENING = [State.PRE_COPY, State.PRE_COPY_P2P, State.STOP_COPY, State.RESUMING]
 # From where a session is left, and to where: one arc each.

@@ -12,6 +12,8 @@ from fixtures.session import Session, State
 from fixtures.session.region import regions
 from fixtures.session.transfer import Arrived, arrive, read_stop_copy, save
 
+pytestmark = pytest.mark.any_api
+
 CONFIG_SPACE = 7  # VFIO_PCI_CONFIG_REGION_INDEX
 HEADER = 64  # bytes of it that every PCI device has
 STOPPED = [State.STOP, State.STOP_COPY, State.RESUMING]
