@@ -9,8 +9,6 @@ from fixtures.session import DataFd, Session, State
 from fixtures.session.session import UNMAPPED
 from fixtures.session.uapi import PRECOPY_INFO, Ioctl, PrecopyInfo
 
-pytestmark = pytest.mark.any_api
-
 SIZE = PRECOPY_INFO.size
 NOT_AN_IOCTL_OF_VFIO = 0x3BFF
 

@@ -12,8 +12,6 @@ from fixtures.oracle import StateMachine
 from fixtures.plugin.recording import Recorder
 from fixtures.session import DataFd, Session, State
 
-pytestmark = pytest.mark.any_api
-
 NOT_SAVING = (State.RUNNING, State.RUNNING_P2P, State.STOP, State.RESUMING)
 
 
