@@ -7,21 +7,16 @@ import operator
 
 import pytest
 
-from fixtures.errors import NotThere
-from fixtures.oracle import StateMachine
+from fixtures.oracle import REQUESTABLE, StateMachine
 from fixtures.session import ArrangementFailed, DataFd, Session, State
 from fixtures.session.transfer import Arrived, arrive
 
-STATES = [state for state in State if state is not State.ERROR]
 
-
-@pytest.fixture(params=STATES, ids=operator.attrgetter("name"))
+@pytest.fixture(params=REQUESTABLE, ids=operator.attrgetter("name"))
 def arrived(request: pytest.FixtureRequest, session: Session, machine: StateMachine) -> Arrived:
     """A device in a state; the test runs for each that the device has."""
-    state: State = request.param
-    if not machine.has(state):
-        raise NotThere(f"this device has no {state.name}")
-    return arrive(session, state)
+    machine.need(request.param)
+    return arrive(session, request.param)
 
 
 @pytest.fixture

@@ -22,13 +22,6 @@ WAYS = {
 }
 
 
-def has_all(machine: StateMachine, states: tuple[State, ...]) -> None:
-    """Raise NotThere where the device lacks one of ``states``."""
-    for state in states:
-        if not machine.has(state):
-            raise NotThere(f"this device has no {state.name}")
-
-
 def migrates(source: Contents, target: Contents, stream: bytes, count: int = 1 << 16) -> bool:
     """Load ``stream`` into the target, and tell whether its state is the source's then."""
     load(target.session, stream, count)
@@ -51,7 +44,7 @@ def test_stop_copy_alone_carries_the_whole_state(source: Contents, target: Conte
 def test_pre_copy_and_stop_copy_carry_the_whole_state(
     source: Contents, target: Contents, machine: StateMachine, way: tuple[State, ...]
 ) -> None:
-    has_all(machine, way)
+    machine.need(*way)
     assert target.get() != source.get()
     assert migrates(source, target, save(source.session, *way))
 
@@ -127,7 +120,7 @@ def test_the_sizes_of_the_writes_do_not_matter(
 def test_the_estimate_is_not_less_than_what_is_sent(
     source: Contents, machine: StateMachine, way: tuple[State, ...], record: Recorder
 ) -> None:
-    has_all(machine, way)
+    machine.need(*way)
     session = source.session
     estimate = stop_copy_length(session.data_size())
     sent = len(_stop_copy(session, way))

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.errors import NotThere
 from fixtures.oracle import StateMachine
 from fixtures.session import Session, State
 from fixtures.session.transfer import read_stop_copy, save
@@ -21,9 +20,7 @@ ONE_BY_ONE = 600  # bytes: more than any header of a stream
 def test_the_stream_is_the_same_in_reads_of_any_size(
     session: Session, machine: StateMachine, before: tuple[State, ...]
 ) -> None:
-    for state in before:
-        if not machine.has(state):
-            raise NotThere(f"this device has no {state.name}")
+    machine.need(*before)
     if session.device.firmware is not None:
         session.device.firmware.make_small()
     streams = []

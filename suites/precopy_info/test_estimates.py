@@ -23,8 +23,7 @@ def in_pre_copies(
     request: pytest.FixtureRequest, session: Session, machine: StateMachine
 ) -> DataFd:
     """The data fd of a device in PRE_COPY, and of one in PRE_COPY_P2P."""
-    if not machine.has(request.param):
-        raise NotThere(f"this device has no {request.param.name}")
+    machine.need(request.param)
     return session.start(request.param)
 
 

@@ -7,7 +7,6 @@ import operator
 
 import pytest
 
-from fixtures.errors import NotThere
 from fixtures.oracle import StateMachine
 from fixtures.plugin.recording import Recorder
 from fixtures.session import DataFd, Session, State
@@ -38,8 +37,7 @@ def test_it_fails_on_a_data_fd_that_began_in_stop_copy(session: Session) -> None
 def test_it_fails_once_the_session_has_ended(
     session: Session, pre_copy: DataFd, state: State, machine: StateMachine, record: Recorder
 ) -> None:
-    if not machine.has(state):
-        raise NotThere(f"this device has no {state.name}")
+    machine.need(state)
     session.move(state)
     error = pre_copy.precopy_info().error
     record.behaviour("precopy_info.ended_session", word(error))

@@ -34,13 +34,6 @@ WALKS = [
 ]
 
 
-def has_all(machine: StateMachine, states: list[State]) -> None:
-    """Raise NotThere where the device lacks one of ``states``."""
-    for state in states:
-        if not machine.has(state):
-            raise NotThere(f"this device has no {state.name}")
-
-
 def data_fd_of(arrived: Arrived) -> DataFd:
     """Return the data fd, where the state has one; raise NotThere or ArrangementFailed."""
     if arrived.state not in OPENING:
@@ -99,7 +92,7 @@ def test_it_has_no_position(arrived: Arrived) -> None:
 def test_moving_inside_the_saving_group_keeps_fd_and_position(
     session: Session, walk: list[State], machine: StateMachine
 ) -> None:
-    has_all(machine, walk)
+    machine.need(*walk)
     whole, _ = session.start(walk[0]).read_on()
     session.reset()
     data_fd = session.start(walk[0])
@@ -119,7 +112,7 @@ def test_moving_inside_the_saving_group_keeps_fd_and_position(
 def test_stop_copy_goes_on_where_pre_copy_was(
     session: Session, begin: State, machine: StateMachine
 ) -> None:
-    has_all(machine, [begin])
+    machine.need(begin)
     data_fd = session.start(begin)
     before = data_fd.precopy_info().info.initial_bytes
     read = data_fd.read(before // 2)
@@ -137,7 +130,7 @@ def test_stop_copy_goes_on_where_pre_copy_was(
 def test_leaving_the_saving_group_ends_the_session(
     session: Session, begin: State, end: State, machine: StateMachine, record: Recorder
 ) -> None:
-    has_all(machine, [begin, end])
+    machine.need(begin, end)
     data_fd = session.start(begin)
     session.move(end)
     answer = data_fd.read(1 << 16)
@@ -151,7 +144,7 @@ def test_leaving_the_saving_group_ends_the_session(
 def test_an_ended_session_stays_ended_while_another_goes_on(
     session: Session, begin: State, end: State, machine: StateMachine
 ) -> None:
-    has_all(machine, [begin, end])
+    machine.need(begin, end)
     old = session.start(begin)
     session.move(end)
     new = session.start(begin)

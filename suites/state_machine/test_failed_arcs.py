@@ -38,9 +38,7 @@ class Attempt:
 def arc(request: pytest.FixtureRequest, machine: StateMachine) -> tuple[State, State]:
     """Where an arc begins and ends; the test runs for each that the device has."""
     begin, end = request.param
-    for state in (begin, end):
-        if not machine.has(state):
-            raise NotThere(f"this device has no {state.name}")
+    machine.need(begin, end)
     return begin, end
 
 

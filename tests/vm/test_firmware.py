@@ -14,7 +14,7 @@ from fixtures.device import Driver
 from fixtures.device.firmware import Firmware, content
 from fixtures.guest import Guest
 from fixtures.plugin.run import Run
-from fixtures.session import DataFd, Session, State, opened
+from fixtures.session import DataFd, Session, State, opened, transfer
 from fixtures.session.uapi import PRECOPY_INFO_REINIT
 
 SEED = 4242
@@ -40,25 +40,12 @@ def _has_a_double(request: pytest.FixtureRequest, driver: Driver) -> None:
 
 def save(session: Session, through_pre_copy: bool) -> bytes:
     """Return the whole stream of ``session``, which ends in STOP_COPY."""
-    stream = b""
-    if through_pre_copy:
-        data_fd = session.start(State.PRE_COPY)
-        stream, _ = data_fd.read_on()
-        session.move(State.STOP_COPY)
-    else:
-        data_fd = session.start(State.STOP_COPY)
-    rest, end = data_fd.read_on()
-    assert (end.ret, end.error) == (0, "")
-    return stream + rest
+    return transfer.save(session, *([State.PRE_COPY] if through_pre_copy else []))
 
 
 def resume(session: Session, stream: bytes) -> None:
     """Load ``stream`` into ``session``, which ends in RUNNING."""
-    data_fd = session.start(State.RESUMING)
-    while stream:
-        wrote = data_fd.write(stream[: 1 << 16])
-        assert not wrote.error
-        stream = stream[wrote.ret :]
+    transfer.load(session, stream)
     session.move(State.STOP)
     session.move(State.RUNNING)
 
