@@ -62,9 +62,6 @@ def test_a_file_is_opened_read_and_closed(agent: Pipe, tmp_path: Path) -> None:
     path.write_bytes(b"0123456789")
     fd = agent("open", path=str(path), flags=os.O_RDONLY)["ret"]
     assert base64.b64decode(agent("read", fd=fd, count=4)["data"]) == b"0123"
-    kept = agent("read", fd=fd, count=100, keep=True)
-    assert kept["ret"] == 6
-    assert "data" not in kept
     assert agent("close", fd=fd)["ret"] == 0
     assert agent("close", fd=fd) == {
         "ret": -1,
@@ -72,18 +69,6 @@ def test_a_file_is_opened_read_and_closed(agent: Pipe, tmp_path: Path) -> None:
         "call": 0,
         "log": [],
     }
-
-
-def test_a_blob_is_written_in_parts(agent: Pipe, tmp_path: Path) -> None:
-    source, target = tmp_path / "source", tmp_path / "target"
-    source.write_bytes(b"abcdef")
-    target.touch()
-    fd = agent("open", path=str(source), flags=os.O_RDONLY)["ret"]
-    blob = agent("read", fd=fd, count=100, keep=True)["blob"]
-    fd = agent("open", path=str(target), flags=os.O_WRONLY)["ret"]
-    assert agent("write", fd=fd, blob=blob, offset=0, count=2)["ret"] == 2
-    assert agent("write", fd=fd, blob=blob, offset=2, count=100)["ret"] == 4
-    assert target.read_bytes() == b"abcdef"
 
 
 def test_a_call_that_blocks_is_begun_and_ended(agent: Pipe, tmp_path: Path) -> None:
@@ -116,7 +101,7 @@ def test_a_signal_ends_a_read(agent: Pipe, tmp_path: Path) -> None:
         (b'{"op": "open"}', errno.EINVAL),
         (b'{"op": "open", "path": 7, "flags": "x"}', errno.EINVAL),
         (b'{"op": "read_file", "path": "/no/such/file"}', errno.ENOENT),
-        (b'{"op": "write", "fd": 1, "blob": 99, "offset": 0, "count": 1}', errno.EINVAL),
+        (b'{"op": "write", "fd": 1, "data": "A"}', errno.EINVAL),
         (b'{"op": "ioctl", "fd": 0, "request": 15236, "arg": "AAAA"}', errno.ENOTTY),
     ],
 )

@@ -81,9 +81,7 @@ class Calls(Transcript):
         self.ioctl(fd, Ioctl.VFIO_MIG_GET_PRECOPY_INFO, given + tail, then + tail)
 
     def read(self, fd: int, data: bytes) -> None:
-        digest = hashlib.sha256(data).hexdigest()
-        answer = Answer(len(data), data=data, more={"sha256": digest})
-        self.made("read", answer, fd=fd, count=1 << 16)
+        self.made("read", Answer(len(data), data=data), fd=fd, count=1 << 16)
 
     def write(self, fd: int, data: bytes) -> None:
         self.made("write", Answer(len(data)), fd=fd, data=data)
