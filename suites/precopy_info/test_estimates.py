@@ -10,7 +10,8 @@ from fixtures.errors import NotThere
 from fixtures.oracle import StateMachine
 from fixtures.session import ArrangementFailed, DataFd, Session, State
 from fixtures.session.transfer import read_pre_copy
-from fixtures.session.uapi import PRECOPY_INFO, Ioctl, PrecopyInfo
+from fixtures.session.uapi import PRECOPY_INFO, Ioctl
+from suites.calls import ask
 
 pytestmark = pytest.mark.any_api
 
@@ -25,13 +26,6 @@ def in_pre_copies(
     """The data fd of a device in PRE_COPY, and of one in PRE_COPY_P2P."""
     machine.need(request.param)
     return session.start(request.param)
-
-
-def ask(data_fd: DataFd) -> PrecopyInfo:
-    """Make the ioctl, which must succeed, and return the structure."""
-    asked = data_fd.precopy_info()
-    assert not asked.error
-    return asked.info
 
 
 @pytest.mark.clause("precopy-info.initial-bytes.start")

@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from fixtures.session import DataFd, Session
-from fixtures.session.uapi import PRECOPY_INFO_REINIT, PrecopyInfo
+from fixtures.session.uapi import PRECOPY_INFO_REINIT
+from suites.calls import ask
 
 CHUNK = 4096  # bytes of new initial data
 SOON = 5000  # milliseconds; for what comes at once on a machine that is not overloaded
@@ -19,13 +20,6 @@ class Arrive(Protocol):
     """
 
     def __call__(self, stream: bytes, target: Session | None = None) -> bytes: ...
-
-
-def ask(data_fd: DataFd, flags: int = 0) -> PrecopyInfo:
-    """Make VFIO_MIG_GET_PRECOPY_INFO, which is to succeed."""
-    asked = data_fd.precopy_info(flags=flags)
-    assert not asked.error
-    return asked.info
 
 
 def reported(data_fd: DataFd) -> bool:

@@ -8,11 +8,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from fixtures.device import Driver
+from fixtures.device import Device, Driver
 from fixtures.device.firmware import Firmware
 from fixtures.errors import NotThere
 from fixtures.guest import Guest
-from fixtures.plugin.run import Run
 from fixtures.session import ArrangementFailed, DataFd, Session, State, opened
 from suites.reinit.calls import SOON, Arrive
 
@@ -106,13 +105,8 @@ def arrive(open_session: Callable[[], Session]) -> Arrive:
 
 @pytest.fixture
 def open_variant(
-    run: Run, guest: Guest, driver: Driver, api: str
+    guest: Guest, api: str, make_device: Callable[..., Device]
 ) -> Iterator[Callable[..., Session]]:
     """Open a device of which the firmware gets commands before the driver is bound."""
     with ExitStack() as opens:
-
-        def open_one(*commands: str) -> Session:
-            device = opens.enter_context(run.devices().make(driver, commands))
-            return opens.enter_context(opened(guest, device, api))
-
-        yield open_one
+        yield lambda *commands: opens.enter_context(opened(guest, make_device(*commands), api))

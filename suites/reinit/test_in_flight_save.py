@@ -12,7 +12,8 @@ from fixtures.errors import NotThere
 from fixtures.guest import Answer
 from fixtures.plugin.recording import Recorder
 from fixtures.session import READABLE, ArrangementFailed, DataFd, Session, State
-from suites.reinit.calls import CHUNK, SOON, Arrive, ask, the_rest
+from suites.calls import ask
+from suites.reinit.calls import CHUNK, SOON, Arrive, the_rest
 
 pytestmark = pytest.mark.any_api
 

@@ -12,7 +12,8 @@ from fixtures.plugin.recording import Recorder
 from fixtures.session import DataFd, Session, State
 from fixtures.session.session import UNMAPPED
 from fixtures.session.uapi import PRECOPY_INFO_REINIT, Ioctl
-from suites.reinit.calls import CHUNK, SOON, ask, reported
+from suites.calls import ask
+from suites.reinit.calls import CHUNK, SOON, reported
 
 FEW = 16  # bytes; even the smallest state, hisi_acc's, has them
 

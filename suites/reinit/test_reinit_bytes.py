@@ -8,7 +8,8 @@ import pytest
 from fixtures.device.firmware import Firmware
 from fixtures.session import DataFd, Session, State
 from fixtures.session.uapi import PRECOPY_INFO_REINIT, PrecopyInfo
-from suites.reinit.calls import CHUNK, ask, reported, the_rest
+from suites.calls import ask
+from suites.reinit.calls import CHUNK, reported, the_rest
 
 pytestmark = pytest.mark.any_api
 
