@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What kernels say of their faults, as consoles had it, shortened."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures import splat
+
+OOPS = """\
+[    5.1] mtty: registered
+[    5.2] BUG: kernel NULL pointer dereference, address: 0000000000000000
+[    5.2] #PF: supervisor write access in kernel mode
+[    5.2] Oops: Oops: 0002 [#1] SMP
+[    5.2] RIP: 0010:misbehave_oops+0x7/0x10 [vfio_misbehave]
+[    5.2] Call Trace:
+[    5.2]  <TASK>
+[    5.2]  control_write+0x7e/0xa0 [vfio_misbehave]
+[    5.2]  ? do_sys_openat2+0x94/0xd0
+[    5.2]  full_proxy_write.isra.0+0x51/0x80
+[    5.2]  vfs_write+0xaf/0x2e0
+[    5.2] RIP: 0033:0x7f097a90b350
+[    5.2] Kernel panic - not syncing: Fatal exception
+[    5.2] ---[ end Kernel panic - not syncing: Fatal exception ]---
+"""
+REFCOUNT = """\
+[    5.2] ------------[ cut here ]------------
+[    5.2] refcount_t: addition on 0; use-after-free.
+[    5.2] WARNING: lib/refcount.c:25 at refcount_warn_saturate+0x55/0x90, CPU#0: python3/57
+[    5.2] RIP: 0010:refcount_warn_saturate+0x55/0x90
+[    5.2] Call Trace:
+[    5.2]  misbehave_refcount+0x30/0x40 [vfio_misbehave]
+[    5.2]  control_write+0x7e/0xa0 [vfio_misbehave]
+"""
+LOCKUP = """\
+[   18.3] watchdog: BUG: soft lockup - CPU#0 stuck for 13s! [python3:56]
+[   18.3] RIP: 0010:misbehave_spin+0xa/0x10 [vfio_misbehave]
+[   18.3] Kernel panic - not syncing: softlockup: hung tasks
+"""
+STACKS = """\
+[   34.9] task:sshd            state:S stack:0     pid:53    tgid:53    ppid:38
+[   34.9] Call Trace:
+[   34.9]  schedule+0x23/0x70
+[   34.9] task:python3         state:D stack:0     pid:56    tgid:56    ppid:53
+[   34.9] Call Trace:
+[   34.9]  <TASK>
+[   34.9]  __schedule+0x2da/0x6c0
+[   34.9]  schedule+0x23/0x70
+[   34.9]  misbehave_block+0x51/0x60 [vfio_misbehave]
+[   34.9]  ? completion_done+0x30/0x30
+[   34.9]  control_write+0x7e/0xa0 [vfio_misbehave]
+[   34.9] task:kworker/0:2     state:I stack:0     pid:45
+"""
+
+
+def only(text: str) -> splat.Splat:
+    (found,) = splat.parse(text.splitlines())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "headline", "top"),
+    [
+        (
+            OOPS,
+            "oops",
+            "BUG: kernel NULL pointer dereference, address: 0000000000000000",
+            ["misbehave_oops", "control_write", "full_proxy_write"],
+        ),
+        (
+            REFCOUNT,
+            "refcount",
+            "refcount_t: addition on 0; use-after-free.",
+            ["misbehave_refcount", "control_write"],
+        ),
+        (LOCKUP, "soft-lockup", "watchdog: BUG: soft lockup", ["misbehave_spin"]),
+    ],
+)
+def test_one_fault_is_one_splat(text: str, kind: str, headline: str, top: list[str]) -> None:
+    found = only(text)
+    assert (found.kind, found.headline, found.top) == (kind, headline, top)
+
+
+def test_the_fingerprint_is_that_of_the_functions_and_not_of_offsets_or_times() -> None:
+    moved = OOPS.replace("+0x7/", "+0x9/").replace("[    5.2]", "[   77.0]")
+    assert only(moved).fingerprint == only(OOPS).fingerprint
+    elsewhere = OOPS.replace("misbehave_oops", "another_function")
+    assert only(elsewhere).fingerprint != only(OOPS).fingerprint
+    assert only(OOPS).fingerprint.startswith("oops-")
+
+
+def test_a_splat_keeps_its_lines_and_no_others() -> None:
+    assert only(OOPS).lines == OOPS.splitlines()[1:]
+
+
+def test_two_faults_are_two_splats() -> None:
+    found = splat.parse((REFCOUNT + LOCKUP).splitlines())
+    assert [one.kind for one in found] == ["refcount", "soft-lockup"]
+
+
+def test_the_task_that_blocks_is_found_among_all() -> None:
+    found = splat.blocked_task(STACKS.splitlines(), "python3")
+    assert found is not None
+    assert found.where == "misbehave_block+0x51/0x60"
+    assert found.top == ["misbehave_block", "control_write"]
+    assert splat.blocked_task(STACKS.splitlines(), "bash") is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "virtme-ng-init: WARNING: failed to run systemd-tmpfiles",
+        "hisi_acc_vfio_pci 0000:03:00.1: Hardware bug: VF reports bogus INTx pin 1",
+        "ACPI: LAPIC_NMI (acpi_id[0xff] dfl dfl lint[0x1])",
+        "vfio_double: loading out-of-tree module taints kernel.",
+    ],
+)
+def test_what_is_no_fault_is_none(line: str) -> None:
+    assert splat.parse([f"[    1.0] {line}"]) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("BUG: KASAN: slab-use-after-free in misbehave_freed+0x50/0x60 [vfio_misbehave]", "kasan"),
+        ("BUG: sleeping function called from invalid context at mm/slab.h:1", "atomic-sleep"),
+        ("BUG: scheduling while atomic: python3/56/0x00000002", "atomic-sleep"),
+        ("WARNING: possible circular locking dependency detected", "lockdep"),
+        ("INFO: task python3:60 blocked for more than 10 seconds.", "hung-task"),
+        ("rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:", "rcu-stall"),
+        ("list_del corruption. prev->next should be 1, but was 2", "list"),
+        ("DMAR: [DMA Write] Request device [03:00.1] fault addr 0x0", "dma"),
+        ("Out of memory: Killed process 56 (python3)", "memory"),
+        ("kernel BUG at mm/slub.c:1!", "bug"),
+        ("WARNING: CPU: 0 PID: 1 at drivers/vfio/vfio_main.c:1 f+0x1/0x2", "warning"),
+        ("Kernel panic - not syncing: misbehave: as commanded", "panic"),
+    ],
+)
+def test_each_kind_is_known_by_its_headline(line: str, kind: str) -> None:
+    assert only(f"[    1.0] {line}").kind == kind
