@@ -99,7 +99,7 @@ def test_a_build_folder_without_what_the_guest_needs(tmp_path: Path) -> None:
     for name in ("arch/x86/boot/bzImage", "include/config/kernel.release"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
-    options = kconfig.guest_fragment()
+    options = kconfig.fragment(kconfig.DEFAULT)
     del options["CONFIG_9P_FS"]
     (folder / ".config").write_text(kconfig.as_text(options))
     with pytest.raises(ConfigError, match="was built without CONFIG_9P_FS=y"):
