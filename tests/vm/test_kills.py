@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Processes that are killed at random moments: nothing stays, and the next run works."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.vm.conftest import NEW, Suites
+from tests.vm.test_interrupt import all_dead, machines_below
+
+KILLS = 50
+SECONDS = 12.0  # in which a run of one driver's flags boots and ends
+ONE_SUITE = (f"--kernel={NEW}", "--driver=mtty", "-k", "flags or argsz")
+
+
+@pytest.mark.long
+def test_kills_at_random_moments(suites: Suites) -> None:
+    draw, before = random.Random(20261121), _private_folders()
+    for number in range(KILLS):
+        process = suites.start(*ONE_SUITE, "-n2" if number % 3 == 0 else "-v")
+        time.sleep(draw.uniform(0.0, SECONDS))
+        machines = machines_below(process.pid)
+        victim = draw.choice(["pytest", "machine"]) if machines else "pytest"
+        if victim == "pytest":
+            os.kill(process.pid, signal.SIGKILL)
+        else:
+            os.kill(int(draw.choice(machines)), signal.SIGKILL)
+        run = suites.finish(process)
+        assert all_dead(machines), f"kill {number} of a {victim} left a machine"
+        if victim == "machine":
+            # It was replaced, and the test that lost it is flaky; or the run was over.
+            assert run.status == 0, run.output
+    assert suites.run(*ONE_SUITE).status == 0
+    assert not [path for path in _private_folders() if path not in before]
+
+
+def _private_folders() -> set[Path]:
+    """Return the folders of machines, of this process's runs and of any others."""
+    return set(Path(tempfile.gettempdir()).glob("vfio-conformance-*"))

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A kernel that misbehaves: the right test is blamed, with the right kind, and the others run."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from fixtures.paths import CHECKOUT
+from tests.vm.conftest import NEW, Finished, Suites
+
+# What is done, the kind of splat that is to be told, the function that is to be blamed, and words
+# of the reason.
+DEFAULT = [
+    ("panic", "panic", "misbehave_panic", "misbehave: as commanded"),
+    ("oops", "oops", "misbehave_oops", "NULL pointer dereference"),
+    ("bug", "bug", "misbehave_bug", "kernel BUG at"),
+    ("warn", "warning", "misbehave_warn", "WARNING: "),
+    ("refcount", "refcount", "misbehave_refcount", "refcount_t: "),
+    ("atomic", "atomic-sleep", "misbehave_atomic", "scheduling while atomic"),
+    ("block", "blocked", "misbehave_block", "write_file did not return within"),
+    ("spin", "soft-lockup", "misbehave_spin", "soft lockup"),
+    ("spin-irqs-off", "panic", "misbehave_spin_irqs_off", "NMI"),
+    ("kill-ssh", "", "", ""),
+    ("memory", "memory", "", ""),
+]
+DEBUG = [
+    ("freed", "kasan", "misbehave_freed", "BUG: KASAN: "),
+    ("lockdep", "lockdep", "misbehave_lockdep", "possible circular locking"),
+    ("atomic", "atomic-sleep", "misbehave_atomic", "BUG: "),
+    ("list", "list", "misbehave_list", "list_"),
+    ("leak", "", "misbehave_leak", "unreferenced object"),
+]
+
+
+def a_checkout(folder: Path, words: list[str]) -> Path:
+    """Return a copy of this checkout with the suite of misdeeds as its only one."""
+    copy = folder / "checkout"
+    leave = shutil.ignore_patterns(".git", ".venv", "results", "__pycache__", ".*_cache", "tests")
+    shutil.copytree(CHECKOUT, copy, ignore=leave)
+    suite = copy / "suites" / "misdeeds"
+    for other in (copy / "suites").iterdir():
+        if other.is_dir():
+            shutil.rmtree(other)
+    suite.mkdir()
+    shutil.copy(Path(__file__).with_name("misdeeds.py"), suite / "test_misdeeds.py")
+    with (copy / "suites" / "clauses.yaml").open("a") as clauses:
+        for word in sorted({*words, "after"}):
+            clauses.write(
+                f"  misdeeds.{word}:\n    level: MUST\n    text: It lives on.\n    source: here\n"
+            )
+    return copy
+
+
+def misbehave(
+    suites: Suites,
+    folder: Path,
+    words: list[str],
+    *options: str,
+    more: dict[str, str] | None = None,
+) -> Finished:
+    return suites.run(
+        f"--kernel={NEW}",
+        "--driver=misbehave",
+        *options,
+        checkout=a_checkout(folder, words),
+        environment={"MISDEEDS": ",".join(words)} | (more or {}),
+    )
+
+
+def left_over(folder: Path) -> list[str]:
+    """Return the QEMU processes that were started with a folder of a run below ``folder``."""
+    shown = subprocess.run(["pgrep", "-af", "qemu-system"], capture_output=True, text=True)
+    return [line for line in shown.stdout.splitlines() if str(folder) in line]
+
+
+def check(run: Finished, suites: Suites, misdeeds: list[tuple[str, str, str, str]]) -> None:
+    """Check that each misdeed is told as it should be, by its test, and that the others ran."""
+    assert run.status == 1, run.output
+    assert run.results["complete"] is True
+    clauses = run.results["drivers"]["misbehave"]["clauses"]
+    for word, kind, function, said in misdeeds:
+        entry = clauses[f"misdeeds.{word}"]
+        assert entry["verdict"] == "deviates", (word, entry)
+        assert said in entry["reason"], (word, entry)
+        if kind:
+            assert entry["fingerprints"][0].startswith(f"{kind}-"), (word, entry)
+        found = (suites.folder / "latest/transcripts").glob(f"*test_it*any-{word}]*")
+        text = next(found).read_text()
+        assert f"write_file('/sys/kernel/debug/vfio-misbehave', '{word}')" in text
+        assert function in text, text
+    assert clauses["misdeeds.after"]["verdict"] == "conforms"
+    assert not left_over(suites.folder)
+
+
+def test_each_misdeed_is_blamed_on_its_test(suites: Suites, tmp_path: Path) -> None:
+    words = [word for word, *_ in DEFAULT]
+    check(misbehave(suites, tmp_path, words, "--retries=0", "-n2"), suites, DEFAULT)
+
+
+@pytest.mark.long
+def test_what_only_the_debug_flavour_sees(suites: Suites, tmp_path: Path) -> None:
+    words = [word for word, *_ in DEBUG]
+    run = misbehave(suites, tmp_path, words, "--retries=0", "-n2", "--flavour=debug")
+    check(run, suites, DEBUG)
+
+
+def test_a_kernel_that_dies_in_every_test_ends_the_run(suites: Suites, tmp_path: Path) -> None:
+    run = misbehave(suites, tmp_path, ["oops"] * 20, "--retries=3")
+    assert run.status == 2, run.output
+    assert "machines died in this run; giving up" in run.output
+    assert run.results["complete"] is False
+    entry = run.results["drivers"]["misbehave"]["clauses"]["misdeeds.oops"]
+    assert entry["verdict"] == "deviates"
+
+
+def test_a_failure_that_does_not_come_again_is_flaky(suites: Suites, tmp_path: Path) -> None:
+    (tmp_path / "once").touch()
+    run = misbehave(suites, tmp_path, ["warn"], more={"MISDEEDS_ONCE": str(tmp_path / "once")})
+    assert run.status == 0, run.output
+    entry = run.results["drivers"]["misbehave"]["clauses"]["misdeeds.warn"]
+    assert entry["verdict"] == "flaky"
+    assert entry["reason"].startswith("not on a fresh machine: the kernel complained: WARNING: ")
+    assert run.results["drivers"]["misbehave"]["counts"]["flaky"] == 1
+    assert "1 flaky" in run.output
