@@ -91,6 +91,20 @@ def test_a_request_whose_arc_failed_does_not_succeed(
     assert ignored == []
 
 
+@pytest.mark.clause("state-machine.failed-arc.again")
+def test_the_same_request_can_be_made_again(
+    session: Session, firmware: Firmware, arc: tuple[State, State], machine: StateMachine
+) -> None:
+    begin, end = arc
+    for tried in attempts(session, firmware, begin, end):
+        for requested in (end, begin, State.RUNNING):
+            before = session.state()
+            answer, _ = session.set_state(requested)
+            path = machine.outcome(before, requested).path or ()
+            allowed = (before, *path, State.ERROR) if answer.error else (requested,)
+            assert session.state() in allowed, f"after {tried.command} failed"
+
+
 @pytest.mark.clause("state-machine.failed-arc.reset")
 def test_a_reset_recovers_from_it(
     session: Session, firmware: Firmware, arc: tuple[State, State]

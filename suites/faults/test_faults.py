@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Allocations and copies that fail: the first one in a call, then the second, up to the last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from fixtures.errors import NotThere
+from fixtures.guest import Answer, Fault, Guest
+from fixtures.oracle import StateMachine
+from fixtures.oracle.state_machine import ARCS
+from fixtures.session import Session, State
+from fixtures.session.transfer import arrive, load, save
+
+pytestmark = pytest.mark.any_api
+
+MOST = 500  # places for a fault in one call; a call that has more allocates without end
+
+
+def faults(guest: Guest, prepare: Callable[[], None]) -> Iterator[Fault]:
+    """Have the call in the loop's body meet a fault in each place that it has for one."""
+    for nth in range(1, MOST):
+        prepare()
+        with guest.failing(nth) as fault:
+            yield fault
+        if not fault.injected:
+            return
+    pytest.fail(f"the call still has a place for a fault after {MOST}")
+
+
+@pytest.fixture(params=ARCS, ids=lambda arc: f"{arc[0].name}-{arc[1].name}")
+def arc(request: pytest.FixtureRequest, machine: StateMachine) -> tuple[State, State]:
+    """Where an arc begins and ends; the test runs for each that the device has."""
+    begin, end = request.param
+    machine.need(begin, end)
+    return begin, end
+
+
+@pytest.mark.clause("faults.state")
+def test_a_request_for_a_state_that_meets_a_fault(
+    session: Session, guest: Guest, machine: StateMachine, arc: tuple[State, State]
+) -> None:
+    begin, end = arc
+    path = machine.outcome(begin, end).path or ()
+
+    def prepare() -> None:
+        assert not session.reset().error
+        assert session.state() is State.RUNNING
+        arrive(session, begin)
+
+    for fault in faults(guest, prepare):
+        answer, given = session.set_state(end)
+        state = session.state()
+        if answer.error:
+            assert fault.injected, "it fails without a fault"
+            assert given is None
+            assert state in (begin, *path, State.ERROR)
+        else:
+            assert state is end
+    assert not session.reset().error
+    load(session, save(session))
+    session.move(State.RUNNING)
+
+
+@pytest.mark.clause("faults.call")
+@pytest.mark.parametrize("name", ["opt_in", "data_size", "precopy_info", "read", "reset"])
+def test_another_call_that_meets_a_fault(
+    session: Session, guest: Guest, machine: StateMachine, name: str
+) -> None:
+    state = State.PRE_COPY if machine.has(State.PRE_COPY) else State.STOP_COPY
+    if name == "precopy_info" and state is State.STOP_COPY:
+        raise NotThere("this device has no PRE_COPY")
+    data_fd = session.start(state)
+    calls: dict[str, Callable[[], Answer]] = {
+        "opt_in": session.opt_in,
+        "data_size": session.data_size,
+        "precopy_info": lambda: data_fd.precopy_info().answer,
+        "read": lambda: data_fd.read(64),
+        "reset": session.reset,
+    }
+    for fault in faults(guest, lambda: None):
+        answer = calls[name]()
+        assert fault.injected or not answer.error
+        if name != "reset":
+            assert session.state() is state

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What is left of devices that have migrated."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.guest import Guest, kmemleak
+from fixtures.oracle import StateMachine
+from fixtures.session import Session, State
+from fixtures.session.transfer import load, save
+
+pytestmark = pytest.mark.any_api
+
+ROUNDS = 3
+
+
+@pytest.mark.clause("leaks.references")
+def test_a_device_that_migrated_leaves_nothing(session: Session, machine: StateMachine) -> None:
+    """What is left is looked at when the device is gone, as it is after every test."""
+    before_stop_copy = [State.PRE_COPY] if machine.has(State.PRE_COPY) else []
+    load(session, save(session, *before_stop_copy))
+    session.move(State.RUNNING)
+
+
+@pytest.mark.clause("leaks.memory")
+def test_kmemleak_finds_nothing(guest: Guest, session: Session, machine: StateMachine) -> None:
+    before_stop_copy = [State.PRE_COPY] if machine.has(State.PRE_COPY) else []
+    kmemleak.forget(guest)
+    for _ in range(ROUNDS):
+        load(session, save(session, *before_stop_copy))
+        session.move(State.RUNNING)
+        session.reset()
+    session.reopen()
+    assert kmemleak.lost(guest) == ""

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Threads that race one another on one device."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from fixtures.device import Driver
+from fixtures.kernel import Kernel
+from fixtures.plugin.recording import Recorder
+from fixtures.plugin.run import Run
+from fixtures.session import Session, State
+from fixtures.session.transfer import load, save
+
+THREADS = 4
+# What the header and the system calls' own rules have. A broken driver gives numbers that are the
+# kernel's own, or EFAULT, which only a write may: it says that the stream is refused.
+LEGAL = {0} | {
+    errno.EINVAL,
+    errno.ENOTTY,
+    errno.ENOMSG,
+    errno.ENODEV,
+    errno.EBADF,
+    errno.EAGAIN,
+    errno.EBUSY,
+    errno.EIO,
+    errno.ENOMEM,
+    errno.EPERM,
+    errno.ENOSPC,
+    errno.EOPNOTSUPP,
+}
+
+
+# Calls that are left out where a driver is known to break a clause: they would kill its kernel.
+DEADLY = {
+    "write": "state-machine.session.resuming-ended",
+    "reset": "state-machine.failed-arc.again",
+}
+
+
+@pytest.mark.any_api
+@pytest.mark.clause("race.calls")
+def test_threads_that_race_on_one_device(
+    session: Session, driver: Driver, kernel: Kernel, run: Run, record: Recorder
+) -> None:
+    deadly = {name for name, clause in DEADLY.items() if driver.expected(clause, kernel.release)}
+    record.transcript.note(f"left out, as known to kill: {', '.join(sorted(deadly)) or 'nothing'}")
+    raced = session.race(run.stress_seconds, run.model_seed, THREADS, deadly)
+    counts = raced.more["counts"]
+    for name, errors in sorted(counts.items()):
+        said = ", ".join(
+            f"{errno.errorcode.get(int(number), number) if int(number) else 'success'} {count}"
+            for number, count in sorted(errors.items())
+        )
+        record.transcript.note(f"{name}: {said}")
+    assert raced.ret == 0, f"{raced.ret} threads are stuck"
+    illegal = {
+        (name, number)
+        for name, errors in counts.items()
+        for number in errors
+        if int(number) not in LEGAL | ({errno.EFAULT} if name == "write" else set())
+    }
+    assert illegal == set()
+    assert not session.reset().error
+    assert session.state() is State.RUNNING
+    load(session, save(session))
+    session.move(State.RUNNING)
+    if session.device.firmware is not None:
+        # A reset amid an arc breaks rules of the firmware that the driver would keep.
+        session.device.firmware.reset()
