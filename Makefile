@@ -4,7 +4,9 @@
 
 KERNEL  ?= debian:newest
 DRIVERS ?=
-JOBS    ?= 2
+FLAVOUR ?= default
+JOBS    ?= auto
+RUNS    ?= 20
 PYTEST  ?=
 
 # make itself ends with status 2 when a recipe fails, whatever the recipe's status. With -q it
@@ -22,7 +24,7 @@ empty :=
 comma := ,
 drivers = $(if $(strip $(DRIVERS)),--driver=$(subst $(empty) $(empty),$(comma),$(strip $(DRIVERS))))
 
-.PHONY: help setup check clauses test lint bench clean
+.PHONY: help setup check soak clauses test test-long lint bench clean
 
 help: ## list the targets and their variables
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +33,10 @@ help: ## list the targets and their variables
 	@echo "  KERNEL   the kernel under test: a kernel tree, TREE@REF, a build folder,"
 	@echo "           debian:VERSION ($(KERNEL))"
 	@echo "  DRIVERS  the drivers to test, separated by blanks or commas (all)"
-	@echo "  JOBS     machines that run the tests at the same time; each keeps a core busy ($(JOBS))"
+	@echo "  FLAVOUR  how the kernel is built: default, debug (KASAN, lockdep, kmemleak ...), fault"
+	@echo "  JOBS     machines that run the tests at the same time; each keeps a core busy (auto: as"
+	@echo "           many as the cores and the memory bear)"
+	@echo "  RUNS     how often \`make soak' runs the suites ($(RUNS))"
 	@echo "  PYTEST   more options for pytest, for instance PYTEST='-k flags -x'"
 	@echo "  PYTHON   the Python that .venv is made with (python3)"
 	@echo "Environment:"
@@ -46,7 +51,13 @@ setup: ## install packages and the virtual environment, where they are missing
 
 check: ## hold the drivers of KERNEL to the protocol; KERNEL=, DRIVERS=, PYTEST=
 	+@$(run) ./setup.sh
-	+@$(run) $(python) -m pytest suites -n $(JOBS) --kernel='$(KERNEL)' $(drivers) $(PYTEST)
+	+@$(run) $(python) -m pytest suites -n $(JOBS) --kernel='$(KERNEL)' \
+		--flavour='$(FLAVOUR)' $(drivers) $(PYTEST)
+
+soak: ## run the suites RUNS times and print where the runs disagree; KERNEL=, DRIVERS=, PYTEST=
+	@./setup.sh
+	@$(run) $(python) -m workflows.soak '$(RUNS)' -n $(JOBS) --kernel='$(KERNEL)' \
+		--flavour='$(FLAVOUR)' $(drivers) $(PYTEST)
 
 clauses: ## print every rule, its source and its tests; fail where a rule has none
 	@$(run) ./setup.sh
@@ -54,7 +65,11 @@ clauses: ## print every rule, its source and its tests; fail where a rule has no
 
 test: ## pass the project's own tests: unit tests, and real kernels in VMs; PYTEST=
 	@./setup.sh
-	@$(run) $(python) -m pytest tests --results=results/tests $(PYTEST)
+	@$(run) $(python) -m pytest tests --results=results/tests -m 'not long' $(PYTEST)
+
+test-long: ## the same, those that take more than ten minutes; PYTEST=
+	@./setup.sh
+	@$(run) $(python) -m pytest tests --results=results/tests -m long $(PYTEST)
 
 lint: ## check the code's form: ruff, mypy
 	@./setup.sh

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Where runs of the same thing disagree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from workflows import soak
+
+
+def results(verdict: str, word: str = "echoed") -> dict[str, Any]:
+    clauses = {"a.rule": {"verdict": verdict}, "another.rule": {"verdict": "conforms"}}
+    return {"drivers": {"mtty": {"clauses": clauses, "behaviours": {"flags": word}}}}
+
+
+def test_runs_that_agree() -> None:
+    found = soak.disagreements([results("conforms")] * 3)
+    assert found == {}
+    assert soak.table(found, 3) == ["3 runs, no disagreement"]
+
+
+def test_a_verdict_and_a_behaviour_that_differ() -> None:
+    found = soak.disagreements([results("conforms"), results("deviates", "zeroed")])
+    assert found == {
+        ("mtty", "a.rule"): ["conforms", "deviates"],
+        ("mtty", "flags"): ["echoed", "zeroed"],
+    }
+    assert "  mtty: a.rule: conforms 1, deviates 1" in soak.table(found, 2)
+
+
+def test_what_is_flaky_each_time_is_a_disagreement_too() -> None:
+    assert soak.disagreements([results("flaky")] * 2)
+
+
+@pytest.mark.parametrize("argv", [[], ["many"], ["0"]])
+def test_a_wrong_number_of_runs(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert soak.main(argv) == soak.NOT_MADE
+    assert "RUNS=20" in capsys.readouterr().err

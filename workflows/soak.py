@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Run the suites again and again on one kernel, and print where the runs disagree.
+
+    python -m workflows.soak RUNS [options of pytest ...]
+
+Ends with 0 where no two runs disagree and nothing was flaky, with 1 where they do, and with 2 where
+a run could not be made.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fixtures.paths import CHECKOUT
+
+FOLDER = CHECKOUT / "results" / "soak"
+NOT_MADE = 2  # the status of a run that could not be made
+
+# What was seen of a driver, by the clause or behaviour's name, in each run.
+Seen = dict[tuple[str, str], list[str]]
+
+
+def main(argv: list[str]) -> int:
+    """Make ``argv[0]`` runs and return the exit status."""
+    if not argv or not argv[0].isdecimal() or int(argv[0]) < 1:
+        print("error: how many runs? make soak RUNS=20", file=sys.stderr)
+        return NOT_MADE
+    runs, options = int(argv[0]), argv[1:]
+    all_results = []
+    try:
+        for number in range(1, runs + 1):
+            began = time.monotonic()
+            status = _run(options)
+            results = _latest()
+            took = time.monotonic() - began
+            print(f"run {number} of {runs}: status {status}, {took:.0f} s", flush=True)
+            if status == NOT_MADE or not results.get("complete"):
+                print(f"error: run {number} could not be made; see {FOLDER}/latest")
+                return NOT_MADE
+            all_results.append(results)
+    except KeyboardInterrupt:
+        print(f"\ninterrupted after {len(all_results)} of {runs} runs")
+    lines = disagreements(all_results)
+    print(*table(lines, len(all_results)), sep="\n")
+    return 1 if lines else 0
+
+
+def _run(options: list[str]) -> int:
+    argv = [sys.executable, "-m", "pytest", "suites", "-q", f"--results={FOLDER}", *options]
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / "last-output.txt").open("w") as log:
+        return subprocess.run(argv, cwd=CHECKOUT, stdout=log, stderr=subprocess.STDOUT).returncode
+
+
+def _latest() -> dict[str, Any]:
+    path: Path = FOLDER / "latest" / "results.yaml"
+    return dict(yaml.safe_load(path.read_text())) if path.exists() else {}
+
+
+def disagreements(all_results: list[dict[str, Any]]) -> Seen:
+    """Return what was not the same in all runs, or was flaky in one: a word for each run."""
+    seen: Seen = {}
+    for number, results in enumerate(all_results):
+        for driver, about in results["drivers"].items():
+            words = {name: entry["verdict"] for name, entry in about["clauses"].items()}
+            for name, word in (words | about["behaviours"]).items():
+                row = seen.setdefault((driver, name), ["-"] * len(all_results))
+                row[number] = word
+    return {key: row for key, row in seen.items() if len(set(row)) > 1 or "flaky" in row}
+
+
+def table(lines: Seen, runs: int) -> list[str]:
+    """Return the table of disagreements, for a person."""
+    if not lines:
+        return [f"{runs} runs, no disagreement"]
+    shown = [f"{runs} runs, {len(lines)} disagreements:"]
+    for (driver, name), row in sorted(lines.items()):
+        counts = ", ".join(f"{word} {row.count(word)}" for word in sorted(set(row)))
+        shown.append(f"  {driver}: {name}: {counts}")
+    return shown
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
