@@ -1,4 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Registers the plugin; nothing else belongs here."""
 
-pytest_plugins = ["fixtures.plugin.options", "fixtures.plugin.recording", "fixtures.plugin.arrows"]
+pytest_plugins = [
+    "fixtures.plugin.options",
+    "fixtures.plugin.recording",
+    "fixtures.plugin.retry",
+    "fixtures.plugin.arrows",
+]

@@ -92,7 +92,7 @@ class Bench:
                     kernel, rootfs, Path(folder), machine_kind, self._progress, options
                 )
                 try:
-                    guest = Guest(machine.ssh, machine.death)
+                    guest = Guest(machine)
                     boots.append(time.monotonic() - began)
                     calls += _round_trips(guest)
                     devices += _devices_opened(guest, drivers)

@@ -61,7 +61,8 @@ def test_what_cannot_be_decoded_is_shown_as_it_is() -> None:
 def test_a_splat_is_noticed(line: str) -> None:
     transcript = Transcript()
     transcript.add("close", {"fd": 3}, Answer(0, log=("[    1.0] mtty: fine", f"[    1.0] {line}")))
-    assert transcript.splats == [f"[    1.0] {line}"]
+    assert [splat.headline for splat in transcript.take_splats()] == [line]
+    assert transcript.take_splats() == []
 
 
 def test_a_register_is_shown_with_its_content() -> None:

@@ -70,4 +70,4 @@ def test_unbinding_and_unloading_all_again_and_again(
         devices.tear_down(driver)
     loaded = guest.call("read_file", path="/proc/modules").data.decode()
     assert not any(line.split()[0] in driver.modules for line in loaded.splitlines())
-    assert record.transcript.splats == []
+    assert record.transcript.take_splats() == []

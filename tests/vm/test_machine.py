@@ -99,14 +99,14 @@ def test_a_guest_without_ssh_ends_with_the_consoles_last_lines(
 
 
 def test_a_panic_is_told_by_the_next_call(booted: Machine) -> None:
-    guest = Guest(booted.ssh, booted.death)
+    guest = Guest(booted)
     with pytest.raises(GuestError, match=r"the kernel died: .*sysrq triggered crash"):
         guest.call("write_file", path="/proc/sysrq-trigger", data=b"c")
     assert booted.death() is not None
 
 
 def test_a_killed_qemu_is_told_by_the_next_call(booted: Machine) -> None:
-    guest = Guest(booted.ssh, booted.death)
+    guest = Guest(booted)
     assert booted._process is not None
     os.killpg(booted._process.pid, signal.SIGKILL)
     with pytest.raises(GuestError, match="QEMU ended"):

@@ -73,7 +73,7 @@ def bench(run: Run, kernel: Kernel, driver: Driver, folder: Path) -> Iterator[Be
             machine_options([driver]),
         )
         cleanup.callback(machine.stop)
-        devices = Devices(Guest(machine.ssh, machine.death))
+        devices = Devices(Guest(machine))
         yield Bench(machine, cleanup.enter_context(devices.make(driver)).name)
 
 

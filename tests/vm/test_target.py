@@ -36,7 +36,7 @@ class StandIn:
         )
         cleanup.callback(machine.stop)
         # The devices stay bound while their agent's line is open.
-        devices = Devices(Guest(machine.ssh, machine.death))
+        devices = Devices(Guest(machine))
         self.addresses = [
             cleanup.enter_context(devices.make(driver)).name,
             cleanup.enter_context(devices.make(driver)).name,
