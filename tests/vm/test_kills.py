@@ -34,7 +34,7 @@ def test_kills_at_random_moments(suites: Suites) -> None:
             os.kill(int(draw.choice(machines)), signal.SIGKILL)
         run = suites.finish(process)
         assert all_dead(machines), f"kill {number} of a {victim} left a machine"
-        if victim == "machine":
+        if victim == "machine" and "the machine did not come up" not in run.output:
             # It was replaced, and the test that lost it is flaky; or the run was over.
             assert run.status == 0, run.output
     assert suites.run(*ONE_SUITE).status == 0
