@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from fixtures.errors import NotThere
-from fixtures.guest import Answer, Fault, Guest
+from fixtures.guest import Answer, Fault, Guest, write_file
 from fixtures.oracle import StateMachine
 from fixtures.oracle.state_machine import ARCS
 from fixtures.session import Session, State
@@ -16,11 +16,21 @@ from fixtures.session.transfer import arrive, load, save
 
 pytestmark = pytest.mark.any_api
 
+DEBUGFS = "/sys/kernel/debug"
+# By default the kernel leaves out allocations that may sleep, and single pages.
+ALL = (
+    ("failslab/ignore-gfp-wait", "N"),
+    ("fail_page_alloc/ignore-gfp-wait", "N"),
+    ("fail_page_alloc/ignore-gfp-highmem", "N"),
+    ("fail_page_alloc/min-order", "0"),
+)
 MOST = 500  # places for a fault in one call; a call that has more allocates without end
 
 
 def faults(guest: Guest, prepare: Callable[[], None]) -> Iterator[Fault]:
     """Have the call in the loop's body meet a fault in each place that it has for one."""
+    for answer in guest.calls(*(write_file(f"{DEBUGFS}/{path}", text) for path, text in ALL)):
+        assert not answer.error
     for nth in range(1, MOST):
         prepare()
         with guest.failing(nth) as fault:
