@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -76,6 +77,28 @@ def test_the_guest_sees_no_file_of_the_host(guest: Guest, tmp_path: Path) -> Non
     mounts = guest.call("read_file", path="/proc/mounts").data.decode().splitlines()
     shared = {line.split()[1] for line in mounts if line.split()[2] == "9p"}
     assert shared == {"/", "/run/virtme/guesttools", "/mnt/run", "/mnt/modules"}
+
+
+def test_a_machine_that_waits_costs_no_processor_time(booted: Machine) -> None:
+    guest = Guest(booted)
+    assert booted._process is not None
+    time.sleep(2.0)  # what boots goes on a little after ssh works
+    before = processor_seconds(booted._process.pid)
+    time.sleep(5.0)
+    spent = processor_seconds(booted._process.pid) - before
+    guest.call("list", path="/")  # it was not dead either
+    assert spent < 0.05 * 5.0
+
+
+def processor_seconds(session: int) -> float:
+    """Return the seconds of processor time that the processes of ``session`` have had."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session:
+                ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def test_a_server_with_another_key_is_refused(
