@@ -2,6 +2,8 @@
 """Registers the plugin; nothing else belongs here."""
 
 pytest_plugins = [
+    "fixtures.plugin.selection",
+    "fixtures.plugin.baseline",
     "fixtures.plugin.options",
     "fixtures.plugin.recording",
     "fixtures.plugin.retry",

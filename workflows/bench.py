@@ -23,7 +23,7 @@ import yaml
 from fixtures import cache, paths
 from fixtures import kernel as kernels
 from fixtures import machine as machines
-from fixtures.device import Devices, Driver, chosen, known_drivers, machine_options
+from fixtures.device import Devices, Driver, all_needs, chosen, known_drivers, machine_options
 from fixtures.errors import RunError
 from fixtures.guest import Guest
 from fixtures.kernel import Kernel
@@ -48,7 +48,7 @@ class Bench:
     def __init__(self, kernel_spec: str) -> None:
         self._kernel_spec = kernel_spec
         self._progress = Progress()
-        self._needs = {driver.name: driver.needs for driver in known_drivers().values()}
+        self._needs = all_needs()
         self.rows: Rows = {}
 
     def run(self) -> None:

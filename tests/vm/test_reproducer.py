@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fixtures import kernel as kernels
-from fixtures.device import Devices, Driver, FirmwareViolation, known_drivers, machine_options
+from fixtures.device import (
+    Devices,
+    Driver,
+    FirmwareViolation,
+    all_needs,
+    known_drivers,
+    machine_options,
+)
 from fixtures.guest import Guest
 from fixtures.kernel import Kernel
 from fixtures.kernel.spec import parse
@@ -105,7 +112,7 @@ def programs(suites: Suites, test: str, folder: Path) -> list[Path]:
 
 def changed_kernel(folder: Path) -> Kernel:
     """Return the kernel whose build folder a change was made in."""
-    needs = {driver.name: driver.needs for driver in known_drivers().values()}
+    needs = all_needs()
     return kernels.provide(parse(str(folder)), needs, Progress())
 
 
