@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Install what is missing: Debian packages (packages.txt, as root or by sudo) and a virtual
-# environment in .venv (requirements.txt). Does nothing, quickly, where nothing is missing.
+# Install what is missing: Debian packages (packages.txt and the lists that are named, as root or by
+# sudo) and a virtual environment in .venv (requirements.txt). Does nothing, quickly, where nothing
+# is missing.
 set -eu
 cd "$(dirname "$0")"
 
@@ -21,7 +22,7 @@ command -v "$python" >/dev/null || fail "$python is not installed; install Pytho
 	fail "$python is $("$python" -V); Python 3.11 or newer is needed (PYTHON=... names another)"
 
 missing=
-for package in $(sed 's/#.*//' packages.txt); do
+for package in $(cat packages.txt "$@" | sed 's/#.*//'); do
 	case $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) in
 	installed) ;;
 	*) missing="$missing $package" ;;

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Show a run's results in other formats.
+
+    python -m reports FOLDER [FORMAT ...]
+
+FOLDER is that of a run, results/latest for instance. Writes report.html, junit.xml, report.ktap and
+kcidb.json into it (html, junit, ktap, kcidb), or prints the table (table); all but the table where
+no format is named. Ends with 0, whatever the run learnt, and with 2 where a report cannot be made.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from fixtures.errors import RunError
+from fixtures.record import table
+from reports import html, junit, kcidb, ktap
+from reports.run import CUT_SHORT, Run, load
+
+FILES: dict[str, tuple[str, Callable[[Run], str]]] = {
+    "html": ("report.html", html.render),
+    "junit": ("junit.xml", junit.render),
+    "ktap": ("report.ktap", ktap.render),
+    "kcidb": ("kcidb.json", kcidb.render),
+}
+TABLE = "table"
+FORMATS = (*FILES, TABLE)
+
+
+def main(argv: list[str]) -> int:
+    """Make the reports that ``argv`` asks for, and return the exit status."""
+    if argv and argv[0] in ("-h", "--help"):
+        print(__doc__.strip())
+        return 0
+    try:
+        _report(argv)
+    except RunError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _report(argv: list[str]) -> None:
+    if not argv:
+        raise RunError("which run? python -m reports results/latest")
+    formats = list(dict.fromkeys(argv[1:])) or list(FILES)
+    if wrong := [name for name in formats if name not in FORMATS]:
+        raise RunError(f"{wrong[0]} is no format; choose from {', '.join(FORMATS)}")
+    run = load(Path(argv[0]))
+    for name in formats:
+        if name == TABLE:
+            print(*table.render(dict(run.contents)), sep="\n")
+            if not run.complete:
+                print(f"incomplete: {CUT_SHORT}")
+        else:
+            file, renderer = FILES[name]
+            print(_write(run.folder / file, renderer(run)))
+
+
+def _write(path: Path, content: str) -> Path:
+    """Write ``content`` to ``path``, of which a reader never sees half.
+
+    Raises RunError where that is not possible.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_text(content, encoding="utf-8")
+        partial.rename(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise RunError(
+            f"{path} cannot be written: {error.strerror}; copy the run's folder to where you may"
+            " write"
+        ) from error
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a bisect found, to paste into a mail, from its ``bisect.yaml``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from reports.text import render
+
+
+def text(data: Mapping[str, Any]) -> str:
+    """Return the report as plain text of at most 72 columns."""
+    return render("bisect.txt.j2", dict(data))

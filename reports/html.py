@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A page of a run: one file that needs no network, with the evidence for every verdict in it.
+
+Evidence goes into the page as JSON, escaped so that nothing in it can end its element, and is only
+ever shown as text. A policy in the page's head allows the page's own script and style, by their
+hashes, and nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from fixtures.record import catalogue
+from fixtures.splat import SPLAT
+from reports.run import CALM, CONSOLE_LINES, CUT_SHORT, KINDS, Evidence, Held, Kind, Run, part
+from reports.untrusted import cut, ending
+
+# A sign that tells a verdict without its colour, its name, and what it means.
+SIGNS: Mapping[Kind, tuple[str, str, str]] = {
+    "deviates": ("D", "new deviation", "not expected of this driver"),
+    "broken": ("B", "broken", "nothing was learnt: the harness failed, or what the test stands on"),
+    "flaky": ("F", "flaky", "a failure that did not come again on a fresh machine"),
+    "known": ("K", "known deviation", "as the driver's file expects"),
+    "conforms": ("✓", "conforms", "does what the clause says"),
+    "not_applicable": ("\N{EN DASH}", "not applicable", "cannot be put to the test here"),
+}
+# Characters of one transcript: where something is wrong, and where nothing is.
+_LIMIT, _CALM_LIMIT = 64_000, 12_000
+_CONSOLE_LIMIT = 24_000
+# Characters of evidence in the page. What conforms is shown as long as the page stays small; what
+# does not is left out only where a browser would choke on it.
+_CALM_BUDGET, _BUDGET = 3_900_000, 16_000_000
+
+
+def render(run: Run) -> str:
+    """Return the page for ``run``."""
+    environment = Environment(
+        loader=PackageLoader("reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script, style = (_source(environment, name) for name in ("report.js", "report.css"))
+    chosen = _Chosen(run)
+    return environment.get_template("report.html").render(
+        run=run,
+        signs=SIGNS,
+        calm=CALM,
+        parts=_parts(run),
+        rules=catalogue.clauses(),
+        words=catalogue.behaviours(),
+        wanting=_wanting(run),
+        behaviours=sorted({name for one in run.drivers.values() for name in one.behaviours}),
+        consoles={name: _console(text) for name, text in _consoles(run)},
+        console_lines=CONSOLE_LINES,
+        cut_short=CUT_SHORT,
+        data=_json(_data(run, chosen)),
+        evidence=_json(chosen.shown),
+        script=Markup(script),
+        style=Markup(style),
+        script_hash=_hash(script),
+        style_hash=_hash(style),
+    )
+
+
+def _source(environment: Environment, name: str) -> str:
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
+
+
+def _hash(source: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
+
+
+def _json(data: Any) -> Markup:
+    """Return ``data`` as JSON that cannot end the element it stands in, nor begin another."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c"))
+
+
+def _parts(run: Run) -> dict[str, list[str]]:
+    """Return all clauses of the run by the part of the protocol, both in the catalogue's order."""
+    order = {clause: number for number, clause in enumerate(catalogue.clauses())}
+    clauses = {clause for _, clause, _ in run.held()}
+    parts: dict[str, list[str]] = {}
+    for clause in sorted(clauses, key=lambda one: (order.get(one, len(order)), one)):
+        parts.setdefault(part(clause), []).append(clause)
+    return parts
+
+
+def _wanting(run: Run) -> dict[Kind, list[tuple[str, str, Held]]]:
+    """Return what asks for attention: driver, clause and verdict, by kind."""
+    return {
+        kind: found
+        for kind in KINDS
+        if kind not in CALM and (found := [one for one in run.held() if one[2].kind == kind])
+    }
+
+
+def _consoles(run: Run) -> Iterator[tuple[str, str]]:
+    for name, file in run.consoles.items():
+        yield name, cut(ending(file.text(), CONSOLE_LINES), _CONSOLE_LIMIT, file.name)
+
+
+def _console(text: str) -> list[tuple[str, bool]]:
+    """Return the lines of a console, and which are the headline of a fault."""
+    return [(line, bool(SPLAT.search(line))) for line in text.splitlines()]
+
+
+class _Chosen:
+    """The evidence that goes into the page: ``shown``, and what of it belongs to which clause."""
+
+    def __init__(self, run: Run) -> None:
+        self.shown: list[dict[str, Any]] = []
+        self.of: dict[tuple[str, str], list[int]] = {}
+        self.left_out: dict[tuple[str, str], int] = {}
+        self._run = run
+        self._numbers: dict[str, int] = {}
+        self._size = 0
+        calm: list[tuple[int, str, str, Evidence, int]] = []
+        for driver, clause, held in sorted(run.held(), key=lambda one: KINDS.index(one[2].kind)):
+            found = run.evidence(driver, clause)
+            if held.kind not in CALM:
+                self.of[driver, clause] = [self._number(one, _LIMIT, _BUDGET) for one in found]
+            elif held.kind == "conforms" and found:
+                # The one that is the quickest to read.
+                size, shortest = min(
+                    ((one.transcript.size, one) for one in found), key=lambda pair: pair[0]
+                )
+                calm.append((size, driver, clause, shortest, len(found) - 1))
+        for _, driver, clause, shortest, others in sorted(calm, key=lambda one: one[:3]):
+            self.of[driver, clause] = [self._number(shortest, _CALM_LIMIT, _CALM_BUDGET)]
+            self.left_out[driver, clause] = others
+
+    def _number(self, evidence: Evidence, limit: int, budget: int) -> int:
+        """Return the number of ``evidence``, which is taken in unless that is over ``budget``."""
+        key = evidence.transcript.name
+        if key not in self._numbers:
+            self._numbers[key] = len(self.shown)
+            self.shown.append(self._entry(evidence, limit, budget))
+        return self._numbers[key]
+
+    def _entry(self, evidence: Evidence, limit: int, budget: int) -> dict[str, Any]:
+        entry: dict[str, Any] = {
+            "test": evidence.test,
+            "parameters": evidence.parameters,
+            "file": evidence.transcript.name,
+            "failed": bool(evidence.reproducers),
+            "programs": {suffix: file.name for suffix, file in evidence.reproducers.items()},
+        }
+        if self._size >= budget:
+            return entry
+        whole = evidence.transcript.text()
+        entry["transcript"] = cut(whole, limit, evidence.transcript.name)
+        entry["sources"] = {name: file.text() for name, file in evidence.reproducers.items()}
+        entry["machine"] = self._run.machine_of(whole)
+        self._size += len(entry["transcript"]) + sum(map(len, entry["sources"].values()))
+        return entry
+
+
+def _data(run: Run, chosen: _Chosen) -> dict[str, Any]:
+    """Return what the page's script knows of the run, but for the evidence."""
+    rules = catalogue.clauses()
+    return {
+        "kinds": {kind: {"sign": sign, "name": name} for kind, (sign, name, _) in SIGNS.items()},
+        "calm": list(CALM),
+        "rules": {
+            clause: {
+                "level": rule.level,
+                "text": rule.text,
+                "source": rule.source,
+                "applies": [
+                    *rule.applies.capabilities,
+                    *rule.applies.features,
+                    *(f"no {one}" for one in rule.applies.lacks),
+                ],
+            }
+            for _, clause, _ in run.held()
+            if (rule := rules.get(clause))
+        },
+        "held": {
+            driver: {
+                clause: {
+                    "kind": held.kind,
+                    "reason": held.reason,
+                    "fingerprints": list(held.fingerprints),
+                    "tests": list(held.tests),
+                    "evidence": chosen.of.get((driver, clause), []),
+                    "left_out": chosen.left_out.get((driver, clause), 0),
+                }
+                for clause, held in about.clauses.items()
+            }
+            for driver, about in run.drivers.items()
+        },
+    }

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""JUnit XML, as CI systems read it: a test suite a driver, a test case a clause.
+
+- ``conforms``: passed
+- ``deviates``, where that was not expected: failure
+- ``deviates``, as expected: skipped, "known deviation: ..."; JUnit knows of no expected failure,
+  and one that fails each job would hide a new one
+- ``broken``: error
+- ``not_applicable``: skipped, with the reason
+- ``flaky``: passed, and the case's system-out says so; it fails no run of ours either
+
+A run that was cut short has one more suite, ``run``, with an error.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+
+from fixtures.record import catalogue
+from fixtures.record.catalogue import Clause
+from reports.run import CUT_SHORT, Driver, Held, Run, part
+
+
+def render(run: Run) -> str:
+    """Return the XML document for ``run``."""
+    known = catalogue.clauses()
+    root = ET.Element("testsuites", name=f"VFIO migration conformance: {run.title}")
+    for name, driver in run.drivers.items():
+        root.append(_suite(run, name, driver, known))
+    if not run.complete:
+        suite = ET.SubElement(root, "testsuite", name="run")
+        case = ET.SubElement(suite, "testcase", classname="run", name="complete")
+        ET.SubElement(case, "error", message=CUT_SHORT, type="incomplete")
+        _count(suite)
+    for total in ("tests", "failures", "errors"):
+        root.set(total, str(sum(int(suite.get(total, "0")) for suite in root)))
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=False).join(
+        ('<?xml version="1.0" encoding="UTF-8"?>\n', "\n")
+    )
+
+
+def _suite(run: Run, name: str, driver: Driver, known: Mapping[str, Clause]) -> ET.Element:
+    suite = ET.Element("testsuite", name=name)
+    about = {
+        "kernel": run.kernel.spec,
+        "release": run.kernel.release,
+        "flavour": run.kernel.flavour,
+        "machine": str(run.machine),
+        "run": run.name,
+        "realization": driver.realization,
+        "capabilities": ", ".join(driver.capabilities),
+        "absent": driver.absent,
+        **{f"behaviour.{key}": word for key, word in driver.behaviours.items()},
+    }
+    properties = ET.SubElement(suite, "properties")
+    for key, value in about.items():
+        if value:
+            ET.SubElement(properties, "property", name=key, value=value)
+    for clause, held in driver.clauses.items():
+        case = ET.SubElement(suite, "testcase", classname=f"{name}.{part(clause)}", name=clause)
+        _verdict(case, held, _details(run, name, clause, held, known))
+    _count(suite)
+    return suite
+
+
+def _verdict(case: ET.Element, held: Held, details: str) -> None:
+    """Put into ``case`` what tells it from one that passed."""
+    if held.kind == "deviates":
+        said = ET.SubElement(case, "failure", message=held.reason or "deviates", type="deviates")
+        said.text = details
+    elif held.kind == "broken":
+        said = ET.SubElement(case, "error", message=held.reason or "broken", type="broken")
+        said.text = details
+    elif held.kind == "known":
+        ET.SubElement(case, "skipped", message=f"known deviation: {held.reason}")
+        ET.SubElement(case, "system-out").text = details
+    elif held.kind == "not_applicable":
+        ET.SubElement(case, "skipped", message=held.reason or "not applicable")
+    elif held.kind == "flaky":
+        ET.SubElement(case, "system-out").text = f"flaky: {held.reason}\n{details}"
+
+
+def _details(run: Run, driver: str, clause: str, held: Held, known: Mapping[str, Clause]) -> str:
+    """Return what a reader of the case wants to know next, as lines."""
+    lines = []
+    if rule := known.get(clause):
+        lines += [f"{clause} ({rule.level}): {rule.text}", f"source: {rule.source}"]
+    lines += [f"fingerprint: {fingerprint}" for fingerprint in held.fingerprints]
+    lines += [f"test: {test}" for test in held.tests]
+    for one in run.evidence(driver, clause):
+        if one.reproducers:
+            lines.append(f"transcript: {one.transcript.name}")
+            lines += [f"reproducer: {file.name}" for file in one.reproducers.values()]
+    return "\n".join(lines)
+
+
+def _count(suite: ET.Element) -> None:
+    """Set the counts that ``suite`` begins with."""
+    cases = suite.findall("testcase")
+    suite.set("tests", str(len(cases)))
+    for total, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        suite.set(total, str(sum(case.find(tag) is not None for case in cases)))

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""KCIDB's JSON (kcidb-io, schema 5.3): a checkout, a build, and a test for each driver and clause.
+
+- ``conforms``: PASS
+- ``deviates``: FAIL; one that was expected is besides an incident of an issue, which is the same in
+  all runs for as long as its reason stands
+- ``broken``: ERROR
+- ``not_applicable``: SKIP
+- ``flaky``: DONE, a test that was completed and says nothing of the code
+
+Ids are made of the name of the run's folder and of what results.yaml holds: the same folder gives
+the same ids. A run that was cut short has one more test, ``vfio_conformance.run``, with ERROR.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any
+
+from reports.run import CUT_SHORT, Held, Run
+from reports.untrusted import cut
+
+ORIGIN = "vfio_conformance"
+VERSION = {"major": 5, "minor": 3}
+_STATUS = {
+    "conforms": "PASS",
+    "deviates": "FAIL",
+    "known": "FAIL",
+    "broken": "ERROR",
+    "not_applicable": "SKIP",
+    "flaky": "DONE",
+}
+_EXCERPT = 16_000  # characters; the schema has no more than 16384
+
+
+def render(run: Run) -> str:
+    """Return the JSON text for ``run``."""
+    digest = _digest(json.dumps(run.contents, sort_keys=True, default=str))
+    this = f"{ORIGIN}:{run.name}-{digest}"
+    tests, issues, incidents = [], [], []
+    for driver, clause, held in run.held():
+        test = _test(run, this, driver, clause, held)
+        tests.append(test)
+        if held.kind == "known":
+            issue = f"{ORIGIN}:{driver}/{clause}/{_digest(held.reason)}"
+            issues.append(
+                {
+                    "id": issue,
+                    "version": 1,
+                    "origin": ORIGIN,
+                    "report_subject": f"{driver}: {clause}: known deviation",
+                    "culprit": {"code": True, "tool": False, "harness": False},
+                    "comment": held.reason,
+                }
+            )
+            incidents.append(
+                {
+                    "id": f"{test['id']}/known",
+                    "origin": ORIGIN,
+                    "issue_id": issue,
+                    "issue_version": 1,
+                    "test_id": test["id"],
+                    "present": True,
+                }
+            )
+    if not run.complete:
+        tests.append(_about(this, "run", "complete") | {"status": "ERROR", "comment": CUT_SHORT})
+    data = {
+        "version": VERSION,
+        "checkouts": [
+            {"id": this, "origin": ORIGIN, "comment": run.title, "valid": True},
+        ],
+        "builds": [_build(run, this)],
+        "tests": tests,
+        "issues": issues,
+        "incidents": incidents,
+    }
+    return json.dumps({name: value for name, value in data.items() if value}, indent=1) + "\n"
+
+
+def _build(run: Run, this: str) -> dict[str, Any]:
+    build = {
+        "id": this,
+        "checkout_id": this,
+        "origin": ORIGIN,
+        "comment": run.title,
+        "config_name": run.kernel.flavour,
+        "status": "PASS",
+        "misc": {
+            "release": run.kernel.release,
+            "behaviours": {name: dict(one.behaviours) for name, one in run.drivers.items()},
+            "capabilities": {name: list(one.capabilities) for name, one in run.drivers.items()},
+        },
+    }
+    # Kernels are built for x86-64 alone; what a remote host runs is not known.
+    return build | ({"architecture": "x86_64"} if run.machine.qemu else {})
+
+
+def _test(run: Run, this: str, driver: str, clause: str, held: Held) -> dict[str, Any]:
+    test = _about(this, driver, clause) | {
+        "status": _STATUS[held.kind],
+        "environment": {
+            "comment": str(run.machine),
+            "misc": {"realization": run.drivers[driver].realization},
+        },
+        "misc": {
+            "verdict": held.verdict,
+            "tests": list(held.tests),
+            "fingerprints": list(held.fingerprints),
+        },
+    }
+    if held.reason:
+        test["comment"] = held.reason
+    if held.kind in ("deviates", "known", "broken") and (found := run.evidence(driver, clause)):
+        transcript = found[0].transcript
+        test["log_excerpt"] = cut(transcript.text(), _EXCERPT, transcript.name)
+    return test
+
+
+def _about(this: str, driver: str, clause: str) -> dict[str, Any]:
+    """Return what every test begins with."""
+    path = ".".join(_node(name) for name in (ORIGIN, driver, *clause.split(".")))
+    return {"id": f"{this}/{driver}/{clause}", "build_id": this, "origin": ORIGIN, "path": path}
+
+
+def _node(name: str) -> str:
+    """Return ``name`` as the schema allows a part of a path to be."""
+    return re.sub(r"[^a-zA-Z0-9_-]+", "_", name) or "_"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""KTAP version 1 (Documentation/dev-tools/ktap.rst): a test a driver, a subtest a clause.
+
+- ``conforms``: ok
+- ``deviates``, where that was not expected: not ok
+- ``deviates``, as expected: ok, with the directive XFAIL, as kselftest prints it; of the directives
+  the kernel's parser heeds SKIP alone, and would count "not ok" with any other as a failure
+- ``broken``: not ok, with ERROR
+- ``not_applicable``: ok, with SKIP and the reason
+- ``flaky``: ok, and what follows says so
+
+A run that was cut short has one more test, ``run``, which is not ok.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from reports.run import CUT_SHORT, Driver, Held, Run
+from reports.untrusted import one_line
+
+_VERSION = "KTAP version 1"
+# At these, anywhere in a line, the kernel's parser takes the output for ended.
+_ENDS = re.compile(
+    r"List of all partitions:|Kernel panic - not syncing: VFS:|reboot: System halted"
+)
+_RESULTS = {
+    "conforms": ("ok", ""),
+    "deviates": ("not ok", "deviates: "),
+    "known": ("ok", "XFAIL known deviation: "),
+    "broken": ("not ok", "ERROR "),
+    "not_applicable": ("ok", "SKIP "),
+    "flaky": ("ok", "flaky: "),
+}
+
+
+def render(run: Run) -> str:
+    """Return the lines for ``run``."""
+    tests = [_driver(name, driver) for name, driver in run.drivers.items()]
+    if not run.complete:
+        tests.append(([], "not ok", f"run # ERROR {CUT_SHORT}"))
+    lines = [_VERSION, f"1..{len(tests)}", f"# {_plain(run.title)} {_plain(str(run.machine))}"]
+    for number, (subtests, result, rest) in enumerate(tests, 1):
+        lines += [f"  {line}" for line in subtests]
+        lines.append(f"{result} {number} {rest}")
+    return "\n".join(lines) + "\n"
+
+
+def _driver(name: str, driver: Driver) -> tuple[list[str], str, str]:
+    """Return the lines of a driver's clauses, whether all are ok, and what follows the number."""
+    if not driver.clauses:
+        return [], "ok", f"{_plain(name)} # SKIP {_plain(driver.absent) or 'no clause was tried'}"
+    name = _plain(name)
+    lines = [_VERSION, f"# Subtest: {name}", f"1..{len(driver.clauses)}"]
+    if driver.absent:
+        lines.append(f"# {name}: {_plain(driver.absent)}")
+    for number, (clause, held) in enumerate(driver.clauses.items(), 1):
+        lines += _clause(number, clause, held)
+    bad = driver.kinds["deviates"] + driver.kinds["broken"]
+    return lines, "not ok" if bad else "ok", name
+
+
+def _clause(number: int, clause: str, held: Held) -> Iterator[str]:
+    for fingerprint in held.fingerprints:
+        yield f"# {clause}: fingerprint {_plain(fingerprint)}"
+    if held.kind in ("deviates", "broken"):
+        for test in held.tests:
+            yield f"# {clause}: {_plain(test)}"
+    clause = _plain(clause)
+    result, directive = _RESULTS[held.kind]
+    more = f"{directive}{_plain(held.reason)}".strip()
+    yield f"{result} {number} {clause}" + (f" # {more}" if more else "")
+
+
+def _plain(said: str) -> str:
+    """Return ``said`` as a text that a parser finds no result, directive or end in."""
+    line = one_line(said).replace("#", "")
+    return _ENDS.sub(lambda found: found[0].replace(":", ";"), line)

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a pre-merge run found, to paste into a mail or a web page, from its ``premerge.yaml``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fixtures.record.compare import Effect
+from reports.changes import grouped_by_effect, only_begin
+from reports.text import render
+
+Data = Mapping[str, Any]
+
+
+def text(data: Data) -> str:
+    """Return the report as plain text of at most 72 columns."""
+    return render("premerge.txt.j2", _view(data))
+
+
+def markdown(data: Data) -> str:
+    """Return the same in Markdown."""
+    return render("premerge.md.j2", _view(data))
+
+
+def _view(data: Data) -> dict[str, Any]:
+    patches = [
+        dict(one)
+        | {
+            "state": _state(one),
+            "groups": grouped_by_effect(one["changes"]),
+            "began": only_begin(one["changes"]),
+        }
+        for one in data["steps"]
+    ]
+    return dict(data) | {"patches": patches}
+
+
+def _state(step: Data) -> str:
+    """Return what the overview says of a step."""
+    if step["problem"]:
+        return str(step["stage"])
+    for effect in Effect:
+        foreseen = effect is Effect.WORSE
+        count = sum(
+            one["effect"] == effect.value and not (foreseen and one["expected"])
+            for one in step["changes"]
+        )
+        if count:
+            return f"{count} {effect.value}"
+    return "no change" if step["number"] else ""

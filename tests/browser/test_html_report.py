@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The page of a run, in a real browser, from a file and without a network."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
+
+from reports import html
+from reports.run import load
+from tests.unit.test_reports import CONSOLE, ECHO, MARKUP, NOTHING, ZERO, make_run
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def program(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        pytest.skip(f"{name} is not installed: apt-get install chromium chromium-driver")
+    return path
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of the page of a run in which there is much that is hostile."""
+    folder = make_run(tmp_path_factory.mktemp("results"))
+    path = folder / "report.html"
+    path.write_text(html.render(load(folder)))
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the browser puts what is downloaded."""
+    return tmp_path_factory.mktemp("downloads")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Iterator[Any]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = program("chromium")
+    for flag in FLAGS:
+        options.add_argument(flag)
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
+    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    service = webdriver.ChromeService(executable_path=program("chromedriver"))
+    driver = webdriver.Chrome(options=options, service=service)
+    driver.implicitly_wait(5)  # seconds; what is folded up is built once it is unfolded
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def opened(browser: Any, page: str) -> Iterator[Any]:
+    """The browser, with the page in it as it first is; after the test, nothing has gone wrong."""
+    browser.get("about:blank")
+    show(browser, 1280, 900)
+    browser.get_log("performance")
+    browser.get_log("browser")
+    browser.get(page)
+    yield browser
+    assert browser.get_log("browser") == []
+    assert [address for address in requested(browser) if not address.startswith(LOCAL)] == []
+    assert browser.execute_script("return document.querySelectorAll('img, iframe').length") == 0
+
+
+LOCAL = ("file:", "data:,", "about:blank", "blob:")
+
+
+def requested(browser: Any) -> list[str]:
+    """Return the addresses that were asked for since this was last called."""
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    return [
+        one["params"]["request"]["url"]
+        for one in messages
+        if one["method"] == "Network.requestWillBeSent"
+    ]
+
+
+def show(browser: Any, width: int, height: int, scheme: str = "light") -> None:
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+
+def find(browser: Any, selector: str) -> Any:
+    return browser.find_element(By.CSS_SELECTOR, selector)
+
+
+def shown(browser: Any) -> list[str]:
+    """Return the verdicts that the filters leave."""
+    found: list[str] = browser.execute_script(
+        "return [...document.querySelectorAll('#matrix a.sign:not(.dim)')]"
+        ".filter((one) => one.checkVisibility()).map((one) => one.getAttribute('href').slice(1))"
+    )
+    return found
+
+
+def is_open(browser: Any) -> bool:
+    return bool(find(browser, "#detail").get_property("open"))
+
+
+def press(browser: Any, *keys: str) -> None:
+    webdriver.ActionChains(browser).send_keys(*keys).perform()
+
+
+def focused(browser: Any) -> str:
+    return str(browser.switch_to.active_element.get_attribute("href")).partition("#")[2]
+
+
+def test_filters(opened: Any) -> None:
+    assert len(shown(opened)) == 7
+    find(opened, "#only-wanting").click()
+    assert {one.partition("/")[0] for one in shown(opened)} == {"mtty"}
+    assert f"mtty/{ECHO}" not in shown(opened)
+    assert find(opened, "#shown").text == "4 of 5 clauses, 4 verdicts"
+    find(opened, "#show-all").click()
+    assert len(shown(opened)) == 7
+    find(opened, "#by-driver option:nth-child(3)").click()
+    assert shown(opened) == [f"qat/{ECHO}", f"qat/{ZERO}"]
+    find(opened, "#by-kind [value='conforms']").click()
+    assert shown(opened) == [f"qat/{ZERO}"]
+    find(opened, "#show-all").click()
+    find(opened, "#by-part option:nth-child(2)").click()
+    assert len({one.partition("/")[2].partition(".")[0] for one in shown(opened)}) == 1
+    find(opened, "#show-all").click()
+    find(opened, "#search").send_keys("A KNOWN one")
+    assert shown(opened) == [f"mtty/{NOTHING}"]
+    find(opened, "#search").send_keys(" and what nobody wrote")
+    assert shown(opened) == []
+    assert find(opened, "#none").is_displayed()
+
+
+def test_a_click_shows_what_a_verdict_stands_on(opened: Any, downloads: Path) -> None:
+    find(opened, f"#matrix a[href='#mtty/{ZERO}']").click()
+    assert is_open(opened)
+    assert opened.current_url.endswith(f"#mtty/{ZERO}")
+    assert find(opened, "#detail-title").text == f"mtty / {ZERO}"
+    body = find(opened, "#detail-body").text
+    for said in (
+        "new deviation",
+        "oops-1",
+        "MUST",
+        "source",
+        MARKUP,
+        "test_precopy_info_flags_v2_zero",
+    ):
+        assert said in body
+    assert "found the deviation" in body
+    assert CONSOLE in find(opened, ".transcript .said.fault").text
+    assert find(opened, ".transcript .note").text == "# a note"
+    assert find(opened, ".transcript .errno").text == "-1 EINVAL"
+    find(opened, ".program summary").click()
+    assert "int main(void)" in find(opened, ".program pre").text
+    find(opened, ".program .download").click()
+    WebDriverWait(opened, 10).until(lambda _: list(downloads.glob("*.c")))
+    (saved,) = downloads.glob("*.c")
+    assert saved.read_text().startswith("int main(void)")
+
+
+def test_copying_a_reproducer(opened: Any) -> None:
+    opened.execute_cdp_cmd(
+        "Browser.grantPermissions",
+        {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]},
+    )
+    find(opened, f"#matrix a[href='#mtty/{ZERO}']").click()
+    find(opened, ".program summary").click()
+    find(opened, ".program .copy").click()
+    WebDriverWait(opened, 10).until(lambda _: find(opened, ".program .copy").text == "Copied")
+    copied = opened.execute_async_script("navigator.clipboard.readText().then(arguments[0])")
+    assert copied.startswith("int main(void)")
+
+
+def test_the_way_to_the_console(opened: Any) -> None:
+    find(opened, f"#matrix a[href='#mtty/{ZERO}']").click()
+    find(opened, "a[href='#consoles']").click()
+    assert not is_open(opened)
+    assert find(opened, "#console-gw0-1 pre .fault").text == CONSOLE
+
+
+def test_a_deep_link(opened: Any, page: str) -> None:
+    opened.get("about:blank")
+    opened.get(f"{page}#mtty/{NOTHING}")
+    assert is_open(opened)
+    assert "a known one" in find(opened, "#detail-body").text
+    find(opened, "#close").click()
+    assert not is_open(opened)
+    assert opened.current_url == page
+    opened.get(f"{page}#nobody/nothing")
+    assert not is_open(opened)
+
+
+def test_back_leads_out_again(opened: Any) -> None:
+    find(opened, f"#matrix a[href='#mtty/{ZERO}']").click()
+    find(opened, "#next").click()
+    assert find(opened, "#detail-title").text == f"qat / {ZERO}"
+    find(opened, "#previous").click()
+    assert find(opened, "#detail-title").text == f"mtty / {ZERO}"
+    opened.back()
+    assert not is_open(opened)
+
+
+def test_the_keyboard_alone(opened: Any) -> None:
+    opened.execute_script("document.querySelector('#matrix a[tabindex=\"0\"]').focus()")
+    start = focused(opened)
+    press(opened, Keys.ARROW_DOWN)
+    assert focused(opened) != start
+    press(opened, Keys.ARROW_UP)
+    assert focused(opened) == start
+    press(opened, Keys.ENTER)
+    assert is_open(opened)
+    for _ in range(12):  # the focus stays inside
+        press(opened, Keys.TAB)
+        inside = "return document.activeElement === document.body || "
+        inside += "document.getElementById('detail').contains(document.activeElement)"
+        assert opened.execute_script(inside)
+    press(opened, Keys.ESCAPE)
+    assert not is_open(opened)
+    assert focused(opened) == start
+    # One stop for the whole matrix.
+    stops = opened.find_elements(By.CSS_SELECTOR, "#matrix a[tabindex='0']")
+    assert len(stops) == 1
+
+
+@pytest.mark.parametrize("at", ["", f"#mtty/{ZERO}"])
+def test_a_phone_needs_no_scrolling_sideways(opened: Any, page: str, at: str) -> None:
+    show(opened, 360, 740)
+    opened.get("about:blank")
+    opened.get(page + at)
+    assert opened.execute_script("return document.documentElement.scrollWidth") <= 360
+    assert opened.execute_script("return document.getElementById('detail-body').scrollWidth") <= 360
+    opened.execute_script("document.querySelector('.matrix-box').scrollLeft = 1000")
+    first = opened.execute_script(
+        "return document.querySelector('#matrix th[scope=row]').getBoundingClientRect().left"
+    )
+    assert 0 <= first < 40
+
+
+def test_the_dark_scheme(opened: Any) -> None:
+    colours = "const of = getComputedStyle(document.body); return [of.backgroundColor, of.color]"
+    light = opened.execute_script(colours)
+    show(opened, 1280, 900, "dark")
+    dark = opened.execute_script(colours)
+    assert brightness(light[0]) > 200 > 100 > brightness(light[1])
+    assert brightness(dark[0]) < 60 < 180 < brightness(dark[1])
+
+
+def brightness(colour: str) -> float:
+    numbers = [int(one) for one in colour.removeprefix("rgb(").removesuffix(")").split(",")]
+    return sum(numbers) / 3
+
+
+def test_verdicts_can_be_told_without_colours(opened: Any) -> None:
+    signs = opened.find_elements(By.CSS_SELECTOR, "#matrix a.sign")
+    by_kind = {one.get_attribute("class").split()[1]: one.text for one in signs}
+    assert len(set(by_kind.values())) == len(by_kind) == 6
