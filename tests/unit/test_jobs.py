@@ -1,0 +1,363 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What jobs are made of, where no kernel is built: changes, expectations, series, reports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.errors import DescriptionError, RunError, SpecError
+from fixtures.git import git
+from fixtures.progress import Progress
+from fixtures.record import compare
+from fixtures.record.compare import Change, Effect, Kind
+from reports import bisect as bisect_report
+from reports import matrix as matrix_report
+from reports import premerge as premerge_report
+from workflows import expect, premerge, series, subject
+from workflows.premerge import Step
+from workflows.series import Commit, Series
+from workflows.step import Outcome, Selection, Stage
+
+V2 = "feature.precopy_info_v2"
+ECHO, ZERO = "precopy-info.flags.v1-echo", "precopy-info.flags.v2-zero"
+
+
+def results(
+    clauses: dict[str, Any] | None = None, behaviours: dict[str, str] | None = None, **more: str
+) -> dict[str, Any]:
+    """Return the results of mtty alone; a clause is a verdict, or an entry as results have it."""
+    entries = {
+        name: {"verdict": one} if isinstance(one, str) else one
+        for name, one in (clauses or {}).items()
+    }
+    mtty = {"clauses": entries, "behaviours": behaviours or {}, "counts": {}} | more
+    kernel = {"spec": "x", "release": "7.3.4"}
+    machine = {"qemu": "7.2", "accelerator": "tcg"}
+    data = {"schema": 1, "complete": True, "kernel": kernel, "machine": machine}
+    return data | {"drivers": {"mtty": mtty}}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "effect"),
+    [
+        ("conforms", "deviates", Effect.WORSE),
+        ("not_applicable", "deviates", Effect.WORSE),
+        ("deviates", "conforms", Effect.BETTER),
+        ("not_applicable", "conforms", Effect.CHANGED),
+        ("conforms", "not_applicable", Effect.CHANGED),
+        ("conforms", "flaky", Effect.CHANGED),
+        ("conforms", "broken", Effect.UNJUDGED),
+    ],
+)
+def test_a_verdict_that_changes_has_an_effect(before: str, after: str, effect: Effect) -> None:
+    (change,) = compare.changes(results({ECHO: before}), results({ECHO: after}))
+    assert (change.kind, change.name, change.effect) == (Kind.CLAUSE, ECHO, effect)
+
+
+def test_a_known_deviation_of_a_rule_that_begins_to_apply_is_no_news() -> None:
+    known = {"verdict": "deviates", "expected": True}
+    begins = compare.changes(results({ECHO: "not_applicable"}), results({ECHO: known}))
+    assert [change.effect for change in begins] == [Effect.CHANGED]
+    breaks = compare.changes(results({ECHO: "conforms"}), results({ECHO: known}))
+    assert [change.effect for change in breaks] == [Effect.WORSE]
+
+
+def test_a_new_fault_of_the_kernel_is_a_change_for_the_worse() -> None:
+    deviates = {"verdict": "deviates", "fingerprints": ["oops-1"]}
+    assert compare.changes(results({ECHO: deviates}), results({ECHO: deviates})) == []
+    other = {"verdict": "deviates", "fingerprints": ["oops-1", "oops-2"]}
+    (change,) = compare.changes(results({ECHO: deviates}), results({ECHO: other}))
+    assert (change.effect, change.faults) == (Effect.WORSE, ("oops-2",))
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after", "effect"),
+    [
+        (V2, "absent", "supported", Effect.BETTER),
+        (V2, "supported", "absent", Effect.WORSE),
+        ("precopy_info.flags.v2", "zeroed", "echoed", Effect.CHANGED),
+        ("feature.migration_region", "absent", "supported", Effect.CHANGED),
+    ],
+)
+def test_a_behaviour_is_judged_where_it_is_support(
+    name: str, before: str, after: str, effect: Effect
+) -> None:
+    (change,) = compare.changes(
+        results(behaviours={name: before}), results(behaviours={name: after})
+    )
+    assert (change.name, change.effect) == (name, effect)
+
+
+def test_a_driver_that_goes_is_a_change_for_the_worse() -> None:
+    (change,) = compare.changes(results(), results(absent="no CONFIG_SAMPLES"))
+    assert (change.kind, change.after, change.effect) == (Kind.DRIVER, "absent", Effect.WORSE)
+    assert str(change) == "worse: mtty: present -> absent: no CONFIG_SAMPLES"
+
+
+def test_a_part_of_a_run_is_held_against_that_part() -> None:
+    whole, part = results({ECHO: "conforms", ZERO: "conforms"}), results({ECHO: "conforms"})
+    assert compare.changes(whole, part, common=True) == []
+    assert [change.after for change in compare.changes(whole, part)] == [compare.NOTHING]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "schema: 2\ndrivers: {}", "schema: 1"])
+def test_what_holds_no_results_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "results.yaml").write_text(text)
+    with pytest.raises(RunError, match=r"results\.yaml"):
+        compare.load(tmp_path)
+
+
+# What a series is meant to change
+
+
+def test_an_expected_change_is_covered_and_comes_true(tmp_path: Path) -> None:
+    path = tmp_path / "expect.yaml"
+    path.write_text(f"changes:\n  - behaviour: {V2}\n    before: absent\n    after: supported\n")
+    (expected,) = expect.load(path, ["mtty"])
+    before, after = results(behaviours={V2: "absent"}), results(behaviours={V2: "supported"})
+    (change,) = compare.changes(before, after)
+    assert expected.covers(change)
+    assert expected.came_true(before, after)
+    assert not expected.came_true(after, after)
+    assert not expected.came_true(before, before)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("changes: [{after: supported}]", "names one behaviour, or one clause"),
+        (f"changes: [{{behaviour: {V2}, clause: {ECHO}, after: x}}]", "names one behaviour"),
+        ("changes: [{behaviour: no.such, after: x}]", "has no behaviour no.such"),
+        ("changes: [{clause: no.such, after: conforms}]", "has no clause no.such"),
+        (f"changes: [{{behaviour: {V2}, after: zeroed}}]", "is never 'zeroed'; it is one of"),
+        (f"changes: [{{clause: {ECHO}, after: conforms, drivers: [nic]}}]", "no driver is called"),
+        (f"changes: [{{clause: {ECHO}, to: conforms}}]", ":1:"),
+    ],
+)
+def test_an_expectation_that_makes_no_sense_is_refused(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    path = tmp_path / "expect.yaml"
+    path.write_text(text)
+    with pytest.raises(DescriptionError, match=said):
+        expect.load(path, ["mtty"])
+
+
+# Series
+
+
+HEADER = "include/uapi/linux/vfio.h"
+NOBODY = {
+    f"GIT_{who}_{what}": value
+    for who in ("AUTHOR", "COMMITTER")
+    for what, value in (("NAME", "Nobody"), ("EMAIL", "nobody@example.com"))
+}
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with a kernel's header, a base, and two patches on a branch ``topic``."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    tree = tmp_path / "linux"
+    (tree / HEADER).parent.mkdir(parents=True)
+    git(tmp_path, "init", "--quiet", "--initial-branch=main", str(tree))
+    for branch, text in (("base", "1\n2\n3\n"), ("", "1\n2\n3\n4\n"), ("topic", "0\n2\n3\n4\n")):
+        (tree / HEADER).write_text(text)
+        git(tree, "add", "-A")
+        git(tree, "commit", "--quiet", "-m", f"vfio: write {text.split()}", **NOBODY)
+        if branch:
+            git(tree, "branch", branch)
+    git(tree, "checkout", "--quiet", "base")
+    return tree
+
+
+def test_a_mailbox_becomes_commits_and_the_tree_stays_as_it_is(tree: Path, tmp_path: Path) -> None:
+    mailbox = tmp_path / "series.mbx"
+    cover = "From 0000 Mon Sep 17 00:00:00 2001\nFrom: N <n@example.com>\nSubject: [0/2] cover\n\n"
+    mailbox.write_text(
+        cover + "What it is for.\n\n" + git(tree, "format-patch", "--stdout", "base..topic")
+    )
+    before = git(tree, "for-each-ref"), git(tree, "status", "--porcelain", "--branch")
+    loaded = series.load(tree, "base", str(mailbox), Progress())
+    assert [commit.number for commit in loaded.commits] == [0, 1, 2]
+    assert [git(tree, "show", f"{one.id}:{HEADER}") for one in loaded.commits] == [
+        "1\n2\n3\n",
+        "1\n2\n3\n4\n",
+        "0\n2\n3\n4\n",
+    ]
+    assert (git(tree, "for-each-ref"), git(tree, "status", "--porcelain", "--branch")) == before
+    again = series.load(tree, "base", str(mailbox), Progress())
+    assert again == loaded  # so that what was learnt of its commits is found again
+
+
+def test_a_patch_that_does_not_apply_is_named_with_its_hunk(tree: Path, tmp_path: Path) -> None:
+    mailbox = tmp_path / "series.mbx"
+    mailbox.write_text(git(tree, "format-patch", "--stdout", "base..topic"))
+    other = git(tree, "rev-parse", "topic").strip()
+    with pytest.raises(SpecError) as caught:
+        series.load(tree, other, str(mailbox), Progress())
+    assert "patch 1, \"vfio: write ['1', '2', '3', '4']\", does not apply" in str(caught.value)
+    assert f"the hunk at {HEADER}:1" in str(caught.value)
+    assert series.load(tree, "base", str(mailbox), Progress())  # nothing is left half applied
+
+
+def test_a_range_is_its_commits(tree: Path) -> None:
+    loaded = series.load(tree, "", "base..topic", Progress())
+    assert len(loaded.commits) == 3
+    assert loaded.spec(loaded.commits[2]).commit == git(tree, "rev-parse", "topic").strip()
+
+
+@pytest.mark.parametrize(
+    ("base", "named", "said"),
+    [
+        ("", "no-such.mbx", "neither a mailbox that is there nor a range"),
+        ("", "base...topic", "a range has two dots"),
+        ("", "base..base", "there is nothing in it"),
+        ("", "topic..main~2", "there is nothing in it"),
+        ("topic", "base..topic", "begin at different commits"),
+        ("", "nowhere..topic", "no such git ref"),
+    ],
+)
+def test_a_series_that_makes_no_sense_is_refused(
+    tree: Path, base: str, named: str, said: str
+) -> None:
+    with pytest.raises(SpecError, match=said):
+        series.load(tree, base, named, Progress())
+
+
+def test_what_is_no_repository_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="is no git repository of the kernel"):
+        series.repository(str(tmp_path))
+
+
+# The gate, and its reports
+
+
+def judged(found: dict[str, Any]) -> Outcome:
+    return Outcome(Stage.JUDGED, found, Path("somewhere"))
+
+
+def steps(*outcomes: Outcome) -> list[Step]:
+    """Return steps with these outcomes, each compared with the last one that was judged."""
+    made: list[Step] = []
+    last: Step | None = None
+    for number, outcome in enumerate(outcomes):
+        changes: list[Change] = []
+        if outcome.results and last and last.outcome.results:
+            changes = compare.changes(last.outcome.results, outcome.results)
+        commit = Commit(number, f"{number:040}", f"vfio: a patch, and what it is for, {number}")
+        made.append(Step(commit, outcome, last.commit if last else None, changes))
+        last = made[-1] if outcome.results else last
+    return made
+
+
+GOOD, BAD = results({ECHO: "conforms"}), results({ECHO: "deviates"})
+NOT_BUILT = Outcome(Stage.DOES_NOT_BUILD, problem="tree@1: does not compile: a.c:1: error: x")
+V2_COMES = expect.Expected("mtty", Kind.BEHAVIOUR, V2, "absent", "supported")
+ECHO_GOES = expect.Expected("mtty", Kind.CLAUSE, ECHO, "", "deviates")
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected", "status"),
+    [
+        ([judged(GOOD), judged(GOOD)], [], 0),
+        ([judged(GOOD), judged(BAD)], [], 1),
+        ([judged(BAD), judged(GOOD)], [], 0),
+        ([judged(GOOD), judged(BAD), judged(GOOD)], [], 1),
+        ([judged(GOOD), NOT_BUILT, judged(GOOD)], [], 1),
+        ([judged(GOOD), judged(BAD)], [ECHO_GOES], 0),
+        ([judged(GOOD), judged(GOOD)], [ECHO_GOES], 1),
+        ([judged(GOOD), judged(GOOD)], [V2_COMES], 1),
+        ([judged(GOOD), judged(results({ECHO: "broken"}))], [], 2),
+        ([NOT_BUILT], [], 2),
+    ],
+)
+def test_the_gate(outcomes: list[Outcome], expected: list[expect.Expected], status: int) -> None:
+    of_these = steps(*outcomes)
+    patches = Series(Path("linux"), "v7.1", tuple(one.commit for one in of_these))
+    data = premerge.judgement(patches, Selection(("mtty",)), of_these, expected)
+    assert data["status"] == status
+    text = premerge_report.text(data)
+    assert max(map(len, text.splitlines())) <= 72
+    assert all(one.commit.subject[:40] in text for one in of_these)
+    assert premerge.VERDICTS[status].upper() in text
+    assert premerge.VERDICTS[status].capitalize() in premerge_report.markdown(data)
+
+
+def test_a_patch_is_compared_with_the_last_one_that_could_be_judged() -> None:
+    of_these = steps(judged(GOOD), NOT_BUILT, judged(BAD))
+    patches = Series(Path("linux"), "v7.1", tuple(one.commit for one in of_these))
+    data = premerge.judgement(patches, Selection(("mtty",)), of_these, [])
+    text = premerge_report.text(data)
+    assert "compared with the base, the last one before it" in text
+    assert f"    {ECHO}: conforms -> deviates\n        mtty\n" in text
+
+
+def test_the_report_of_a_bisect_fits_into_a_mail() -> None:
+    about = {"commit": "a" * 40, "author": "A <a@b.c>", "date": "2026-01-02", "subject": "s " * 60}
+    data = {
+        "subject": "mtty: behaviour precopy_info.flags.v2",
+        "flavour": "default",
+        "found": "a" * 40,
+        "doubt": "",
+        "candidates": [about],
+        "before": "zeroed",
+        "after": "echoed",
+        "good": "b" * 40,
+        "bad": "c" * 40,
+        "steps": [{"commit": "a" * 40, "subject": "s " * 60, "value": "", "reason": "does " * 30}],
+    }
+    text = bisect_report.text(data)
+    assert max(map(len, text.splitlines())) <= 72
+    assert "The first commit that does otherwise:" in text
+    assert "disagree" in bisect_report.text(data | {"found": "", "doubt": "a: x, and then y"})
+
+
+def test_a_matrix_has_a_column_for_each_kernel() -> None:
+    about = {"absent": "", "behaviours": {V2: "absent"}, "counts": {"conforms": 3}, "known": 0}
+    kernel = {"name": "k1", "stage": "judged", "problem": "", "release": "1", "drivers": {}}
+    data = {
+        "drivers": ["mtty"],
+        "kernels": [
+            kernel | {"drivers": {"mtty": about}},
+            kernel | {"name": "k2", "stage": "does not build", "problem": "x", "release": ""},
+            kernel | {"name": "k3", "drivers": {"mtty": about | {"behaviours": {V2: "supported"}}}},
+        ],
+        "changes": [
+            {
+                "from": 0,
+                "to": 2,
+                "changes": [
+                    change.as_data()
+                    for change in compare.changes(
+                        results(behaviours={V2: "absent"}), results(behaviours={V2: "supported"})
+                    )
+                ],
+            }
+        ],
+    }
+    text = matrix_report.text(data)
+    assert f"  {V2}  absent  -  supported" in text
+    assert "does not build: x" in text
+    assert "from k1 to k3" in text
+
+
+# What a bisect is about
+
+
+def test_a_value_is_what_the_run_says() -> None:
+    found = results({ECHO: "conforms"}, {V2: "absent"})
+    assert subject.Subject(Kind.BEHAVIOUR, V2, "mtty").value(found) == "absent"
+    assert subject.Subject(Kind.CLAUSE, ECHO, "mtty").value(found) == "conforms"
+    assert subject.Subject(None, "flags").value(found) == "conforms"
+    assert subject.Subject(None, "flags").value(BAD) == "deviates"
+
+
+@pytest.mark.parametrize("verdict", ["flaky", "broken"])
+def test_a_doubt_is_no_value(verdict: str) -> None:
+    for one in (subject.Subject(Kind.CLAUSE, ECHO, "mtty"), subject.Subject(None, "flags")):
+        with pytest.raises(subject.NoValue):
+            one.value(results({ECHO: verdict}))

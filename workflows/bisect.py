@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Find the commit that changed what a driver does, by ``git bisect run``.
+
+    python -m workflows.bisect --tree=~/linux --good=v7.0 --bad=v7.1 --drivers=mtty \\
+        --behaviour=precopy_info.flags.v2
+
+git works in a worktree of ours, without files: the person's checkout, index, branches and their own
+bisect are not touched. What was measured is kept, and so is git's own state: the same command goes
+on where it was stopped. Ends with 0 where the commit was found, and with 2 where it was not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fixtures import cache, paths, process
+from fixtures.errors import RunError, SpecError
+from fixtures.git import GitFailed, git
+from fixtures.kernel.spec import RefSpec, kernel_commit
+from fixtures.paths import CHECKOUT
+from fixtures.progress import Progress
+from reports import bisect as report
+from workflows import subject as subjects
+from workflows.bisect_step import ABORT, BAD, GOOD, SKIP
+from workflows.command import CANNOT, add_selection, run_main, selection_of, words
+from workflows.measure import Measured, measure
+from workflows.series import repository
+from workflows.step import Selection
+from workflows.subject import Subject
+
+FOLDER = CHECKOUT / "results" / "bisect"
+FOUND = 0
+STEPS = "steps.yaml"  # what was measured, in the order in which it was
+
+
+@dataclass(frozen=True)
+class Bisect:
+    """A bisect: what is looked for, between which commits, and the folder that git works in."""
+
+    tree: Path
+    good: str
+    bad: str
+    subject: Subject
+    selection: Selection
+    folder: Path
+
+    def measure(self, commit: str, progress: Progress, *, again: bool = False) -> Measured:
+        """Return what ``commit`` does, and write it down.
+
+        Raises RunError.
+        """
+        subject = git(self.tree, "log", "-1", "--format=%s", commit).strip()
+        progress.note(f"{commit[:12]} {subject}")
+        spec = RefSpec(f"{self.tree}@{commit[:12]}", self.tree, commit)
+        measured = measure(spec, self.subject, self.selection, commit[:12], progress, again=again)
+        progress.note(f"{commit[:12]}: {measured.value or 'skipped: ' + measured.reason}")
+        seen = self.steps()
+        entry = {"subject": subject, "value": measured.value, "reason": measured.reason}
+        seen[commit] = entry
+        (self.folder / STEPS).write_text(yaml.safe_dump(seen, sort_keys=False, width=100))
+        return measured
+
+    def steps(self) -> dict[str, dict[str, str]]:
+        """Return what was measured so far, by commit."""
+        path = self.folder / STEPS
+        return dict(yaml.safe_load(path.read_text())) if path.exists() else {}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Carry out the command line and return the exit status.
+
+    Raises RunError.
+    """
+    parser = argparse.ArgumentParser(prog="bisect", description="Find a change of behaviour.")
+    parser.add_argument("--tree", required=True, help="a git repository of the kernel")
+    parser.add_argument("--good", required=True, help="a commit of before the change")
+    parser.add_argument("--bad", required=True, help="a commit of after it")
+    parser.add_argument("--judge", default="", help=argparse.SUPPRESS)  # git bisect run's own
+    subjects.add_options(parser)
+    add_selection(parser)
+    asked = parser.parse_args(argv)
+    bisect, progress = _of(asked), Progress()
+    if asked.judge:
+        return _judge(bisect, asked.judge, progress)
+    with cache.locked(f"bisect-{bisect.folder.name}", progress):
+        good = _end(bisect, bisect.good, "GOOD", progress)
+        bad = _end(bisect, bisect.bad, "BAD", progress)
+        if good == bad:
+            raise SpecError(
+                f"{bisect.subject} is {good!r} at GOOD={asked.good} and at BAD={asked.bad}:"
+                " there is no change between them"
+            )
+        candidates = _run(bisect, good, argv)
+        data = _found(bisect, candidates, good, progress)
+        folder = _write(bisect, data)
+    print(report.text(data))
+    print(f"report: {folder}/report.txt; data: bisect.yaml")
+    return FOUND if data["found"] else CANNOT
+
+
+def _of(asked: argparse.Namespace) -> Bisect:
+    for name, when in (("good", "before"), ("bad", "after")):
+        if not getattr(asked, name):
+            raise SpecError(f"{name.upper()}= is missing: a commit of {when} the change")
+    subject = subjects.of(asked, words(asked.drivers))
+    selection = selection_of(asked, *subject.words)
+    tree = repository(asked.tree)
+    good, bad = kernel_commit(tree, asked.good), kernel_commit(tree, asked.bad)
+    if git(tree, "merge-base", good, bad).strip() != good:
+        raise SpecError(f"GOOD={asked.good} is no ancestor of BAD={asked.bad}")
+    key = cache.digest(str(tree), good, bad, str(subject), *selection.argv())
+    return Bisect(tree, good, bad, subject, selection, paths.cache() / "bisects" / key)
+
+
+def _end(bisect: Bisect, commit: str, name: str, progress: Progress) -> str:
+    bisect.folder.mkdir(parents=True, exist_ok=True)
+    measured = bisect.measure(commit, progress)
+    if not measured.value:
+        raise RunError(f"{name}={commit[:12]} cannot be judged: {measured.reason}")
+    return measured.value
+
+
+def _run(bisect: Bisect, good: str, argv: Sequence[str]) -> list[str]:
+    """Have git bisect to the end, and return the commits that may be the first bad one.
+
+    Raises RunError where it stops before.
+    """
+    work = bisect.folder / "worktree"
+    if not (work / ".git").exists():
+        shutil.rmtree(work, ignore_errors=True)
+        git(bisect.tree, "worktree", "prune")
+        git(bisect.tree, *("worktree", "add", "--no-checkout", "--detach"), str(work), bisect.good)
+    try:
+        git(work, "bisect", "log")
+    except GitFailed:  # none is under way
+        git(work, "bisect", "start", "--no-checkout", bisect.bad, bisect.good)
+    judge = [sys.executable, "-m", "workflows.bisect", *argv, f"--judge={good}"]
+    command = f"cd {shlex.quote(str(CHECKOUT))} && exec {shlex.join(judge)}"
+    with (bisect.folder / "git.log").open("w") as log:
+        # On the terminal stays what each step says of itself, on standard error.
+        subprocess.run(
+            ["git", "-C", str(work), "bisect", "run", "sh", "-c", command],
+            stdout=log,
+            env=process.clean_environment(),
+        )
+    said = git(work, "bisect", "log")
+    (bisect.folder / "bisect.log").write_text(said)
+    candidates = [
+        line.split("[")[1].partition("]")[0]
+        for line in said.splitlines()
+        if line.startswith(("# first bad commit: [", "# possible first bad commit: ["))
+    ]
+    if not candidates:
+        raise RunError(
+            f"git bisect stopped before its end; see {bisect.folder / 'git.log'}, and start again"
+            " with the same command"
+        )
+    return candidates
+
+
+def _judge(bisect: Bisect, good: str, progress: Progress) -> int:
+    """Judge the commit that git bisect is at, and return what it is told by a status."""
+    try:
+        commit = git(bisect.folder / "worktree", "rev-parse", "BISECT_HEAD").strip()
+        measured = bisect.measure(commit, progress)
+    except RunError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return ABORT
+    except KeyboardInterrupt:
+        return ABORT
+    if not measured.value:
+        return SKIP
+    return GOOD if measured.value == good else BAD
+
+
+def _found(
+    bisect: Bisect, candidates: Sequence[str], good: str, progress: Progress
+) -> dict[str, Any]:
+    """Look at the commit that was found, and the one before it, once more; tell what is known."""
+    found, doubt = "", ""
+    after = bisect.steps().get(candidates[0], {}).get("value", "")
+    if len(candidates) == 1:
+        found = candidates[0]
+        parent = git(bisect.tree, "rev-parse", f"{found}^").strip()
+        for commit in (parent, found):
+            was = bisect.steps().get(commit, {"value": ""})["value"]
+            now = bisect.measure(commit, progress, again=True).value
+            if was != now:
+                found = ""
+                doubt = f"{commit[:12]}: {was or 'not judged'}, and then {now or 'not judged'}"
+    steps = bisect.steps()
+    return {
+        "schema": 1,
+        "subject": str(bisect.subject),
+        "flavour": bisect.selection.flavour,
+        "found": found,
+        "doubt": doubt,
+        "candidates": [_about(bisect.tree, commit) for commit in candidates],
+        "before": good,
+        "after": after,
+        "good": bisect.good,
+        "bad": bisect.bad,
+        "steps": [{"commit": commit} | about for commit, about in steps.items()],
+    }
+
+
+def _about(tree: Path, commit: str) -> dict[str, str]:
+    shown = git(tree, "log", "-1", "--format=%H%n%an <%ae>%n%ad%n%s", "--date=short", commit)
+    return dict(zip(("commit", "author", "date", "subject"), shown.splitlines(), strict=True))
+
+
+def _write(bisect: Bisect, data: dict[str, Any]) -> Path:
+    """Write the report, and remove what git worked with; return the report's folder."""
+    folder = FOLDER / time.strftime("%Y%m%d-%H%M%S")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "bisect.yaml").write_text(yaml.safe_dump(data, sort_keys=False, width=100))
+    (folder / "report.txt").write_text(report.text(data))
+    shutil.copy2(bisect.folder / "bisect.log", folder / "bisect.log")
+    with contextlib.suppress(GitFailed):
+        git(bisect.tree, "worktree", "remove", "--force", str(bisect.folder / "worktree"))
+    shutil.rmtree(bisect.folder, ignore_errors=True)
+    return folder
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main))

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One step of a bisect: say whether a kernel does what the good one does.
+
+    git bisect run sh -c 'cd ~/suite && .venv/bin/python -m workflows.bisect_step \\
+        --tree=~/linux --driver=mtty --behaviour=precopy_info.flags.v2 --good=zeroed'
+
+Ends as ``git bisect run`` wants it: 0 good, 1 bad, 125 skip, and 255, which ends the bisect, where
+nothing can be said of any kernel.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from fixtures.errors import SpecError
+from fixtures.kernel import parse
+from fixtures.progress import Progress
+from workflows import subject as subjects
+from workflows.command import add_selection, run_main, selection_of, words
+from workflows.measure import measure
+
+GOOD, BAD, SKIP, ABORT = 0, 1, 125, 255
+
+
+def main(argv: Sequence[str]) -> int:
+    """Carry out the command line and return the exit status.
+
+    Raises RunError.
+    """
+    parser = argparse.ArgumentParser(prog="bisect_step", description="Judge one kernel.")
+    parser.add_argument("--tree", required=True, help="the kernel: any kernel spec")
+    parser.add_argument("--good", required=True, help="what a good kernel does, in one word")
+    subjects.add_options(parser)
+    add_selection(parser)
+    asked = parser.parse_args(argv)
+    if not asked.good:
+        raise SpecError("GOOD= is missing: what a good kernel does, such as zeroed or conforms")
+    subject = subjects.of(asked, words(asked.drivers))
+    selection = selection_of(asked, *subject.words)
+    measured = measure(parse(asked.tree), subject, selection, asked.tree, Progress())
+    if not measured.value:
+        print(f"skip: {measured.reason}")
+        return SKIP
+    good = measured.value == asked.good
+    print(f"{'good' if good else 'bad'}: {subject}: {measured.value}")
+    return GOOD if good else BAD
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main, cannot=ABORT))

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a series is meant to change: ``EXPECT=expect.yaml``.
+
+changes:
+  - behaviour: feature.precopy_info_v2
+    drivers: [mtty, mlx5]   # left out: all that are tested
+    before: absent          # left out: whatever it was
+    after: supported
+  - clause: precopy-info.flags.v2-zero
+    after: conforms
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fixtures import description
+from fixtures.description import Description
+from fixtures.device import known_drivers
+from fixtures.errors import DescriptionError
+from fixtures.record import catalogue
+from fixtures.record.compare import NOTHING, Change, Kind, Results
+from fixtures.record.results import VERDICTS
+
+
+class _Entry(Description):
+    after: str
+    before: str = ""
+    behaviour: str = ""
+    clause: str = ""
+    drivers: tuple[str, ...] = ()
+
+
+class _Expectations(Description):
+    changes: tuple[_Entry, ...]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """One change that is expected of one driver; ``before`` is "" where any will do."""
+
+    driver: str
+    kind: Kind
+    name: str
+    before: str
+    after: str
+
+    def covers(self, change: Change) -> bool:
+        """Tell whether ``change`` is, or leads to, the one that was expected."""
+        ours = (self.driver, self.kind, self.name, self.after)
+        return ours == (change.driver, change.kind, change.name, change.after)
+
+    def came_true(self, before: Results, after: Results) -> bool:
+        """Tell whether two runs show the change."""
+        was, now = self.seen(before), self.seen(after)
+        return now == self.after != was and self.before in ("", was)
+
+    def seen(self, results: Results) -> str:
+        """Return what ``results`` have for that driver under that name."""
+        about = results["drivers"].get(self.driver, {"behaviours": {}, "clauses": {}})
+        if self.kind is Kind.BEHAVIOUR:
+            return str(about["behaviours"].get(self.name, NOTHING))
+        return str(about["clauses"].get(self.name, {}).get("verdict", NOTHING))
+
+
+def load(path: Path, drivers: Sequence[str]) -> list[Expected]:
+    """Return what the file ``path`` expects of ``drivers``.
+
+    Raises DescriptionError where it cannot be read, or names what there is not.
+    """
+    entries = description.read(path, _Expectations).changes
+    return [
+        Expected(driver, kind, name, entry.before, entry.after)
+        for entry in entries
+        for kind, name in [_subject(entry, path)]
+        for driver in entry.drivers or drivers
+        if driver in drivers
+    ]
+
+
+def _subject(entry: _Entry, path: Path) -> tuple[Kind, str]:
+    """Return what ``entry`` is about, once it is known to make sense."""
+    if bool(entry.behaviour) == bool(entry.clause):
+        raise DescriptionError(f"{path}: every change names one behaviour, or one clause")
+    if unknown := set(entry.drivers) - known_drivers().keys():
+        raise DescriptionError(f"{path}: no driver is called {', '.join(sorted(unknown))}")
+    words: tuple[str, ...] = VERDICTS
+    if entry.clause:
+        kind, name = Kind.CLAUSE, entry.clause
+        if name not in catalogue.clauses():
+            raise DescriptionError(f"{path}: suites/clauses.yaml has no clause {name}")
+    else:
+        kind, name = Kind.BEHAVIOUR, entry.behaviour
+        if name not in catalogue.behaviours():
+            raise DescriptionError(f"{path}: suites/behaviours.yaml has no behaviour {name}")
+        words = catalogue.behaviours()[name].words
+    for word in filter(None, (entry.before, entry.after)):
+        if word not in (*words, NOTHING):
+            raise DescriptionError(
+                f"{path}: {name} is never {word!r}; it is one of {', '.join(words)}"
+            )
+    return kind, name

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a driver was seen to do in all runs that are still there, the oldest first.
+
+python -m workflows.history --driver=mlx5 --behaviour=precopy_info.reinit
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from fixtures.errors import RunError, SpecError
+from fixtures.paths import CHECKOUT
+from fixtures.record import compare
+from fixtures.record.compare import NOTHING
+from workflows import subject as subjects
+from workflows.command import run_main, words
+from workflows.subject import NoValue
+
+RESULTS = CHECKOUT / "results"
+_TIME = re.compile(r"(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)-")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Carry out the command line and return the exit status.
+
+    Raises RunError.
+    """
+    parser = argparse.ArgumentParser(prog="history", description="What was seen, over time.")
+    parser.add_argument("--drivers", default="", help="one driver")
+    parser.add_argument("--results", default=str(RESULTS), help="the folder of the runs")
+    subjects.add_options(parser)
+    asked = parser.parse_args(argv)
+    if asked.tests:
+        raise SpecError("history is of a BEHAVIOUR= or a CLAUSE=")
+    subject = subjects.of(asked, words(asked.drivers))
+    rows = list(_rows(Path(asked.results), subject))
+    if not rows:
+        raise RunError(f"no run below {asked.results} says anything of {subject}")
+    print(subject)
+    width = max(len(row[1]) for row in rows)
+    previous = ""
+    for when, kernel, value in rows:
+        mark = "" if value == previous or not previous else f"   was {previous}"
+        print(f"  {when}  {kernel:{width}}  {value}{mark}")
+        previous = value
+    return 0
+
+
+def _rows(root: Path, subject: subjects.Subject) -> Iterator[tuple[str, str, str]]:
+    """Yield time, kernel and value of each run below ``root`` that has one."""
+    folders = {
+        path.parent
+        for path in root.rglob("results.yaml")
+        # Kernels that the project's own tests break on purpose are no history.
+        if _TIME.match(path.parent.name) and root / "tests" not in path.parents
+    }
+    for folder in sorted(folders, key=lambda path: path.name):
+        found = _TIME.match(folder.name)
+        assert found is not None
+        year, month, day, hour, minute, second = found.groups()
+        try:
+            results = compare.load(folder)
+            value = subject.value(results)
+        except (RunError, NoValue):
+            continue
+        if value != NOTHING:
+            when = f"{year}-{month}-{day} {hour}:{minute}:{second}"
+            yield when, _kernel(results["kernel"]), value
+
+
+def _kernel(about: dict[str, Any]) -> str:
+    flavour = f", {about['flavour']}" if "flavour" in about else ""
+    return f"{about.get('spec', '?')} ({about.get('release', '?')}{flavour})"
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main))

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The gate before a merge: build and test a base and every patch of a series, and say what changed.
+
+    python -m workflows.premerge --tree=~/linux --base=v7.1 --series=series.mbx
+
+Ends with 0 where nothing changed for the worse that was not expected, with 1 where something did, a
+patch does not build or boot, or an expected change did not come, and with 2 where that could not be
+judged. What was judged is kept: the same command goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fixtures.errors import RunError
+from fixtures.paths import CHECKOUT
+from fixtures.progress import Progress
+from fixtures.record import compare
+from fixtures.record.compare import Change, Effect
+from reports import premerge as report
+from workflows import expect, series, step
+from workflows.command import CANNOT, add_selection, run_main, selection_of
+from workflows.expect import Expected
+from workflows.series import Commit, Series
+from workflows.step import Outcome, Selection, Stage
+
+FOLDER = CHECKOUT / "results" / "premerge"
+NOTHING_WORSE, WORSE = 0, 1
+VERDICTS = {
+    NOTHING_WORSE: "nothing changed for the worse",
+    WORSE: "changed for the worse",
+    CANNOT: "could not be judged",
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A commit, what became of it, and what changed since the last one that was judged."""
+
+    commit: Commit
+    outcome: Outcome
+    since: Commit | None
+    changes: Sequence[Change]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Carry out the command line and return the exit status.
+
+    Raises RunError.
+    """
+    parser = argparse.ArgumentParser(prog="premerge", description="Judge a series of patches.")
+    parser.add_argument("--tree", required=True, help="a git repository of the kernel")
+    parser.add_argument("--base", default="", help="the commit that the series is for")
+    parser.add_argument("--series", required=True, help="a mailbox, or a range BASE..TIP")
+    parser.add_argument("--expect", default="", help="what the series is meant to change")
+    add_selection(parser)
+    asked = parser.parse_args(argv)
+    selection, progress = selection_of(asked), Progress()
+    expected = expect.load(Path(asked.expect), selection.names) if asked.expect else []
+    tree = series.repository(asked.tree)
+    patches = series.load(tree, asked.base, asked.series, progress)
+    steps = judge_all(patches, selection, progress)
+    data = judgement(patches, selection, steps, expected)
+    folder = _write(data)
+    print(report.text(data))
+    print(f"report: {folder}/report.txt, report.md; data: premerge.yaml")
+    return int(data["status"])
+
+
+def judge_all(patches: Series, selection: Selection, progress: Progress) -> list[Step]:
+    """Build and test every commit of ``patches``, the base first.
+
+    Without a base that could be judged there is nothing to compare with: that is the end.
+
+    Raises RunError.
+    """
+    steps: list[Step] = []
+    last: Step | None = None  # that was judged
+    count = len(patches.commits) - 1
+    for commit in patches.commits:
+        name = f"patch {commit.number} of {count}" if commit.number else f"base {patches.base}"
+        progress.note(f"{name}: {commit.short} {commit.subject}")
+        outcome = step.run(patches.spec(commit), selection, name, progress)
+        changed: list[Change] = []
+        if outcome.results and last and last.outcome.results:
+            changed = compare.changes(last.outcome.results, outcome.results)
+        steps.append(Step(commit, outcome, last.commit if last else None, changed))
+        if outcome.problem:
+            progress.note(f"{name}: {outcome.stage.value}: {outcome.problem}")
+        if outcome.stage is Stage.JUDGED:
+            last = steps[-1]
+        elif not commit.number:
+            break
+    return steps
+
+
+def judgement(
+    patches: Series, selection: Selection, steps: Sequence[Step], expected: Sequence[Expected]
+) -> dict[str, Any]:
+    """Return all that a report says, as plain data: the contents of ``premerge.yaml``."""
+    first, last = steps[0].outcome.results, steps[-1].outcome.results
+    missed = [one for one in expected if not (first and last and one.came_true(first, last))]
+    return {
+        "schema": 1,
+        "status": status(steps, expected, missed),
+        "verdict": VERDICTS[status(steps, expected, missed)],
+        "base": {"name": patches.base, "commit": patches.commits[0].short},
+        "tip": patches.commits[-1].short,
+        "kernel": first["kernel"] | {"spec": patches.base} if first else {},
+        "machine": first["machine"] if first else {},
+        "drivers": selection.names,
+        "suites": list(selection.suites),
+        "steps": [_step_data(one, expected) for one in steps],
+        "whole": [
+            _change_data(change, expected)
+            for change in (compare.changes(first, last) if first and last else ())
+        ],
+        "missed": [
+            {
+                "driver": one.driver,
+                "name": one.name,
+                "after": one.after,
+                "seen": one.seen(last) if last else compare.NOTHING,
+            }
+            for one in missed
+        ],
+    }
+
+
+def status(steps: Sequence[Step], expected: Sequence[Expected], missed: Sequence[Expected]) -> int:
+    """Return what the gate ends with."""
+    if steps[0].outcome.stage is not Stage.JUDGED:
+        return CANNOT
+    if missed or any(one.outcome.stage is not Stage.JUDGED for one in steps):
+        return WORSE
+    changes = [change for one in steps for change in one.changes if not _foreseen(change, expected)]
+    if any(change.effect is Effect.WORSE for change in changes):
+        return WORSE
+    return CANNOT if any(change.effect is Effect.UNJUDGED for change in changes) else NOTHING_WORSE
+
+
+def _foreseen(change: Change, expected: Sequence[Expected]) -> bool:
+    return any(one.covers(change) for one in expected)
+
+
+def _step_data(one: Step, expected: Sequence[Expected]) -> dict[str, Any]:
+    return {
+        "number": one.commit.number,
+        "commit": one.commit.id,
+        "subject": one.commit.subject,
+        "stage": one.outcome.stage.value,
+        # The paths of this machine are nothing for a mail.
+        "problem": one.outcome.problem.partition("; the whole log:")[0],
+        "since": one.since.number if one.since else None,
+        "results": str(one.outcome.folder) if one.outcome.folder else "",
+        "changes": [_change_data(change, expected) for change in one.changes],
+    }
+
+
+def _change_data(change: Change, expected: Sequence[Expected]) -> dict[str, Any]:
+    return change.as_data() | {"expected": _foreseen(change, expected)}
+
+
+def _write(data: dict[str, Any]) -> Path:
+    """Write the report in all its forms, and return the folder."""
+    folder = FOLDER / time.strftime("%Y%m%d-%H%M%S")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "premerge.yaml").write_text(yaml.safe_dump(data, sort_keys=False, width=100))
+        (folder / "report.txt").write_text(report.text(data))
+        (folder / "report.md").write_text(report.markdown(data))
+    except OSError as error:
+        raise RunError(f"{folder}: the report cannot be written: {error.strerror}") from error
+    return folder
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main))

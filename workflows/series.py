@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A series of patches on top of a base: the commits that a pre-merge run goes through."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fixtures import cache
+from fixtures.errors import SpecError
+from fixtures.git import GitFailed, git, is_repository
+from fixtures.kernel import source
+from fixtures.kernel.spec import RefSpec, kernel_commit
+from fixtures.progress import Progress
+
+_HUNK = re.compile(r"^error: patch failed: (.+)$", re.MULTILINE)
+_FILE = re.compile(r"^error: (.+: (?:does not exist in index|already exists in .*))$", re.MULTILINE)
+_STOPPED = re.compile(r"^Patch failed at (\d+) (.*)$", re.MULTILINE)
+_APPLYING = re.compile(r"^Applying: (.*)$", re.MULTILINE)
+# Who commits is part of a commit's id, and must be the same when a job is taken up again.
+_COMMITTER = {
+    "GIT_COMMITTER_NAME": "vfio conformance",
+    "GIT_COMMITTER_EMAIL": "vfio-conformance@localhost",
+}
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A state of the tree: ``number`` 0 is the base, 1 the first patch."""
+
+    number: int
+    id: str
+    subject: str
+
+    @property
+    def short(self) -> str:
+        """The first digits of its id."""
+        return self.id[:12]
+
+
+@dataclass(frozen=True)
+class Series:
+    """A base and the patches on top of it, each a commit of the repository ``tree``."""
+
+    tree: Path
+    base: str  # as it was named
+    commits: tuple[Commit, ...]
+
+    def spec(self, commit: Commit) -> RefSpec:
+        """Return the kernel spec of ``commit``."""
+        return RefSpec(f"{self.tree}@{commit.short}", self.tree, commit.id)
+
+
+def repository(text: str) -> Path:
+    """Return the repository of a kernel that ``text`` names.
+
+    Raises SpecError where it is none.
+    """
+    tree = Path(text).expanduser().resolve()
+    if not text or not tree.is_dir() or not is_repository(tree):
+        raise SpecError(f"TREE={text}: is no git repository of the kernel")
+    return tree
+
+
+def load(tree: Path, base: str, series: str, progress: Progress) -> Series:
+    """Return the series that ``series`` names: a mailbox, or a range such as ``v7.1..topic``.
+
+    ``base`` may be "" where a range says it. Patches of a mailbox become commits in a worktree of
+    ours; no branch, index or checkout of the person's is touched.
+
+    Raises SpecError: there is no such thing, or a patch does not apply.
+    """
+    mailbox = Path(series).expanduser()
+    if series and mailbox.is_file():
+        if not base:
+            raise SpecError("BASE= is missing: the commit that the patches apply to")
+        start = kernel_commit(tree, base)
+        tip = _apply(tree, start, base, mailbox.resolve(), progress)
+    elif ".." in series:
+        left, _, right = series.partition("..")
+        if right.startswith("."):
+            raise SpecError(f"SERIES={series}: a range has two dots, BASE..TIP")
+        start, tip = kernel_commit(tree, left or "HEAD"), kernel_commit(tree, right or "HEAD")
+        if base and kernel_commit(tree, base) != start:
+            raise SpecError(f"BASE={base} and SERIES={series} begin at different commits")
+        base = left or "HEAD"
+    else:
+        raise SpecError(f"SERIES={series}: neither a mailbox that is there nor a range BASE..TIP")
+    return Series(tree, base, _commits(tree, start, tip, base, series))
+
+
+def _commits(tree: Path, start: str, tip: str, base: str, series: str) -> tuple[Commit, ...]:
+    span = f"{start}..{tip}"
+    if git(tree, "rev-list", "--merges", "--max-count=1", span).strip():
+        raise SpecError(f"SERIES={series}: holds a merge; a series is one patch after the other")
+    lines = git(tree, "log", "--reverse", "--format=%H %s", span).splitlines()
+    if not lines:
+        raise SpecError(f"SERIES={series}: there is nothing in it on top of {base}")
+    if git(tree, "merge-base", start, tip).strip() != start:
+        raise SpecError(
+            f"SERIES={series}: is not on top of {base}; rebase it, or name another BASE"
+        )
+    subjects = [(start, git(tree, "log", "-1", "--format=%s", start).strip())]
+    subjects += [(line[:40], line[41:]) for line in lines]
+    return tuple(Commit(number, *about) for number, about in enumerate(subjects))
+
+
+def _apply(tree: Path, start: str, base: str, mailbox: Path, progress: Progress) -> str:
+    """Apply the patches of ``mailbox`` to the commit ``start``, and return the last commit's id."""
+    name = f"source-{source.worktree_lineage(tree)}"
+    with cache.locked(name, progress):
+        folder = source.worktree(tree, start, base, progress)
+        # A run that was killed may have left one half done.
+        _quietly(folder, "am", "--abort")
+        with progress.step(f"applying {mailbox.name}"):
+            try:
+                git(
+                    folder,
+                    *("-c", "commit.gpgSign=false"),
+                    *(
+                        "am",
+                        "--quiet",
+                        "--no-3way",
+                        "--empty=drop",
+                        "--committer-date-is-author-date",
+                    ),
+                    str(mailbox),
+                    **_COMMITTER,
+                )
+            except GitFailed as failed:
+                _quietly(folder, "am", "--abort")
+                raise SpecError(_why_not(failed.said, mailbox, base)) from failed
+        return git(folder, "rev-parse", "HEAD").strip()
+
+
+def _quietly(folder: Path, *arguments: str) -> None:
+    with contextlib.suppress(GitFailed):
+        git(folder, *arguments)
+
+
+def _why_not(said: str, mailbox: Path, base: str) -> str:
+    """Return which patch does not apply, and which hunk of it."""
+    where: Sequence[str] = [f"the hunk at {place}" for place in _HUNK.findall(said)]
+    where = where or _FILE.findall(said)
+    stopped = _STOPPED.search(said)
+    if not stopped:
+        return f"{mailbox}: git am: {said.splitlines()[0] if said else 'failed'}"
+    number, subject = stopped.groups()
+    detail = ": " + ", ".join(where) if where else ""
+    return f"{mailbox}: patch {int(number)}, {subject!r}, does not apply to {base}{detail}"

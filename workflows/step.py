@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""One step of a longer job: a kernel is built, and the suites are run on it, unless they were.
+
+What a step learnt is kept in ``results/steps/``, by kernel, choice of tests and state of this
+suite, so that a job that was stopped, or another one that comes to the same kernel, goes on from
+there.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from fixtures import cache, process
+from fixtures import kernel as kernels
+from fixtures.device import all_needs, chosen
+from fixtures.errors import BuildError, ConfigError, RunError, SpecError
+from fixtures.kernel import DEFAULT
+from fixtures.kernel.spec import Spec
+from fixtures.paths import CHECKOUT, SUITES
+from fixtures.process import ProcessFailed
+from fixtures.progress import Progress, Step
+from fixtures.record import compare
+
+STEPS = CHECKOUT / "results" / "steps"
+OUTPUT = "output.txt"  # what pytest printed
+_SHARE = re.compile(r"\[ *(\d+)%\]$")
+_ERROR = re.compile(r"Error: (.*)")
+_OURS = ("conftest.py", "fixtures", "suites", "vm-images")  # what decides what a run learns
+
+
+class Stage(Enum):
+    """How far a step came, in the words of a report."""
+
+    JUDGED = "judged"
+    DOES_NOT_BUILD = "does not build"
+    DOES_NOT_BOOT = "does not boot"
+    CUT_SHORT = "was cut short"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is run in each step: which tests, of which drivers, on which flavour of the kernel.
+
+    ``suites`` are folders of ``suites/``; ``words`` more options for pytest.
+    """
+
+    drivers: tuple[str, ...] = ()
+    suites: tuple[str, ...] = ()
+    flavour: str = DEFAULT
+    jobs: str = "auto"
+    words: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """See to it that what is named is there.
+
+        Raises SpecError.
+        """
+        chosen(self.drivers)
+        for suite in self.suites:
+            if not (SUITES / suite).is_dir():
+                known = sorted(path.parent.name for path in SUITES.glob("*/__init__.py"))
+                raise SpecError(f"{suite}: no such folder of suites/; there are {', '.join(known)}")
+
+    @property
+    def names(self) -> list[str]:
+        """The drivers, by name."""
+        return [driver.name for driver in chosen(self.drivers)]
+
+    def argv(self) -> list[str]:
+        """Return the words that choose the tests on pytest's command line."""
+        folders = [f"suites/{suite}" for suite in self.suites] or ["suites"]
+        argv = [*folders, f"--flavour={self.flavour}", "-n", self.jobs, "-q"]
+        return [*argv, f"--driver={','.join(self.names)}", *self.words]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a step.
+
+    ``results`` are the contents of its results.yaml, and ``folder`` is where they lie; None where
+    it was not judged. ``problem`` says why not.
+    """
+
+    stage: Stage
+    results: Mapping[str, Any] | None = None
+    folder: Path | None = None
+    problem: str = ""
+
+
+def run(
+    spec: Spec, selection: Selection, name: str, progress: Progress, *, again: bool = False
+) -> Outcome:
+    """Build the kernel ``spec``, to people ``name``, and run what was chosen on it.
+
+    A step that was made before is not made again, unless ``again``.
+
+    Raises RunError where nothing is learnt of the kernel: a disk that is full, say.
+    """
+    try:
+        kernel = kernels.provide(spec, all_needs(), progress, selection.flavour)
+    except (BuildError, ConfigError) as error:
+        return Outcome(Stage.DOES_NOT_BUILD, problem=str(error))
+    key = cache.digest(str(kernel.folder), *selection.argv(), _fingerprint())
+    folder = STEPS / key
+    with cache.locked(f"step-{key}", progress):
+        if not again and (done := _judged(folder)):
+            progress.note(f"{name}: judged before, in {done.folder}")
+            return done
+        with progress.step(f"testing {name}") as shown:
+            status = _pytest(spec, selection, folder, shown)
+        return _judged(folder) or _failed(folder, status)
+
+
+def _judged(folder: Path) -> Outcome | None:
+    """Return the outcome of a step that was carried through, None where there is none."""
+    latest = folder / "latest"
+    if (latest / "results.yaml").exists():
+        results = compare.load(latest)
+        if results["complete"] and results["drivers"]:
+            return Outcome(Stage.JUDGED, results, latest.resolve())
+    return None
+
+
+def _failed(folder: Path, status: int) -> Outcome:
+    """Tell why a step came to nothing, from what pytest printed."""
+    said = (folder / OUTPUT).read_text(errors="replace")
+    problems = _ERROR.findall(said)
+    problem = problems[-1] if problems else f"pytest ended with status {status}"
+    if "the machine did not come up" in problem:
+        return Outcome(Stage.DOES_NOT_BOOT, problem=problem)
+    if "machines died in this run" in problem or "has none of the drivers" in problem:
+        return Outcome(Stage.CUT_SHORT, problem=problem)
+    raise RunError(f"{problem}; the whole output: {folder / OUTPUT}")
+
+
+def _pytest(spec: Spec, selection: Selection, folder: Path, shown: Step) -> int:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "latest").unlink(missing_ok=True)  # of a run that was cut short
+    argv = [sys.executable, "-m", "pytest", *selection.argv()]
+    argv += [f"--kernel={spec.text}", f"--results={folder}"]
+
+    def on_line(line: str) -> None:
+        if share := _SHARE.search(line):
+            shown.update(f"{share[1]} %")
+
+    try:
+        process.run(argv, folder / OUTPUT, on_line=on_line, cwd=CHECKOUT)
+    except ProcessFailed as failure:
+        return failure.status
+    return 0
+
+
+def _fingerprint() -> str:
+    """Return a digest of the files of this checkout that decide what a run learns."""
+    files = [
+        path
+        for name in _OURS
+        for path in sorted([CHECKOUT / name, *(CHECKOUT / name).rglob("*")])
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
+    return cache.digest(*(path.read_bytes() for path in files))

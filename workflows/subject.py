@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a bisect is about: one behaviour, one clause, or the tests that ``pytest -k`` chooses."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fixtures.errors import SpecError
+from fixtures.record import catalogue
+from fixtures.record.compare import NOTHING, Kind
+from fixtures.record.results import BROKEN, CONFORMS, DEVIATES, FLAKY
+
+
+class NoValue(Exception):
+    """The run does not say, for the reason given."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is looked at: ``name`` is a behaviour's or a clause's, or an expression for ``-k``.
+
+    ``kind`` is None for an expression.
+    """
+
+    kind: Kind | None
+    name: str
+    driver: str = ""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The options that have pytest run what is needed, and little else."""
+        option = {Kind.BEHAVIOUR: "--behaviour", Kind.CLAUSE: "--clause", None: "-k"}[self.kind]
+        return (option, self.name) if self.kind is None else (f"{option}={self.name}",)
+
+    def __str__(self) -> str:
+        what = f"{self.kind.value} {self.name}" if self.kind else f"tests -k {self.name!r}"
+        return f"{self.driver}: {what}" if self.driver else what
+
+    def value(self, results: Mapping[str, Any]) -> str:
+        """Return what ``results`` say of it, in one word.
+
+        Raises NoValue where they do not, or not for certain.
+        """
+        if self.kind is None:
+            return self._worst(results)
+        about = results["drivers"].get(self.driver)
+        if about is None:
+            raise NoValue(f"nothing was run for {self.driver}")
+        for name, clause in about["clauses"].items():
+            if clause["verdict"] in (BROKEN, FLAKY):
+                raise NoValue(f"{name}: {clause['verdict']}: {clause.get('reason', '')}")
+        if self.kind is Kind.BEHAVIOUR:
+            return str(about["behaviours"].get(self.name, NOTHING))
+        return str(about["clauses"].get(self.name, {}).get("verdict", NOTHING))
+
+    def _worst(self, results: Mapping[str, Any]) -> str:
+        """Return the verdict of all that was run; a known deviation counts as one."""
+        verdicts = {
+            clause["verdict"]
+            for about in results["drivers"].values()
+            for clause in about["clauses"].values()
+        }
+        if unsure := verdicts & {BROKEN, FLAKY}:
+            raise NoValue(f"some of it is {' and '.join(sorted(unsure))}")
+        if not verdicts:
+            raise NoValue("no test was run")
+        return DEVIATES if DEVIATES in verdicts else CONFORMS if CONFORMS in verdicts else NOTHING
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what is looked at."""
+    parser.add_argument("--behaviour", default="", help="the name of a behaviour")
+    parser.add_argument("--clause", default="", help="the id of a clause")
+    parser.add_argument("--tests", default="", help="an expression for pytest -k")
+
+
+def of(asked: argparse.Namespace, drivers: tuple[str, ...]) -> Subject:
+    """Return what the options chose.
+
+    Raises SpecError where that is not one thing.
+    """
+    named = [
+        (kind, name)
+        for kind, name in (
+            (Kind.BEHAVIOUR, asked.behaviour),
+            (Kind.CLAUSE, asked.clause),
+            (None, asked.tests),
+        )
+        if name
+    ]
+    if len(named) != 1:
+        raise SpecError("name one thing to look at: BEHAVIOUR=, CLAUSE= or TESTS= (for pytest -k)")
+    kind, name = named[0]
+    if kind is None:
+        return Subject(kind, name, drivers[0] if len(drivers) == 1 else "")
+    known = catalogue.behaviours() if kind is Kind.BEHAVIOUR else catalogue.clauses()
+    if name not in known:
+        raise SpecError(f"no {kind.value} is called {name}; all of them: suites/*.yaml")
+    if len(drivers) != 1:
+        raise SpecError(f"whose {kind.value} is it? DRIVER= names one driver")
+    return Subject(kind, name, drivers[0])
