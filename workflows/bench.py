@@ -30,12 +30,15 @@ from fixtures.kernel import Kernel
 from fixtures.kernel.doubles import Doubles
 from fixtures.kernel.provide import wanted_doubles
 from fixtures.kernel.source import of as source_of
+from fixtures.kernel.spec import Spec
 from fixtures.machine import Machine, accelerator
 from fixtures.machine.machine import qemu_version
 from fixtures.progress import Progress
 from fixtures.session import APIS, State, opened
+from workflows.step import Selection, run
 
 DRIVER = "mtty"
+BEHAVIOUR = "precopy_info.flags.v2"
 ROUND_TRIPS = 300
 BOOTS = 3
 
@@ -77,6 +80,20 @@ class Bench:
             edited.write_text(edited.read_text() + "\n/* edited */\n")
             again = _timed(lambda: kernels.provide(spec, self._needs, self._progress))
             self._row("one file under drivers/vfio changed: ready to boot", 20, again)
+            self._steps(spec, edited)
+
+    def _steps(self, spec: Spec, edited: Path) -> None:
+        """A step of a pre-merge run or a bisect, after the first: a file has changed."""
+        every = Selection(suites=("precopy_info",))
+        one = Selection(drivers=(DRIVER,), words=(f"--behaviour={BEHAVIOUR}",))
+        run(spec, every, "the first step", self._progress)
+        for what, at_most, selection in (
+            ("a step: five drivers' precopy_info", 60, every),
+            ("a step: one driver, one behaviour", 30, one),
+        ):
+            edited.write_text(edited.read_text() + f"\n/* {what} */\n")
+            took = _timed(lambda chosen=selection: run(spec, chosen, "a step", self._progress))
+            self._row(what, at_most, took)
 
     def _boots_and_calls(self, kernel: Kernel) -> None:
         """QEMU launched to agent ready, and one ioctl's round trip."""

@@ -37,7 +37,7 @@ from workflows.bisect_step import ABORT, BAD, GOOD, SKIP
 from workflows.command import CANNOT, add_selection, run_main, selection_of, words
 from workflows.measure import Measured, measure
 from workflows.series import repository
-from workflows.step import Selection
+from workflows.step import Selection, for_a_mail
 from workflows.subject import Subject
 
 FOLDER = CHECKOUT / "results" / "bisect"
@@ -56,6 +56,10 @@ class Bisect:
     selection: Selection
     folder: Path
 
+    def spec(self, commit: str) -> RefSpec:
+        """Return the kernel spec of ``commit``."""
+        return RefSpec(f"{self.tree}@{commit[:12]}", self.tree, commit)
+
     def measure(self, commit: str, progress: Progress, *, again: bool = False) -> Measured:
         """Return what ``commit`` does, and write it down.
 
@@ -63,11 +67,12 @@ class Bisect:
         """
         subject = git(self.tree, "log", "-1", "--format=%s", commit).strip()
         progress.note(f"{commit[:12]} {subject}")
-        spec = RefSpec(f"{self.tree}@{commit[:12]}", self.tree, commit)
+        spec = self.spec(commit)
         measured = measure(spec, self.subject, self.selection, commit[:12], progress, again=again)
         progress.note(f"{commit[:12]}: {measured.value or 'skipped: ' + measured.reason}")
         seen = self.steps()
-        entry = {"subject": subject, "value": measured.value, "reason": measured.reason}
+        reason = for_a_mail(measured.reason, spec)
+        entry = {"subject": subject, "value": measured.value, "reason": reason}
         seen[commit] = entry
         (self.folder / STEPS).write_text(yaml.safe_dump(seen, sort_keys=False, width=100))
         return measured

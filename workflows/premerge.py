@@ -118,7 +118,7 @@ def judgement(
         "machine": first["machine"] if first else {},
         "drivers": selection.names,
         "suites": list(selection.suites),
-        "steps": [_step_data(one, expected) for one in steps],
+        "steps": [_step_data(one, patches, expected) for one in steps],
         "whole": [
             _change_data(change, expected)
             for change in (compare.changes(first, last) if first and last else ())
@@ -151,14 +151,13 @@ def _foreseen(change: Change, expected: Sequence[Expected]) -> bool:
     return any(one.covers(change) for one in expected)
 
 
-def _step_data(one: Step, expected: Sequence[Expected]) -> dict[str, Any]:
+def _step_data(one: Step, patches: Series, expected: Sequence[Expected]) -> dict[str, Any]:
     return {
         "number": one.commit.number,
         "commit": one.commit.id,
         "subject": one.commit.subject,
         "stage": one.outcome.stage.value,
-        # The paths of this machine are nothing for a mail.
-        "problem": one.outcome.problem.partition("; the whole log:")[0],
+        "problem": step.for_a_mail(one.outcome.problem, patches.spec(one.commit)),
         "since": one.since.number if one.since else None,
         "results": str(one.outcome.folder) if one.outcome.folder else "",
         "changes": [_change_data(change, expected) for change in one.changes],

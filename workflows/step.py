@@ -20,8 +20,8 @@ from fixtures import cache, process
 from fixtures import kernel as kernels
 from fixtures.device import all_needs, chosen
 from fixtures.errors import BuildError, ConfigError, RunError, SpecError
-from fixtures.kernel import DEFAULT
-from fixtures.kernel.spec import Spec
+from fixtures.kernel import DEFAULT, source
+from fixtures.kernel.spec import RefSpec, Spec
 from fixtures.paths import CHECKOUT, SUITES
 from fixtures.process import ProcessFailed
 from fixtures.progress import Progress, Step
@@ -115,6 +115,12 @@ def run(
         with progress.step(f"testing {name}") as shown:
             status = _pytest(spec, selection, folder, shown)
         return _judged(folder) or _failed(folder, status)
+
+
+def for_a_mail(problem: str, spec: RefSpec) -> str:
+    """Return the ``problem`` of a step without the paths of this machine."""
+    problem = problem.partition("; the whole log:")[0].replace(f"{spec.text} ", "")
+    return problem.replace(f"{source.worktree_folder(spec.tree)}/", "")
 
 
 def _judged(folder: Path) -> Outcome | None:

@@ -210,6 +210,14 @@ def test_a_range_is_its_commits(tree: Path) -> None:
     assert loaded.spec(loaded.commits[2]).commit == git(tree, "rev-parse", "topic").strip()
 
 
+def test_a_git_that_runs_us_does_not_say_which_repository_is_ours(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(tmp_path, "init", "--quiet", str(tmp_path / "another"))
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "another/.git"))
+    assert len(series.load(tree, "", "base..topic", Progress()).commits) == 3
+
+
 @pytest.mark.parametrize(
     ("base", "named", "said"),
     [
