@@ -40,12 +40,15 @@ python = .venv/bin/python
 empty :=
 comma := ,
 suites = $(if $(strip $(SUITES)),$(addprefix suites/,$(subst $(comma), ,$(SUITES))),suites)
-drivers = $(if $(strip $(DRIVERS)),--driver=$(subst $(empty) $(empty),$(comma),$(strip $(DRIVERS))))
+named = $(strip $(DRIVERS) $(DRIVER))
+drivers = $(if $(named),--driver=$(subst $(empty) $(empty),$(comma),$(named)))
 
 # What the longer jobs run in each of their steps, and what they look at.
-step = --drivers='$(DRIVERS)$(DRIVER)' --suites='$(SUITES)' --flavour='$(FLAVOUR)' \
-	--jobs='$(JOBS)' --pytest='$(PYTEST)'
-subject = --behaviour='$(BEHAVIOUR)' --clause='$(CLAUSE)' --tests='$(TESTS)'
+step = --drivers='$(named)' --suites='$(SUITES)' --flavour='$(FLAVOUR)' \
+	--jobs='$(JOBS)' --pytest="$$PYTEST"
+subject = --behaviour='$(BEHAVIOUR)' --clause='$(CLAUSE)' --tests="$$TESTS"
+# Not written into the commands: what is for pytest may hold quotes of its own.
+export PYTEST TESTS
 
 .PHONY: help setup check premerge matrix bisect bisect-step baseline history soak report clauses
 .PHONY: test test-long lint bench clean
@@ -111,12 +114,12 @@ bisect-step: ## judge one kernel, for your own git bisect; TREE=, GOOD=, DRIVER=
 
 baseline: ## record what a kernel does, for make check BASELINE=FILE; KERNEL=, BASELINE=
 	+@$(run) ./setup.sh
-	+@$(run) $(python) -m workflows.baseline '$(BASELINE)' -n $(JOBS) --kernel='$(KERNEL)' \
+	+@$(run) $(python) -m workflows.baseline '$(BASELINE)' $(suites) -n $(JOBS) --kernel='$(KERNEL)' \
 		--flavour='$(FLAVOUR)' $(drivers) $(PYTEST)
 
 history: ## print what a driver was seen to do in all runs; DRIVER=, BEHAVIOUR= or CLAUSE=
 	+@$(run) ./setup.sh
-	+@$(run) $(python) -m workflows.history --drivers='$(DRIVER)' $(subject)
+	+@$(run) $(python) -m workflows.history --drivers='$(named)' $(subject)
 
 soak: ## run the suites RUNS times and print where the runs disagree; KERNEL=, DRIVERS=, PYTEST=
 	@./setup.sh

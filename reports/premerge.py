@@ -40,12 +40,10 @@ def _state(step: Data) -> str:
     """Return what the overview says of a step."""
     if step["problem"]:
         return str(step["stage"])
-    for effect in Effect:
-        foreseen = effect is Effect.WORSE
-        count = sum(
-            one["effect"] == effect.value and not (foreseen and one["expected"])
-            for one in step["changes"]
-        )
-        if count:
-            return f"{count} {effect.value}"
+    for effect in (Effect.WORSE, Effect.UNJUDGED, Effect.BETTER, Effect.CHANGED):
+        those = [one for one in step["changes"] if one["effect"] == effect.value]
+        if unexpected := [one for one in those if not one["expected"]]:
+            return f"{len(unexpected)} {effect.value}"
+        if those:
+            return f"{len(those)} expected"
     return "no change" if step["number"] else ""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Record what a kernel does, to hold later runs against (``make check BASELINE=FILE``).
 
-    python -m workflows.baseline FILE --kernel=~/linux [options of pytest ...]
+    python -m workflows.baseline FILE suites --kernel=~/linux [options of pytest ...]
 
 Ends as the run does; a run that could not be made, or was cut short, records nothing.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,15 +32,15 @@ def main(argv: Sequence[str]) -> int:
     target, options = Path(argv[0]).expanduser().absolute(), argv[1:]
     if target.is_dir() or not target.parent.is_dir():
         raise SpecError(f"BASELINE={argv[0]}: no file can be written there")
-    latest = RUNS / "latest"
-    latest.unlink(missing_ok=True)
-    status = subprocess.run(
-        [sys.executable, "-m", "pytest", "suites", f"--results={RUNS}", *options], cwd=CHECKOUT
-    ).returncode
-    if status == CANNOT or not latest.exists() or not compare.load(latest)["complete"]:
+    RUNS.mkdir(parents=True, exist_ok=True)
+    runs = Path(tempfile.mkdtemp(dir=RUNS))  # another one may be made at the same time
+    argv = [sys.executable, "-m", "pytest", f"--results={runs}", *options]
+    status = subprocess.run(argv, cwd=CHECKOUT).returncode
+    results = runs / "latest" / "results.yaml"
+    if status == CANNOT or not results.exists() or not compare.load(results)["complete"]:
         raise RunError("the run was not carried through: nothing is recorded")
     try:
-        target.write_text((latest / "results.yaml").read_text())
+        target.write_text(results.read_text())
     except OSError as error:
         raise RunError(f"{target}: {error.strerror}") from error
     print(f"recorded: {target}")

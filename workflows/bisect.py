@@ -17,7 +17,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,20 +26,26 @@ import yaml
 
 from fixtures import cache, paths, process
 from fixtures.errors import RunError, SpecError
-from fixtures.git import GitFailed, git
+from fixtures.git import NO_HOOKS, GitFailed, git
 from fixtures.kernel.spec import RefSpec, kernel_commit
 from fixtures.paths import CHECKOUT
 from fixtures.progress import Progress
 from reports import bisect as report
 from workflows import subject as subjects
 from workflows.bisect_step import ABORT, BAD, GOOD, SKIP
-from workflows.command import CANNOT, add_selection, run_main, selection_of, words
+from workflows.command import (
+    CANNOT,
+    add_selection,
+    run_main,
+    selection_of,
+    words,
+    write_report,
+)
 from workflows.measure import Measured, measure
 from workflows.series import repository
 from workflows.step import Selection, for_a_mail
 from workflows.subject import Subject
 
-FOLDER = CHECKOUT / "results" / "bisect"
 FOUND = 0
 STEPS = "steps.yaml"  # what was measured, in the order in which it was
 
@@ -74,7 +79,9 @@ class Bisect:
         reason = for_a_mail(measured.reason, spec)
         entry = {"subject": subject, "value": measured.value, "reason": reason}
         seen[commit] = entry
-        (self.folder / STEPS).write_text(yaml.safe_dump(seen, sort_keys=False, width=100))
+        partial = self.folder / f".{STEPS}"
+        partial.write_text(yaml.safe_dump(seen, sort_keys=False, width=100))
+        partial.rename(self.folder / STEPS)
         return measured
 
     def steps(self) -> dict[str, dict[str, str]]:
@@ -92,14 +99,16 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--tree", required=True, help="a git repository of the kernel")
     parser.add_argument("--good", required=True, help="a commit of before the change")
     parser.add_argument("--bad", required=True, help="a commit of after it")
-    parser.add_argument("--judge", default="", help=argparse.SUPPRESS)  # git bisect run's own
+    # For git bisect run: what the good end and the bad one do.
+    parser.add_argument("--judge", nargs=2, help=argparse.SUPPRESS)
     subjects.add_options(parser)
     add_selection(parser)
     asked = parser.parse_args(argv)
     bisect, progress = _of(asked), Progress()
     if asked.judge:
-        return _judge(bisect, asked.judge, progress)
-    with cache.locked(f"bisect-{bisect.folder.name}", progress):
+        good, bad = asked.judge
+        return _judge(bisect, good, bad, progress)
+    with cache.locked(f"bisect-{bisect.folder.name}", progress) as lock:
         good = _end(bisect, bisect.good, "GOOD", progress)
         bad = _end(bisect, bisect.bad, "BAD", progress)
         if good == bad:
@@ -107,8 +116,11 @@ def main(argv: Sequence[str]) -> int:
                 f"{bisect.subject} is {good!r} at GOOD={asked.good} and at BAD={asked.bad}:"
                 " there is no change between them"
             )
-        candidates = _run(bisect, good, argv)
-        data = _found(bisect, candidates, good, progress)
+        # Commits by id: a branch may move while git bisects.
+        ids = [f"--good={bisect.good}", f"--bad={bisect.bad}"]
+        judge = [sys.executable, "-m", "workflows.bisect", *argv, *ids, "--judge", good, bad]
+        candidates = _run(bisect, judge, lock)
+        data = _found(bisect, candidates, good, bad, progress)
         folder = _write(bisect, data)
     print(report.text(data))
     print(f"report: {folder}/report.txt; data: bisect.yaml")
@@ -137,37 +149,35 @@ def _end(bisect: Bisect, commit: str, name: str, progress: Progress) -> str:
     return measured.value
 
 
-def _run(bisect: Bisect, good: str, argv: Sequence[str]) -> list[str]:
+def _run(bisect: Bisect, judge: Sequence[str], lock: int) -> list[str]:
     """Have git bisect to the end, and return the commits that may be the first bad one.
+
+    ``lock`` is handed on, so that a git that outlives this process keeps others out.
 
     Raises RunError where it stops before.
     """
     work = bisect.folder / "worktree"
     if not (work / ".git").exists():
         shutil.rmtree(work, ignore_errors=True)
-        git(bisect.tree, "worktree", "prune")
-        git(bisect.tree, *("worktree", "add", "--no-checkout", "--detach"), str(work), bisect.good)
+        add = ("worktree", "add", "--force", "--force", "--no-checkout", "--detach")
+        git(bisect.tree, *add, str(work), bisect.good)
     try:
         git(work, "bisect", "log")
     except GitFailed:  # none is under way
         git(work, "bisect", "start", "--no-checkout", bisect.bad, bisect.good)
-    judge = [sys.executable, "-m", "workflows.bisect", *argv, f"--judge={good}"]
-    command = f"cd {shlex.quote(str(CHECKOUT))} && exec {shlex.join(judge)}"
-    with (bisect.folder / "git.log").open("w") as log:
-        # On the terminal stays what each step says of itself, on standard error.
-        subprocess.run(
-            ["git", "-C", str(work), "bisect", "run", "sh", "-c", command],
-            stdout=log,
-            env=process.clean_environment(),
-        )
-    said = git(work, "bisect", "log")
-    (bisect.folder / "bisect.log").write_text(said)
-    candidates = [
-        line.split("[")[1].partition("]")[0]
-        for line in said.splitlines()
-        if line.startswith(("# first bad commit: [", "# possible first bad commit: ["))
-    ]
-    if not candidates:
+    if not _candidates(work):
+        command = f"cd {shlex.quote(str(CHECKOUT))} || exit {ABORT}; exec {shlex.join(judge)}"
+        run = ["git", *NO_HOOKS, "-C", str(work), "bisect", "run", "sh", "-c", command]
+        with (bisect.folder / "git.log").open("w") as log:
+            # On the terminal stays what each step says of itself, on standard error.
+            subprocess.run(
+                process.until_we_die(run),
+                stdout=log,
+                env=process.clean_environment(),
+                pass_fds=[lock],
+            )
+    (bisect.folder / "bisect.log").write_text(git(work, "bisect", "log"))
+    if not (candidates := _candidates(work)):
         raise RunError(
             f"git bisect stopped before its end; see {bisect.folder / 'git.log'}, and start again"
             " with the same command"
@@ -175,37 +185,34 @@ def _run(bisect: Bisect, good: str, argv: Sequence[str]) -> list[str]:
     return candidates
 
 
-def _judge(bisect: Bisect, good: str, progress: Progress) -> int:
+def _candidates(work: Path) -> list[str]:
+    """Return what git's log names as the first bad commit, or as what may be it."""
+    names = ("# first bad commit: [", "# possible first bad commit: [")
+    lines = git(work, "bisect", "log").splitlines()
+    found = [line.split("[")[1].partition("]")[0] for line in lines if line.startswith(names)]
+    return list(dict.fromkeys(found))
+
+
+def _judge(bisect: Bisect, good: str, bad: str, progress: Progress) -> int:
     """Judge the commit that git bisect is at, and return what it is told by a status."""
-    try:
-        commit = git(bisect.folder / "worktree", "rev-parse", "BISECT_HEAD").strip()
-        measured = bisect.measure(commit, progress)
-    except RunError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return ABORT
-    except KeyboardInterrupt:
-        return ABORT
-    if not measured.value:
-        return SKIP
-    return GOOD if measured.value == good else BAD
+    commit = git(bisect.folder / "worktree", "rev-parse", "BISECT_HEAD").strip()
+    value = bisect.measure(commit, progress).value
+    return {good: GOOD, bad: BAD}.get(value, SKIP)  # what does neither says nothing of the change
 
 
 def _found(
-    bisect: Bisect, candidates: Sequence[str], good: str, progress: Progress
+    bisect: Bisect, candidates: Sequence[str], good: str, bad: str, progress: Progress
 ) -> dict[str, Any]:
     """Look at the commit that was found, and the one before it, once more; tell what is known."""
     found, doubt = "", ""
-    after = bisect.steps().get(candidates[0], {}).get("value", "")
     if len(candidates) == 1:
         found = candidates[0]
-        parent = git(bisect.tree, "rev-parse", f"{found}^").strip()
-        for commit in (parent, found):
-            was = bisect.steps().get(commit, {"value": ""})["value"]
+        before = git(bisect.tree, "rev-parse", f"{found}^").strip()
+        for commit, value in ((before, good), (found, bad)):
             now = bisect.measure(commit, progress, again=True).value
-            if was != now:
+            if now != value:
                 found = ""
-                doubt = f"{commit[:12]}: {was or 'not judged'}, and then {now or 'not judged'}"
-    steps = bisect.steps()
+                doubt = f"{commit[:12]}: {value} was expected, and it is {now or 'not judged'}"
     return {
         "schema": 1,
         "subject": str(bisect.subject),
@@ -214,10 +221,10 @@ def _found(
         "doubt": doubt,
         "candidates": [_about(bisect.tree, commit) for commit in candidates],
         "before": good,
-        "after": after,
+        "after": bad,
         "good": bisect.good,
         "bad": bisect.bad,
-        "steps": [{"commit": commit} | about for commit, about in steps.items()],
+        "steps": [{"commit": commit} | about for commit, about in bisect.steps().items()],
     }
 
 
@@ -228,11 +235,8 @@ def _about(tree: Path, commit: str) -> dict[str, str]:
 
 def _write(bisect: Bisect, data: dict[str, Any]) -> Path:
     """Write the report, and remove what git worked with; return the report's folder."""
-    folder = FOLDER / time.strftime("%Y%m%d-%H%M%S")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "bisect.yaml").write_text(yaml.safe_dump(data, sort_keys=False, width=100))
-    (folder / "report.txt").write_text(report.text(data))
-    shutil.copy2(bisect.folder / "bisect.log", folder / "bisect.log")
+    log = (bisect.folder / "bisect.log").read_text()
+    folder = write_report("bisect", data, {"report.txt": report.text(data), "bisect.log": log})
     with contextlib.suppress(GitFailed):
         git(bisect.tree, "worktree", "remove", "--force", str(bisect.folder / "worktree"))
     shutil.rmtree(bisect.folder, ignore_errors=True)
@@ -240,4 +244,5 @@ def _write(bisect: Bisect, data: dict[str, Any]) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(run_main(main))
+    # For git bisect run, whatever goes wrong says nothing of the commit.
+    sys.exit(run_main(main, cannot=ABORT if "--judge" in sys.argv else CANNOT))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """One step of a bisect: say whether a kernel does what the good one does.
 
-    git bisect run sh -c 'cd ~/suite && .venv/bin/python -m workflows.bisect_step \\
-        --tree=~/linux --driver=mtty --behaviour=precopy_info.flags.v2 --good=zeroed'
+    git bisect run sh -c 'cd ~/suite || exit 255; .venv/bin/python -m workflows.bisect_step \\
+        --tree=~/linux --drivers=mtty --behaviour=precopy_info.flags.v2 --good=zeroed'
 
 Ends as ``git bisect run`` wants it: 0 good, 1 bad, 125 skip, and 255, which ends the bisect, where
 nothing can be said of any kernel.
@@ -17,11 +17,14 @@ from collections.abc import Sequence
 from fixtures.errors import SpecError
 from fixtures.kernel import parse
 from fixtures.progress import Progress
+from fixtures.record.compare import NOTHING
+from fixtures.record.results import VARIES
 from workflows import subject as subjects
 from workflows.command import add_selection, run_main, selection_of, words
 from workflows.measure import measure
 
 GOOD, BAD, SKIP, ABORT = 0, 1, 125, 255
+UNSAID = (NOTHING, VARIES)  # which says nothing of a change, unless a good kernel is so
 
 
 def main(argv: Sequence[str]) -> int:
@@ -38,10 +41,13 @@ def main(argv: Sequence[str]) -> int:
     if not asked.good:
         raise SpecError("GOOD= is missing: what a good kernel does, such as zeroed or conforms")
     subject = subjects.of(asked, words(asked.drivers))
+    if asked.good not in (*subject.words_for_it, *UNSAID):
+        known = ", ".join(subject.words_for_it)
+        raise SpecError(f"GOOD={asked.good}: {subject} is one of {known}")
     selection = selection_of(asked, *subject.words)
     measured = measure(parse(asked.tree), subject, selection, asked.tree, Progress())
-    if not measured.value:
-        print(f"skip: {measured.reason}")
+    if not measured.value or (measured.value in UNSAID and measured.value != asked.good):
+        print(f"skip: {measured.reason or measured.value}")
         return SKIP
     good = measured.value == asked.good
     print(f"{'good' if good else 'bad'}: {subject}: {measured.value}")

@@ -7,10 +7,18 @@ import argparse
 import re
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-from fixtures.errors import RunError
+import yaml
+
+from fixtures.errors import RunError, SpecError
 from fixtures.kernel import DEFAULT, FLAVOURS
+from fixtures.paths import CHECKOUT
 from workflows.step import Selection
 
 CANNOT = 2  # exit status: nothing can be said
@@ -31,12 +39,16 @@ def selection_of(asked: argparse.Namespace, *more: str) -> Selection:
 
     Raises SpecError.
     """
+    try:
+        options = shlex.split(asked.pytest)
+    except ValueError as error:
+        raise SpecError(f"PYTEST={asked.pytest}: {error}") from error
     selection = Selection(
         drivers=words(asked.drivers),
         suites=words(asked.suites),
         flavour=asked.flavour,
         jobs=asked.jobs,
-        words=(*shlex.split(asked.pytest), *more),
+        words=(*options, *more),
     )
     selection.check()
     return selection
@@ -47,6 +59,26 @@ def words(option: str) -> tuple[str, ...]:
     return tuple(filter(None, re.split(r"[\s,]+", option)))
 
 
+def write_report(job: str, data: Mapping[str, Any], texts: Mapping[str, str]) -> Path:
+    """Write ``data`` as ``<job>.yaml``, and ``texts``, by name; return their folder.
+
+    Raises RunError where that cannot be done.
+    """
+    root = CHECKOUT / "results" / job
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=root))
+        folder.chmod(0o755)
+        (folder / f"{job}.yaml").write_text(
+            yaml.safe_dump(dict(data), sort_keys=False, width=100, allow_unicode=True)
+        )
+        for name, text in texts.items():
+            (folder / name).write_text(text)
+    except OSError as error:
+        raise RunError(f"{root}: the report cannot be written: {error.strerror}") from error
+    return folder
+
+
 def run_main(main: Callable[[Sequence[str]], int], cannot: int = CANNOT) -> int:
     """Run ``main`` on the command line; what a person did wrong is one line, and ``cannot``."""
     try:
@@ -55,6 +87,8 @@ def run_main(main: Callable[[Sequence[str]], int], cannot: int = CANNOT) -> int:
         return cannot if ended.code else 0
     except RunError as error:
         print(f"error: {error}", file=sys.stderr)
+    except Exception:  # a fault of ours, which is not the kernel's
+        traceback.print_exc()
     except KeyboardInterrupt:
         print(f"\n{INTERRUPTED}", file=sys.stderr)
     return cannot

@@ -11,25 +11,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-import yaml
-
 from fixtures.errors import SpecError
 from fixtures.kernel import parse
-from fixtures.paths import CHECKOUT
 from fixtures.progress import Progress
 from fixtures.record import compare
 from fixtures.record.results import DEVIATES
 from reports import matrix as report
 from workflows import step
-from workflows.command import CANNOT, add_selection, run_main, selection_of
+from workflows.command import CANNOT, add_selection, run_main, selection_of, write_report
 from workflows.step import Outcome
 
-FOLDER = CHECKOUT / "results" / "matrix"
+DEVIATED = 1  # exit status
 
 
 def main(argv: Sequence[str]) -> int:
@@ -58,10 +54,7 @@ def main(argv: Sequence[str]) -> int:
         ],
         "changes": _changes(outcomes),
     }
-    folder = FOLDER / time.strftime("%Y%m%d-%H%M%S")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "matrix.yaml").write_text(yaml.safe_dump(data, sort_keys=False, width=100))
-    (folder / "report.txt").write_text(report.text(data))
+    folder = write_report("matrix", data, {"report.txt": report.text(data)})
     print(report.text(data))
     print(f"report: {folder}/report.txt; data: matrix.yaml")
     return _status(outcomes)
@@ -104,16 +97,17 @@ def _changes(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
 
 
 def _status(outcomes: Sequence[Outcome]) -> int:
-    if any(outcome.results is None for outcome in outcomes):
-        return CANNOT
-    new = any(
-        clause["verdict"] == DEVIATES and not clause.get("expected")
-        for outcome in outcomes
-        if outcome.results
-        for about in outcome.results["drivers"].values()
+    results = [outcome.results for outcome in outcomes if outcome.results]
+    clauses = [
+        clause
+        for one in results
+        for about in one["drivers"].values()
         for clause in about["clauses"].values()
-    )
-    return 1 if new else 0
+    ]
+    if any(one["verdict"] == DEVIATES and not one.get("expected") for one in clauses):
+        return DEVIATED
+    unsure = len(results) < len(outcomes) or any(map(compare.broken, results))
+    return CANNOT if unsure else 0
 
 
 if __name__ == "__main__":

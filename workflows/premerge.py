@@ -12,27 +12,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from fixtures.errors import RunError
-from fixtures.paths import CHECKOUT
 from fixtures.progress import Progress
 from fixtures.record import compare
 from fixtures.record.compare import Change, Effect
 from reports import premerge as report
 from workflows import expect, series, step
-from workflows.command import CANNOT, add_selection, run_main, selection_of
+from workflows.command import CANNOT, add_selection, run_main, selection_of, write_report
 from workflows.expect import Expected
 from workflows.series import Commit, Series
 from workflows.step import Outcome, Selection, Stage
 
-FOLDER = CHECKOUT / "results" / "premerge"
 NOTHING_WORSE, WORSE = 0, 1
 VERDICTS = {
     NOTHING_WORSE: "nothing changed for the worse",
@@ -64,12 +58,13 @@ def main(argv: Sequence[str]) -> int:
     add_selection(parser)
     asked = parser.parse_args(argv)
     selection, progress = selection_of(asked), Progress()
-    expected = expect.load(Path(asked.expect), selection.names) if asked.expect else []
+    expected = expect.load(Path(asked.expect).expanduser(), selection.names) if asked.expect else []
     tree = series.repository(asked.tree)
     patches = series.load(tree, asked.base, asked.series, progress)
     steps = judge_all(patches, selection, progress)
     data = judgement(patches, selection, steps, expected)
-    folder = _write(data)
+    texts = {"report.txt": report.text(data), "report.md": report.markdown(data)}
+    folder = write_report("premerge", data, texts)
     print(report.text(data))
     print(f"report: {folder}/report.txt, report.md; data: premerge.yaml")
     return int(data["status"])
@@ -107,7 +102,11 @@ def judgement(
 ) -> dict[str, Any]:
     """Return all that a report says, as plain data: the contents of ``premerge.yaml``."""
     first, last = steps[0].outcome.results, steps[-1].outcome.results
-    missed = [one for one in expected if not (first and last and one.came_true(first, last))]
+    missed = [
+        one
+        for one in expected
+        if not one.passing and not (first and last and one.came_true(first, last))
+    ]
     return {
         "schema": 1,
         "status": status(steps, expected, missed),
@@ -119,10 +118,8 @@ def judgement(
         "drivers": selection.names,
         "suites": list(selection.suites),
         "steps": [_step_data(one, patches, expected) for one in steps],
-        "whole": [
-            _change_data(change, expected)
-            for change in (compare.changes(first, last) if first and last else ())
-        ],
+        "whole": [_change_data(change, expected) for change in _whole(steps)],
+        "broken": [f"{driver}: {name}" for driver, name in (compare.broken(last) if last else ())],
         "missed": [
             {
                 "driver": one.driver,
@@ -141,10 +138,18 @@ def status(steps: Sequence[Step], expected: Sequence[Expected], missed: Sequence
         return CANNOT
     if missed or any(one.outcome.stage is not Stage.JUDGED for one in steps):
         return WORSE
-    changes = [change for one in steps for change in one.changes if not _foreseen(change, expected)]
-    if any(change.effect is Effect.WORSE for change in changes):
+    changes = [change for one in steps for change in one.changes] + _whole(steps)
+    effects = {change.effect for change in changes if not _foreseen(change, expected)}
+    if Effect.WORSE in effects:
         return WORSE
-    return CANNOT if any(change.effect is Effect.UNJUDGED for change in changes) else NOTHING_WORSE
+    unsure = compare.broken(steps[-1].outcome.results or {"drivers": {}})
+    return CANNOT if Effect.UNJUDGED in effects or unsure else NOTHING_WORSE
+
+
+def _whole(steps: Sequence[Step]) -> list[Change]:
+    """Return what changed from the base to the last patch: a detour between them hides nothing."""
+    first, last = steps[0].outcome.results, steps[-1].outcome.results
+    return compare.changes(first, last) if first and last else []
 
 
 def _foreseen(change: Change, expected: Sequence[Expected]) -> bool:
@@ -166,19 +171,6 @@ def _step_data(one: Step, patches: Series, expected: Sequence[Expected]) -> dict
 
 def _change_data(change: Change, expected: Sequence[Expected]) -> dict[str, Any]:
     return change.as_data() | {"expected": _foreseen(change, expected)}
-
-
-def _write(data: dict[str, Any]) -> Path:
-    """Write the report in all its forms, and return the folder."""
-    folder = FOLDER / time.strftime("%Y%m%d-%H%M%S")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "premerge.yaml").write_text(yaml.safe_dump(data, sort_keys=False, width=100))
-        (folder / "report.txt").write_text(report.text(data))
-        (folder / "report.md").write_text(report.markdown(data))
-    except OSError as error:
-        raise RunError(f"{folder}: the report cannot be written: {error.strerror}") from error
-    return folder
 
 
 if __name__ == "__main__":

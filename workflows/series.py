@@ -19,7 +19,7 @@ from fixtures.progress import Progress
 _HUNK = re.compile(r"^error: patch failed: (.+)$", re.MULTILINE)
 _FILE = re.compile(r"^error: (.+: (?:does not exist in index|already exists in .*))$", re.MULTILINE)
 _STOPPED = re.compile(r"^Patch failed at (\d+) (.*)$", re.MULTILINE)
-_APPLYING = re.compile(r"^Applying: (.*)$", re.MULTILINE)
+_COVER = re.compile(r"^Subject: \[[^]]*\b0+/\d+\]", re.MULTILINE)
 # Who commits is part of a commit's id, and must be the same when a job is taken up again.
 _COMMITTER = {
     "GIT_COMMITTER_NAME": "vfio conformance",
@@ -79,7 +79,7 @@ def load(tree: Path, base: str, series: str, progress: Progress) -> Series:
             raise SpecError("BASE= is missing: the commit that the patches apply to")
         start = kernel_commit(tree, base)
         tip = _apply(tree, start, base, mailbox.resolve(), progress)
-    elif ".." in series:
+    elif ".." in series and not series.startswith(("/", "~", "./", "../")):
         left, _, right = series.partition("..")
         if right.startswith("."):
             raise SpecError(f"SERIES={series}: a range has two dots, BASE..TIP")
@@ -149,5 +149,7 @@ def _why_not(said: str, mailbox: Path, base: str) -> str:
     if not stopped:
         return f"{mailbox}: git am: {said.splitlines()[0] if said else 'failed'}"
     number, subject = stopped.groups()
+    # git counts the cover letter, which it drops.
+    cover = bool(_COVER.search(mailbox.read_text(errors="replace")))
     detail = ": " + ", ".join(where) if where else ""
-    return f"{mailbox}: patch {int(number)}, {subject!r}, does not apply to {base}{detail}"
+    return f"{mailbox}: patch {int(number) - cover}, {subject!r}, does not apply to {base}{detail}"

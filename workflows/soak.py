@@ -40,12 +40,14 @@ def main(argv: list[str]) -> int:
             results = _latest()
             took = time.monotonic() - began
             print(f"run {number} of {runs}: status {status}, {took:.0f} s", flush=True)
-            if status == NOT_MADE or not results.get("complete"):
+            if status not in (0, 1) or not results.get("complete"):
                 print(f"error: run {number} could not be made; see {FOLDER}/latest")
                 return NOT_MADE
             all_results.append(results)
     except KeyboardInterrupt:
         print(f"\ninterrupted after {len(all_results)} of {runs} runs")
+        if not all_results:
+            return NOT_MADE
     lines = disagreements(all_results)
     print(*table(lines, len(all_results)), sep="\n")
     return 1 if lines else 0
@@ -54,6 +56,7 @@ def main(argv: list[str]) -> int:
 def _run(options: list[str]) -> int:
     argv = [sys.executable, "-m", "pytest", "suites", "-q", f"--results={FOLDER}", *options]
     FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / "latest").unlink(missing_ok=True)  # of a soak before
     with (FOLDER / "last-output.txt").open("w") as log:
         return subprocess.run(argv, cwd=CHECKOUT, stdout=log, stderr=subprocess.STDOUT).returncode
 

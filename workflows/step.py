@@ -8,6 +8,7 @@ there.
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from collections.abc import Mapping
@@ -30,7 +31,16 @@ from fixtures.record import compare
 STEPS = CHECKOUT / "results" / "steps"
 OUTPUT = "output.txt"  # what pytest printed
 _SHARE = re.compile(r"\[ *(\d+)%\]$")
-_ERROR = re.compile(r"Error: (.*)")
+_ERROR = re.compile(r"^Error: (.*)", re.MULTILINE)
+BOOTS = 2  # a machine that did not come up is tried again: the host may have been busy
+# What ends a run, and is the kernel's doing.
+_THE_KERNELS = (
+    "the machine did not come up",
+    "machines died in this run",
+    "has none of the drivers",
+    "--run-limit",
+)
+_STATUS = {4: "pytest does not know one of the options", 5: "no test was chosen"}
 _OURS = ("conftest.py", "fixtures", "suites", "vm-images")  # what decides what a run learns
 
 
@@ -64,7 +74,7 @@ class Selection:
         chosen(self.drivers)
         for suite in self.suites:
             if not (SUITES / suite).is_dir():
-                known = sorted(path.parent.name for path in SUITES.glob("*/__init__.py"))
+                known = sorted({path.parent.name for path in SUITES.glob("*/test_*.py")})
                 raise SpecError(f"{suite}: no such folder of suites/; there are {', '.join(known)}")
 
     @property
@@ -75,7 +85,7 @@ class Selection:
     def argv(self) -> list[str]:
         """Return the words that choose the tests on pytest's command line."""
         folders = [f"suites/{suite}" for suite in self.suites] or ["suites"]
-        argv = [*folders, f"--flavour={self.flavour}", "-n", self.jobs, "-q"]
+        argv = [*folders, f"--flavour={self.flavour}", "-q"]
         return [*argv, f"--driver={','.join(self.names)}", *self.words]
 
 
@@ -112,9 +122,13 @@ def run(
         if not again and (done := _judged(folder)):
             progress.note(f"{name}: judged before, in {done.folder}")
             return done
-        with progress.step(f"testing {name}") as shown:
-            status = _pytest(spec, selection, folder, shown)
-        return _judged(folder) or _failed(folder, status)
+        for _ in range(BOOTS):
+            with progress.step(f"testing {name}") as shown:
+                status = _pytest(spec, selection, folder, shown)
+            outcome = _judged(folder) or _failed(folder, status)
+            if outcome.stage is not Stage.DOES_NOT_BOOT:
+                break
+        return outcome
 
 
 def for_a_mail(problem: str, spec: RefSpec) -> str:
@@ -134,13 +148,19 @@ def _judged(folder: Path) -> Outcome | None:
 
 
 def _failed(folder: Path, status: int) -> Outcome:
-    """Tell why a step came to nothing, from what pytest printed."""
-    said = (folder / OUTPUT).read_text(errors="replace")
-    problems = _ERROR.findall(said)
-    problem = problems[-1] if problems else f"pytest ended with status {status}"
-    if "the machine did not come up" in problem:
+    """Tell why a step came to nothing: from its results, where it came to have some.
+
+    Raises RunError where that says nothing of the kernel.
+    """
+    latest = folder / "latest" / "results.yaml"
+    results = compare.load(latest) if latest.exists() else {"drivers": {}}
+    problem = str(results.get("error", ""))
+    if not problem:
+        problems = _ERROR.findall((folder / OUTPUT).read_text(errors="replace"))
+        problem = problems[0] if problems else _STATUS.get(status, f"pytest: status {status}")
+    if "the machine did not come up" in problem and not results["drivers"]:
         return Outcome(Stage.DOES_NOT_BOOT, problem=problem)
-    if "machines died in this run" in problem or "has none of the drivers" in problem:
+    if any(words in problem for words in _THE_KERNELS):
         return Outcome(Stage.CUT_SHORT, problem=problem)
     raise RunError(f"{problem}; the whole output: {folder / OUTPUT}")
 
@@ -148,7 +168,7 @@ def _failed(folder: Path, status: int) -> Outcome:
 def _pytest(spec: Spec, selection: Selection, folder: Path, shown: Step) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "latest").unlink(missing_ok=True)  # of a run that was cut short
-    argv = [sys.executable, "-m", "pytest", *selection.argv()]
+    argv = [sys.executable, "-m", "pytest", *selection.argv(), "-n", selection.jobs]
     argv += [f"--kernel={spec.text}", f"--results={folder}"]
 
     def on_line(line: str) -> None:
@@ -156,18 +176,26 @@ def _pytest(spec: Spec, selection: Selection, folder: Path, shown: Step) -> int:
             shown.update(f"{share[1]} %")
 
     try:
-        process.run(argv, folder / OUTPUT, on_line=on_line, cwd=CHECKOUT)
+        # What a person has pytest do otherwise would be no part of what this step is known by.
+        environment = process.clean_environment(PYTEST_ADDOPTS="")
+        process.run(argv, folder / OUTPUT, on_line=on_line, environment=environment, cwd=CHECKOUT)
     except ProcessFailed as failure:
         return failure.status
     return 0
 
 
+@functools.cache
 def _fingerprint() -> str:
-    """Return a digest of the files of this checkout that decide what a run learns."""
+    """Return a digest of the files of this checkout that decide what a run learns.
+
+    It is that of the beginning of a job, whatever is edited in the meantime.
+    """
     files = [
         path
         for name in _OURS
         for path in sorted([CHECKOUT / name, *(CHECKOUT / name).rglob("*")])
         if path.is_file() and "__pycache__" not in path.parts
     ]
-    return cache.digest(*(path.read_bytes() for path in files))
+    return cache.digest(
+        *(part for path in files for part in (str(path.relative_to(CHECKOUT)), path.read_bytes()))
+    )

@@ -11,7 +11,7 @@ from typing import Any
 from fixtures.errors import SpecError
 from fixtures.record import catalogue
 from fixtures.record.compare import NOTHING, Kind
-from fixtures.record.results import BROKEN, CONFORMS, DEVIATES, FLAKY
+from fixtures.record.results import BROKEN, CONFORMS, DEVIATES, FLAKY, NOT_APPLICABLE
 
 
 class NoValue(Exception):
@@ -34,6 +34,13 @@ class Subject:
         """The options that have pytest run what is needed, and little else."""
         option = {Kind.BEHAVIOUR: "--behaviour", Kind.CLAUSE: "--clause", None: "-k"}[self.kind]
         return (option, self.name) if self.kind is None else (f"{option}={self.name}",)
+
+    @property
+    def words_for_it(self) -> tuple[str, ...]:
+        """What its value can be."""
+        if self.kind is Kind.BEHAVIOUR:
+            return catalogue.behaviours()[self.name].words
+        return (CONFORMS, DEVIATES, NOT_APPLICABLE)
 
     def __str__(self) -> str:
         what = f"{self.kind.value} {self.name}" if self.kind else f"tests -k {self.name!r}"

@@ -10,13 +10,16 @@ import pytest
 
 from fixtures.errors import DescriptionError, RunError, SpecError
 from fixtures.git import git
+from fixtures.kernel import source
+from fixtures.kernel.spec import RefSpec
+from fixtures.plugin import selection
 from fixtures.progress import Progress
-from fixtures.record import compare
+from fixtures.record import catalogue, compare
 from fixtures.record.compare import Change, Effect, Kind
 from reports import bisect as bisect_report
 from reports import matrix as matrix_report
 from reports import premerge as premerge_report
-from workflows import expect, premerge, series, subject
+from workflows import expect, premerge, series, step, subject
 from workflows.premerge import Step
 from workflows.series import Commit, Series
 from workflows.step import Outcome, Selection, Stage
@@ -48,7 +51,7 @@ def results(
         ("deviates", "conforms", Effect.BETTER),
         ("not_applicable", "conforms", Effect.CHANGED),
         ("conforms", "not_applicable", Effect.CHANGED),
-        ("conforms", "flaky", Effect.CHANGED),
+        ("conforms", "flaky", Effect.UNJUDGED),
         ("conforms", "broken", Effect.UNJUDGED),
     ],
 )
@@ -65,6 +68,13 @@ def test_a_known_deviation_of_a_rule_that_begins_to_apply_is_no_news() -> None:
     assert [change.effect for change in breaks] == [Effect.WORSE]
 
 
+def test_a_known_deviation_that_becomes_another_one_is_a_change_for_the_worse() -> None:
+    known = {"verdict": "deviates", "expected": True}
+    (change,) = compare.changes(results({ECHO: known}), results({ECHO: "deviates"}))
+    assert change.effect is Effect.WORSE
+    assert compare.changes(results({ECHO: "deviates"}), results({ECHO: known})) == []
+
+
 def test_a_new_fault_of_the_kernel_is_a_change_for_the_worse() -> None:
     deviates = {"verdict": "deviates", "fingerprints": ["oops-1"]}
     assert compare.changes(results({ECHO: deviates}), results({ECHO: deviates})) == []
@@ -78,6 +88,7 @@ def test_a_new_fault_of_the_kernel_is_a_change_for_the_worse() -> None:
     [
         (V2, "absent", "supported", Effect.BETTER),
         (V2, "supported", "absent", Effect.WORSE),
+        (V2, "supported", "refused", Effect.WORSE),
         ("precopy_info.flags.v2", "zeroed", "echoed", Effect.CHANGED),
         ("feature.migration_region", "absent", "supported", Effect.CHANGED),
     ],
@@ -157,6 +168,16 @@ NOBODY = {
 }
 
 
+COVER = """\
+From 0000 Mon Sep 17 00:00:00 2001
+From: N <n@example.com>
+Subject: [PATCH 0/2] vfio: write numbers
+
+What it is for.
+
+"""
+
+
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with a kernel's header, a base, and two patches on a branch ``topic``."""
@@ -176,10 +197,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_mailbox_becomes_commits_and_the_tree_stays_as_it_is(tree: Path, tmp_path: Path) -> None:
     mailbox = tmp_path / "series.mbx"
-    cover = "From 0000 Mon Sep 17 00:00:00 2001\nFrom: N <n@example.com>\nSubject: [0/2] cover\n\n"
-    mailbox.write_text(
-        cover + "What it is for.\n\n" + git(tree, "format-patch", "--stdout", "base..topic")
-    )
+    mailbox.write_text(COVER + git(tree, "format-patch", "--stdout", "base..topic"))
     before = git(tree, "for-each-ref"), git(tree, "status", "--porcelain", "--branch")
     loaded = series.load(tree, "base", str(mailbox), Progress())
     assert [commit.number for commit in loaded.commits] == [0, 1, 2]
@@ -195,7 +213,7 @@ def test_a_mailbox_becomes_commits_and_the_tree_stays_as_it_is(tree: Path, tmp_p
 
 def test_a_patch_that_does_not_apply_is_named_with_its_hunk(tree: Path, tmp_path: Path) -> None:
     mailbox = tmp_path / "series.mbx"
-    mailbox.write_text(git(tree, "format-patch", "--stdout", "base..topic"))
+    mailbox.write_text(COVER + git(tree, "format-patch", "--stdout", "base..topic"))
     other = git(tree, "rev-parse", "topic").strip()
     with pytest.raises(SpecError) as caught:
         series.load(tree, other, str(mailbox), Progress())
@@ -222,6 +240,7 @@ def test_a_git_that_runs_us_does_not_say_which_repository_is_ours(
     ("base", "named", "said"),
     [
         ("", "no-such.mbx", "neither a mailbox that is there nor a range"),
+        ("", "../no-such.mbx", "neither a mailbox that is there nor a range"),
         ("", "base...topic", "a range has two dots"),
         ("", "base..base", "there is nothing in it"),
         ("", "topic..main~2", "there is nothing in it"),
@@ -263,9 +282,11 @@ def steps(*outcomes: Outcome) -> list[Step]:
 
 
 GOOD, BAD = results({ECHO: "conforms"}), results({ECHO: "deviates"})
+KNOWN = results({ECHO: {"verdict": "deviates", "expected": True}})
 NOT_BUILT = Outcome(Stage.DOES_NOT_BUILD, problem="tree@1: does not compile: a.c:1: error: x")
 V2_COMES = expect.Expected("mtty", Kind.BEHAVIOUR, V2, "absent", "supported")
 ECHO_GOES = expect.Expected("mtty", Kind.CLAUSE, ECHO, "", "deviates")
+ECHO_DIPS = expect.Expected("mtty", Kind.CLAUSE, ECHO, "", "deviates", passing=True)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +300,11 @@ ECHO_GOES = expect.Expected("mtty", Kind.CLAUSE, ECHO, "", "deviates")
         ([judged(GOOD), judged(BAD)], [ECHO_GOES], 0),
         ([judged(GOOD), judged(GOOD)], [ECHO_GOES], 1),
         ([judged(GOOD), judged(GOOD)], [V2_COMES], 1),
+        ([judged(GOOD), judged(BAD), judged(GOOD)], [ECHO_DIPS], 0),
+        ([judged(GOOD), judged(GOOD)], [ECHO_DIPS], 0),
         ([judged(GOOD), judged(results({ECHO: "broken"}))], [], 2),
+        ([judged(results({ECHO: "broken"}))] * 2, [], 2),
+        ([judged(GOOD), judged(results({ECHO: "not_applicable"})), judged(KNOWN)], [], 1),
         ([NOT_BUILT], [], 2),
     ],
 )
@@ -354,6 +379,18 @@ def test_a_matrix_has_a_column_for_each_kernel() -> None:
 
 
 # What a bisect is about
+
+
+def test_every_behaviour_chooses_tests() -> None:
+    for name in catalogue.behaviours():
+        assert selection.files_of(name), name
+
+
+def test_a_message_has_no_paths_of_this_machine() -> None:
+    spec = RefSpec("/home/me/linux@abc", Path("/home/me/linux"), "abc")
+    folder = source.worktree_folder(spec.tree)
+    said = f"{spec.text} does not compile: {folder}/a.c:1:1: error: x; the whole log: {folder}/log"
+    assert step.for_a_mail(said, spec) == "does not compile: a.c:1:1: error: x"
 
 
 def test_a_value_is_what_the_run_says() -> None:
