@@ -23,7 +23,7 @@ from fixtures import description
 from fixtures.description import Description
 from fixtures.device import known_drivers
 from fixtures.errors import DescriptionError
-from fixtures.record import catalogue
+from fixtures.record import catalogue, compare
 from fixtures.record.compare import NOTHING, Change, Kind, Results
 from fixtures.record.results import VERDICTS
 
@@ -68,10 +68,7 @@ class Expected:
 
     def seen(self, results: Results) -> str:
         """Return what ``results`` have for that driver under that name."""
-        about = results["drivers"].get(self.driver, {"behaviours": {}, "clauses": {}})
-        if self.kind is Kind.BEHAVIOUR:
-            return str(about["behaviours"].get(self.name, NOTHING))
-        return str(about["clauses"].get(self.name, {}).get("verdict", NOTHING))
+        return compare.value(results, self.driver, self.kind, self.name)
 
 
 def load(path: Path, drivers: Sequence[str]) -> list[Expected]:

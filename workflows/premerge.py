@@ -65,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
     data = judgement(patches, selection, steps, expected)
     texts = {"report.txt": report.text(data), "report.md": report.markdown(data)}
     folder = write_report("premerge", data, texts)
-    print(report.text(data))
+    print(texts["report.txt"])
     print(f"report: {folder}/report.txt, report.md; data: premerge.yaml")
     return int(data["status"])
 
@@ -107,10 +107,11 @@ def judgement(
         for one in expected
         if not one.passing and not (first and last and one.came_true(first, last))
     ]
+    ended = status(steps, expected, missed)
     return {
         "schema": 1,
-        "status": status(steps, expected, missed),
-        "verdict": VERDICTS[status(steps, expected, missed)],
+        "status": ended,
+        "verdict": VERDICTS[ended],
         "base": {"name": patches.base, "commit": patches.commits[0].short},
         "tip": patches.commits[-1].short,
         "kernel": first["kernel"] | {"spec": patches.base} if first else {},

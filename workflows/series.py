@@ -110,8 +110,7 @@ def _commits(tree: Path, start: str, tip: str, base: str, series: str) -> tuple[
 
 def _apply(tree: Path, start: str, base: str, mailbox: Path, progress: Progress) -> str:
     """Apply the patches of ``mailbox`` to the commit ``start``, and return the last commit's id."""
-    name = f"source-{source.worktree_lineage(tree)}"
-    with cache.locked(name, progress):
+    with cache.locked(source.lock_of(source.worktree_lineage(tree)), progress):
         folder = source.worktree(tree, start, base, progress)
         # A run that was killed may have left one half done.
         _quietly(folder, "am", "--abort")

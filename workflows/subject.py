@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fixtures.errors import SpecError
-from fixtures.record import catalogue
+from fixtures.record import catalogue, compare
 from fixtures.record.compare import NOTHING, Kind
 from fixtures.record.results import BROKEN, CONFORMS, DEVIATES, FLAKY, NOT_APPLICABLE
 
@@ -59,9 +59,7 @@ class Subject:
         for name, clause in about["clauses"].items():
             if clause["verdict"] in (BROKEN, FLAKY):
                 raise NoValue(f"{name}: {clause['verdict']}: {clause.get('reason', '')}")
-        if self.kind is Kind.BEHAVIOUR:
-            return str(about["behaviours"].get(self.name, NOTHING))
-        return str(about["clauses"].get(self.name, {}).get("verdict", NOTHING))
+        return compare.value(results, self.driver, self.kind, self.name)
 
     def _worst(self, results: Mapping[str, Any]) -> str:
         """Return the verdict of all that was run; a known deviation counts as one."""
