@@ -26,16 +26,15 @@ ONCE = Path(os.environ["MISDEEDS_ONCE"]) if "MISDEEDS_ONCE" in os.environ else N
 class TestMisdeed:
     def test_it(self, guest: Guest, session: Session, word: str) -> None:
         assert session.state() is State.RUNNING
-        if word == "leak":
-            kmemleak.forget(guest)
+        began = kmemleak.forget(guest) if word == "leak" else None
         if ONCE:
             if not ONCE.exists():
                 return
             ONCE.unlink()
         guest.call("write_file", path=CONTROL, data=word.encode())
         assert session.state() is State.RUNNING
-        if word == "leak":
-            assert kmemleak.lost(guest) == ""
+        if began is not None:
+            kmemleak.check(guest, began)
 
 
 @pytest.mark.any_api

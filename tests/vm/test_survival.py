@@ -32,7 +32,7 @@ DEBUG = [
     ("lockdep", "lockdep", "misbehave_lockdep", "possible circular locking"),
     ("atomic", "atomic-sleep", "misbehave_atomic", "BUG: "),
     ("list", "list", "misbehave_list", "list_"),
-    ("leak", "", "misbehave_leak", "unreferenced object"),
+    ("leak", "leak", "misbehave_leak", "unreferenced object"),
 ]
 
 
