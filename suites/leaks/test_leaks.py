@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from fixtures.device.firmware import Firmware
 from fixtures.guest import Guest, kmemleak
 from fixtures.oracle import StateMachine
 from fixtures.session import Session, State
@@ -13,6 +14,7 @@ from fixtures.session.transfer import load, save
 pytestmark = pytest.mark.any_api
 
 ROUNDS = 3
+INTERNAL_ERROR = 0x1  # MLX5_CMD_STAT_INT_ERR
 
 
 @pytest.mark.clause("leaks.references")
@@ -21,6 +23,19 @@ def test_a_device_that_migrated_leaves_nothing(session: Session, machine: StateM
     before_stop_copy = [State.PRE_COPY] if machine.has(State.PRE_COPY) else []
     load(session, save(session, *before_stop_copy))
     session.move(State.RUNNING)
+
+
+@pytest.mark.clause("leaks.references")
+def test_a_save_that_fails_as_pre_copy_is_left_leaves_nothing(
+    session: Session, firmware: Firmware, machine: StateMachine
+) -> None:
+    """What the save leaves to be done is still to be done when the driver cleans up."""
+    machine.need(State.PRE_COPY)
+    session.start(State.PRE_COPY)
+    firmware.overtake()
+    firmware.fail_save(INTERNAL_ERROR)
+    session.set_state(State.RUNNING)
+    assert not session.reset().error
 
 
 @pytest.mark.clause("leaks.memory")

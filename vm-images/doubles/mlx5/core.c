@@ -109,6 +109,31 @@ void mlx5_cmd_out_err(struct mlx5_core_dev *dev, u16 opcode, u16 op_mod,
 }
 EXPORT_SYMBOL_GPL(mlx5_cmd_out_err);
 
+/*
+ * A callback of a command that failed may leave work to do, and whoever cleans
+ * the command's context up then comes before that work or after it. Which it
+ * is shall not be chance: the work gets time to end first, unless a test wants
+ * the caller to overtake it. He does that as a real-time task, on one
+ * processor.
+ */
+#define LET_WORK_END	10	/* ms */
+
+static void overtake_begin(struct mlx5_double_vf *v)
+{
+	if (!xchg(&v->overtake, false))
+		return;
+	WRITE_ONCE(v->overtaker, current);
+	sched_set_fifo(current);
+}
+
+static void overtake_end(struct mlx5_double_vf *v)
+{
+	if (READ_ONCE(v->overtaker) != current)
+		return;
+	WRITE_ONCE(v->overtaker, NULL);
+	sched_set_normal(current, 0);
+}
+
 int mlx5_cmd_exec(struct mlx5_core_dev *dev, void *in, int in_size, void *out,
 		  int out_size)
 {
@@ -120,6 +145,7 @@ int mlx5_cmd_exec(struct mlx5_core_dev *dev, void *in, int in_size, void *out,
 		.out_size = out_size,
 	};
 
+	overtake_end(call.v);
 	if (mlx5_double_begin(&call))
 		mlx5_double_finish(&call);
 	if (call.err)
@@ -151,16 +177,24 @@ static void async_work(struct work_struct *work)
 	struct mlx5_async_work *context = async->context;
 	struct mlx5_async_ctx *ctx = context->ctx;
 	struct mlx5_double_call *call = &async->call;
+	bool overtaken;
 	int status;
 
 	if (async->unfinished)
 		mlx5_double_finish(call);
 	status = call->err ?: call->status ? -EREMOTEIO : 0;
+	overtaken = READ_ONCE(call->v->overtaker);
 	kfree(async);
 
+	if (overtaken)
+		preempt_disable();
 	/* The context may be gone once it has been called */
 	context->user_callback(status, context);
+	if (status && !overtaken)
+		msleep(LET_WORK_END);
 	async_ctx_put(ctx);
+	if (overtaken)
+		preempt_enable();
 }
 
 int mlx5_cmd_exec_cb(struct mlx5_async_ctx *ctx, void *in, int in_size,
@@ -196,6 +230,7 @@ int mlx5_cmd_exec_cb(struct mlx5_async_ctx *ctx, void *in, int in_size,
 	work->out = out;
 
 	async->unfinished = mlx5_double_begin(&async->call);
+	overtake_begin(v);
 	queue_work(v->wq, &async->work);
 	return 0;
 }

@@ -1195,6 +1195,15 @@ static int detach(struct mlx5_double_vf *v, int argc, bool detach)
 	return 0;
 }
 
+/* "overtake": see struct mlx5_double_vf */
+static int overtake(struct mlx5_double_vf *v, int argc)
+{
+	if (argc != 1)
+		return -EINVAL;
+	WRITE_ONCE(v->overtake, true);
+	return 0;
+}
+
 static int control(struct vfio_double_vf *vf, int argc, char **argv)
 {
 	struct mlx5_double_vf *v = to_mlx5_double_vf(vf);
@@ -1207,6 +1216,8 @@ static int control(struct vfio_double_vf *vf, int argc, char **argv)
 		return detach(v, argc, true);
 	if (!strcmp(argv[0], "attach"))
 		return detach(v, argc, false);
+	if (!strcmp(argv[0], "overtake"))
+		return overtake(v, argc);
 	return -EINVAL;
 }
 
@@ -1215,6 +1226,7 @@ static void reset(struct vfio_double_vf *vf)
 	struct mlx5_double_vf *v = to_mlx5_double_vf(vf);
 
 	v->chunk_size = CHUNK_SIZE;
+	WRITE_ONCE(v->overtake, false);
 	if (v->detach)
 		detach(v, 1, false);
 }

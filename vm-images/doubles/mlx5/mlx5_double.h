@@ -130,6 +130,9 @@ struct mlx5_double_caps {
  * @detach: a test wants the function to be taken away
  * @detached: it has been
  * @notify: calls @notifier
+ * @overtake: a test wants whoever gives the next command that completes later
+ *	to come before the work that its callback leaves; not under the lock
+ * @overtaker: who does so now; likewise
  */
 struct mlx5_double_vf {
 	struct vfio_double_vf vf;
@@ -167,6 +170,8 @@ struct mlx5_double_vf {
 	bool detach;
 	bool detached;
 	struct work_struct notify;
+	bool overtake;
+	struct task_struct *overtaker;
 };
 
 static inline struct mlx5_double_vf *to_mlx5_double_vf(struct vfio_double_vf *vf)
