@@ -113,28 +113,33 @@ def run(
     Raises RunError where nothing is learnt of the kernel: a disk that is full, say.
     """
     try:
-        kernel = kernels.provide(spec, all_needs(), progress, selection.flavour)
+        kernel = kernels.identity(spec, all_needs(), progress, selection.flavour)
+        key = cache.digest(kernel, *selection.argv(), _fingerprint())
+        folder = STEPS / key
+        with cache.locked(f"step-{key}", progress):
+            if not again and (done := _judged(folder)):
+                progress.note(f"{name}: judged before, in {done.folder}")
+                return done
+            kernels.provide(spec, all_needs(), progress, selection.flavour)
+            return _test(spec, selection, folder, name, progress)
     except (BuildError, ConfigError) as error:
         return Outcome(Stage.DOES_NOT_BUILD, problem=str(error))
-    key = cache.digest(str(kernel.folder), *selection.argv(), _fingerprint())
-    folder = STEPS / key
-    with cache.locked(f"step-{key}", progress):
-        if not again and (done := _judged(folder)):
-            progress.note(f"{name}: judged before, in {done.folder}")
-            return done
-        for _ in range(BOOTS):
-            with progress.step(f"testing {name}") as shown:
-                status = _pytest(spec, selection, folder, shown)
-            outcome = _judged(folder) or _failed(folder, status)
-            if outcome.stage is not Stage.DOES_NOT_BOOT:
-                break
-        return outcome
 
 
 def for_a_mail(problem: str, spec: RefSpec) -> str:
     """Return the ``problem`` of a step without the paths of this machine."""
     problem = problem.partition("; the whole log:")[0].replace(f"{spec.text} ", "")
     return problem.replace(f"{source.worktree_folder(spec.tree)}/", "")
+
+
+def _test(spec: Spec, selection: Selection, folder: Path, name: str, progress: Progress) -> Outcome:
+    for _ in range(BOOTS):
+        with progress.step(f"testing {name}") as shown:
+            status = _pytest(spec, selection, folder, shown)
+        outcome = _judged(folder) or _failed(folder, status)
+        if outcome.stage is not Stage.DOES_NOT_BOOT:
+            break
+    return outcome
 
 
 def _judged(folder: Path) -> Outcome | None:
