@@ -126,7 +126,7 @@ class Bench:
             tempfile.TemporaryDirectory() as folder,
             cache.locked(f"build-{kernel.build.name}", self._progress) as lock,
         ):
-            doubles = Doubles(kernel.build, Path(folder), lock, self._progress)
+            doubles = Doubles(kernel.build, Path(folder) / "doubles", lock, self._progress)
             self._row(
                 "all doubles compiled for one kernel", 30, _timed(lambda: doubles.build(wanted))
             )
