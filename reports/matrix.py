@@ -7,42 +7,53 @@ from collections.abc import Mapping
 from typing import Any
 
 from fixtures.record.compare import NOTHING
+from fixtures.record.results import CONFORMS, DEVIATES
+from fixtures.record.table import aligned, blocks
 from reports.changes import grouped_by_effect, only_begin
-from reports.text import render
+from reports.text import WIDTH, render
 
 Data = Mapping[str, Any]
+COUNTS = (CONFORMS, DEVIATES)
 
 
 def text(data: Data) -> str:
-    """Return the matrix as plain text: a block for each driver, a column for each kernel."""
-    blocks = {driver: _block(driver, data["kernels"]) for driver in data["drivers"]}
+    """Return the matrix as plain text: a block for each driver, a column for each kernel.
+
+    A line has at most 72 columns.
+    """
+    lines = [line for driver in data["drivers"] for line in _lines(driver, data["kernels"])]
     changes = [
         dict(one)
         | {"groups": grouped_by_effect(one["changes"]), "began": only_begin(one["changes"])}
         for one in data["changes"]
     ]
-    return render("matrix.txt.j2", dict(data) | {"blocks": blocks, "changes": changes})
+    return render("matrix.txt.j2", dict(data) | {"lines": lines, "changes": changes})
 
 
-def _block(driver: str, kernels: list[Data]) -> list[str]:
-    """Return the rows of a driver, aligned."""
+def _lines(driver: str, kernels: list[Data]) -> list[str]:
+    """Return the lines of a driver; kernels that do not fit beside the others come below."""
     abouts = [kernel["drivers"].get(driver) for kernel in kernels]
-    rows = [["", *(str(number) for number in range(1, len(kernels) + 1))]]
-    for word in ("conforms", "deviates"):
-        rows.append([f"clauses {word}", *(_count(about, word) for about in abouts)])
-    names = sorted({name for about in abouts if about for name in about["behaviours"]})
-    for name in names:
-        cells = [about["behaviours"].get(name, NOTHING) if about else NOTHING for about in abouts]
-        rows.append([name, *cells])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
+    behaviours = sorted({name for about in abouts if about for name in about["behaviours"]})
+    names = (
+        driver,
+        "",
+        [*(f"  clauses {word}" for word in COUNTS), *(f"  {n}" for n in behaviours)],
+    )
+    columns = [
+        (
+            "",
+            str(number),
+            [_count(about, word) for word in COUNTS]
+            + [about["behaviours"].get(n, NOTHING) if about else NOTHING for n in behaviours],
+        )
+        for number, about in enumerate(abouts, 1)
     ]
+    found = [aligned(block) for block in blocks(names, columns, WIDTH)]
+    return [line for lines in found for line in ["", *lines]]
 
 
 def _count(about: Data | None, word: str) -> str:
     if about is None or about["absent"]:
         return NOTHING
     count = str(about["counts"].get(word, 0))
-    return f"{count} ({about['known']} known)" if word == "deviates" and about["known"] else count
+    return f"{count} ({about['known']} known)" if word == DEVIATES and about["known"] else count

@@ -33,7 +33,10 @@ def _view(data: Data) -> dict[str, Any]:
         }
         for one in data["steps"]
     ]
-    return dict(data) | {"patches": patches}
+    # Of one patch there is nothing to add up.
+    several = data["whole"] if len(patches) > 2 else []
+    whole = {"groups": grouped_by_effect(several), "began": only_begin(several)}
+    return dict(data) | {"patches": patches, "whole": whole}
 
 
 def _state(step: Data) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 
 import jinja2
 
+from reports.untrusted import clean
+
 WIDTH = 72  # columns, so that a mail can be quoted
 
 
@@ -29,17 +31,17 @@ def _wrap(words: str, indent: int = 0) -> str:
     """Fill ``words`` into lines, each with ``indent`` blanks before it."""
     blanks = " " * indent
     lines = textwrap.wrap(
-        words, WIDTH, initial_indent=blanks, subsequent_indent=blanks, break_on_hyphens=False
+        clean(words), WIDTH, initial_indent=blanks, subsequent_indent=blanks, break_on_hyphens=False
     )
     return "\n".join(lines)
 
 
 def _clip(words: str, width: int) -> str:
-    words = words.rstrip()
+    words = clean(words).rstrip()
     return words if len(words) <= width else words[: width - 2].rstrip() + ".."
 
 
 def _code(words: str) -> str:
     """Return ``words`` as Markdown shows code, whatever is in them."""
-    words = " ".join(words.replace("`", "'").replace("|", "/").split())
+    words = " ".join(clean(words).replace("`", "'").replace("|", "/").split())
     return f"`{words}`"

@@ -28,11 +28,7 @@ from workflows.series import Commit, Series
 from workflows.step import Outcome, Selection, Stage
 
 NOTHING_WORSE, WORSE = 0, 1
-VERDICTS = {
-    NOTHING_WORSE: "nothing changed for the worse",
-    WORSE: "changed for the worse",
-    CANNOT: "could not be judged",
-}
+FOR_THE_WORSE = "changed for the worse"
 
 
 @dataclass(frozen=True)
@@ -111,7 +107,7 @@ def judgement(
     return {
         "schema": 1,
         "status": ended,
-        "verdict": VERDICTS[ended],
+        "verdict": _verdict(ended, steps, expected, missed),
         "base": {"name": patches.base, "commit": patches.commits[0].short},
         "tip": patches.commits[-1].short,
         "kernel": first["kernel"] | {"spec": patches.base} if first else {},
@@ -137,14 +133,39 @@ def status(steps: Sequence[Step], expected: Sequence[Expected], missed: Sequence
     """Return what the gate ends with."""
     if steps[0].outcome.stage is not Stage.JUDGED:
         return CANNOT
-    if missed or any(one.outcome.stage is not Stage.JUDGED for one in steps):
-        return WORSE
-    changes = [change for one in steps for change in one.changes] + _whole(steps)
-    effects = {change.effect for change in changes if not _foreseen(change, expected)}
-    if Effect.WORSE in effects:
+    if _complaints(steps, expected, missed):
         return WORSE
     unsure = compare.broken(steps[-1].outcome.results or {"drivers": {}})
-    return CANNOT if Effect.UNJUDGED in effects or unsure else NOTHING_WORSE
+    unjudged = Effect.UNJUDGED in _effects(steps, expected)
+    return CANNOT if unjudged or unsure else NOTHING_WORSE
+
+
+def _verdict(
+    ended: int, steps: Sequence[Step], expected: Sequence[Expected], missed: Sequence[Expected]
+) -> str:
+    """Return what ``status`` says, in words."""
+    if ended == WORSE:
+        return "; ".join(_complaints(steps, expected, missed))
+    return "could not be judged" if ended == CANNOT else "nothing changed for the worse"
+
+
+def _complaints(
+    steps: Sequence[Step], expected: Sequence[Expected], missed: Sequence[Expected]
+) -> list[str]:
+    """Return what speaks against the series."""
+    found = [FOR_THE_WORSE] if Effect.WORSE in _effects(steps, expected) else []
+    found += [
+        f"patch {one.commit.number} {one.outcome.stage.value}"
+        for one in steps
+        if one.outcome.stage is not Stage.JUDGED
+    ]
+    return [*found, *(["what was expected did not come"] if missed else [])]
+
+
+def _effects(steps: Sequence[Step], expected: Sequence[Expected]) -> set[Effect]:
+    """Return the effects of all changes that were not expected."""
+    changes = [change for one in steps for change in one.changes] + _whole(steps)
+    return {change.effect for change in changes if not _foreseen(change, expected)}
 
 
 def _whole(steps: Sequence[Step]) -> list[Change]:

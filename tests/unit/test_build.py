@@ -94,6 +94,13 @@ def test_a_disk_that_is_full(tmp_path: Path) -> None:
         build(folder)
 
 
+def test_a_compiler_that_was_killed_says_nothing_of_the_kernel(tmp_path: Path) -> None:
+    folder = tree(tmp_path, built="echo 'cc1: fatal error: Killed signal terminated'; kill -9 $$$$")
+    with pytest.raises(RunError, match="was killed, for want of memory as a rule") as caught:
+        build(folder)
+    assert not isinstance(caught.value, BuildError)
+
+
 def test_a_build_folder_without_what_the_guest_needs(tmp_path: Path) -> None:
     folder = tmp_path / "build"
     for name in ("arch/x86/boot/bzImage", "include/config/kernel.release"):

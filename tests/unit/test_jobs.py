@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from fixtures.errors import DescriptionError, RunError, SpecError
 from fixtures.git import git
@@ -19,7 +20,7 @@ from fixtures.record.compare import Change, Effect, Kind
 from reports import bisect as bisect_report
 from reports import matrix as matrix_report
 from reports import premerge as premerge_report
-from workflows import expect, premerge, series, step, subject
+from workflows import expect, history, premerge, series, step, subject
 from workflows.premerge import Step
 from workflows.series import Commit, Series
 from workflows.step import Outcome, Selection, Stage
@@ -316,8 +317,8 @@ def test_the_gate(outcomes: list[Outcome], expected: list[expect.Expected], stat
     text = premerge_report.text(data)
     assert max(map(len, text.splitlines())) <= 72
     assert all(one.commit.subject[:40] in text for one in of_these)
-    assert premerge.VERDICTS[status].upper() in text
-    assert premerge.VERDICTS[status].capitalize() in premerge_report.markdown(data)
+    assert data["verdict"].upper() in text
+    assert data["verdict"].capitalize() in premerge_report.markdown(data)
 
 
 def test_a_patch_is_compared_with_the_last_one_that_could_be_judged() -> None:
@@ -326,7 +327,11 @@ def test_a_patch_is_compared_with_the_last_one_that_could_be_judged() -> None:
     data = premerge.judgement(patches, Selection(("mtty",)), of_these, [])
     text = premerge_report.text(data)
     assert "compared with the base, the last one before it" in text
+    assert "CHANGED FOR THE WORSE; PATCH 1 DOES NOT BUILD" in text
     assert f"    {ECHO}: conforms -> deviates\n        mtty\n" in text
+    whole = text.partition("the whole series: from the base to patch 2\n")[2]
+    assert f"    {ECHO}: conforms -> deviates\n        mtty\n" in whole.partition("patch 1:")[0]
+    assert "## The whole series: from the base to patch 2\n" in premerge_report.markdown(data)
 
 
 def test_the_report_of_a_bisect_fits_into_a_mail() -> None:
@@ -374,8 +379,37 @@ def test_a_matrix_has_a_column_for_each_kernel() -> None:
     }
     text = matrix_report.text(data)
     assert f"  {V2}  absent  -  supported" in text
+    kernels = data["kernels"]
+    assert isinstance(kernels, list)
+    many = data | {"kernels": kernels * 4}
+    assert max(map(len, matrix_report.text(many).splitlines())) <= 72
     assert "does not build: x" in text
     assert "from k1 to k3" in text
+
+
+def test_history_tells_what_changed_in_each_tree(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, (spec, value) in enumerate(
+        [("t@1", "absent"), ("debian:7.3", "supported"), ("t@2", "absent"), ("t@3", "supported")]
+    ):
+        one = results({ECHO: "broken"}, {V2: value})
+        folder = tmp_path / "steps" / str(number) / f"20260102-03040{number}-x"
+        folder.mkdir(parents=True)
+        (folder / "results.yaml").write_text(
+            yaml.safe_dump(one | {"kernel": one["kernel"] | {"spec": spec}})
+        )
+    asked = ["--drivers=mtty", f"--results={tmp_path}"]
+    assert history.main([*asked, f"--behaviour={V2}"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"mtty: behaviour {V2}",
+        "  2026-01-02 03:04:00  t@1 (7.3.4)         absent",
+        "  2026-01-02 03:04:01  debian:7.3 (7.3.4)  supported",
+        "  2026-01-02 03:04:02  t@2 (7.3.4)         absent",
+        "  2026-01-02 03:04:03  t@3 (7.3.4)         supported   was absent",
+    ]
+    with pytest.raises(RunError, match=r"no run below .* says anything of mtty: clause"):
+        history.main([*asked, f"--clause={ZERO}"])
 
 
 # What a bisect is about
