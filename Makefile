@@ -27,11 +27,16 @@ BASELINE  ?=
 
 # make itself ends with status 2 when a recipe fails, whatever the recipe's status. With -q it
 # hands on a status of 1, which is what "something deviates" is; a recipe that begins with + is
-# carried out all the same. Sub-makes (kernel builds) must not inherit this: env -u. Other goals
-# would not be made under -q: this is for the jobs, one at a time.
+# carried out all the same, but not where make was asked to only print it (-n). Sub-makes (kernel
+# builds) must not inherit this: env -u. Other goals would not be made under -q: this is for the
+# jobs, one at a time.
 jobs = check premerge matrix bisect bisect-step baseline history
+dry := $(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
+really = $(if $(dry),,+)
 ifneq ($(filter $(jobs),$(MAKECMDGOALS)),)
+ifeq ($(dry),)
 MAKEFLAGS += -q
+endif
 endif
 
 run = env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL
@@ -90,36 +95,36 @@ setup: ## install packages and the virtual environment, where they are missing
 	@./setup.sh
 
 check: ## hold the drivers of KERNEL to the protocol; KERNEL=, DRIVERS=, PYTEST=
-	+@$(run) ./setup.sh
-	+@$(run) $(python) -m pytest $(suites) -n $(JOBS) --kernel='$(KERNEL)' \
+	$(really)@$(run) ./setup.sh
+	$(really)@$(run) $(python) -m pytest $(suites) -n $(JOBS) --kernel='$(KERNEL)' \
 		--flavour='$(FLAVOUR)' $(drivers) $(if $(BASELINE),--baseline='$(BASELINE)') $(PYTEST)
 
 premerge: ## judge a series, patch by patch; TREE=, BASE=, SERIES=, EXPECT=
-	+@$(run) ./setup.sh
-	+@$(run) $(python) -m workflows.premerge --tree='$(TREE)' --base='$(BASE)' \
+	$(really)@$(run) ./setup.sh
+	$(really)@$(run) $(python) -m workflows.premerge --tree='$(TREE)' --base='$(BASE)' \
 		--series='$(SERIES)' --expect='$(EXPECT)' $(step)
 
 matrix: ## run the suites on several kernels and compare them; KERNELS=, DRIVERS=
-	+@$(run) ./setup.sh
-	+@$(run) $(python) -m workflows.matrix '$(KERNELS)' $(step)
+	$(really)@$(run) ./setup.sh
+	$(really)@$(run) $(python) -m workflows.matrix '$(KERNELS)' $(step)
 
 bisect: ## find the commit that changed a behaviour; TREE=, GOOD=, BAD=, DRIVER=, BEHAVIOUR=
-	+@$(run) ./setup.sh
-	+@$(run) $(python) -m workflows.bisect --tree='$(TREE)' --good='$(GOOD)' --bad='$(BAD)' \
+	$(really)@$(run) ./setup.sh
+	$(really)@$(run) $(python) -m workflows.bisect --tree='$(TREE)' --good='$(GOOD)' --bad='$(BAD)' \
 		$(subject) $(step)
 
 bisect-step: ## judge one kernel, for your own git bisect; TREE=, GOOD=, DRIVER=, BEHAVIOUR=
-	+@$(run) ./setup.sh
-	+@$(run) $(python) -m workflows.bisect_step --tree='$(TREE)' --good='$(GOOD)' $(subject) $(step)
+	$(really)@$(run) ./setup.sh
+	$(really)@$(run) $(python) -m workflows.bisect_step --tree='$(TREE)' --good='$(GOOD)' $(subject) $(step)
 
 baseline: ## record what a kernel does, for make check BASELINE=FILE; KERNEL=, BASELINE=
-	+@$(run) ./setup.sh
-	+@$(run) $(python) -m workflows.baseline '$(BASELINE)' $(suites) -n $(JOBS) --kernel='$(KERNEL)' \
+	$(really)@$(run) ./setup.sh
+	$(really)@$(run) $(python) -m workflows.baseline '$(BASELINE)' $(suites) -n $(JOBS) --kernel='$(KERNEL)' \
 		--flavour='$(FLAVOUR)' $(drivers) $(PYTEST)
 
 history: ## print what a driver was seen to do in all runs; DRIVER=, BEHAVIOUR= or CLAUSE=
-	+@$(run) ./setup.sh
-	+@$(run) $(python) -m workflows.history --drivers='$(named)' $(subject)
+	$(really)@$(run) ./setup.sh
+	$(really)@$(run) $(python) -m workflows.history --drivers='$(named)' $(subject)
 
 soak: ## run the suites RUNS times and print where the runs disagree; KERNEL=, DRIVERS=, PYTEST=
 	@./setup.sh

@@ -22,7 +22,6 @@ from fixtures.paths import CHECKOUT
 from workflows.step import Selection
 
 CANNOT = 2  # exit status: nothing can be said
-INTERRUPTED = "interrupted; the same command goes on from here"
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
@@ -79,8 +78,15 @@ def write_report(job: str, data: Mapping[str, Any], texts: Mapping[str, str]) ->
     return folder
 
 
-def run_main(main: Callable[[Sequence[str]], int], cannot: int = CANNOT) -> int:
-    """Run ``main`` on the command line; what a person did wrong is one line, and ``cannot``."""
+def run_main(
+    main: Callable[[Sequence[str]], int],
+    cannot: int = CANNOT,
+    interrupted: str = "the same command goes on from here",
+) -> int:
+    """Run ``main`` on the command line; what a person did wrong is one line, and ``cannot``.
+
+    ``interrupted`` is what Ctrl-C means for what was done so far.
+    """
     try:
         return main(sys.argv[1:])
     except SystemExit as ended:  # argparse has said why, and would end with 2
@@ -90,5 +96,5 @@ def run_main(main: Callable[[Sequence[str]], int], cannot: int = CANNOT) -> int:
     except Exception:  # a fault of ours, which is not the kernel's
         traceback.print_exc()
     except KeyboardInterrupt:
-        print(f"\n{INTERRUPTED}", file=sys.stderr)
+        print(f"\ninterrupted; {interrupted}", file=sys.stderr)
     return cannot

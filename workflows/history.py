@@ -19,7 +19,7 @@ from fixtures.record import compare
 from fixtures.record.compare import NOTHING
 from workflows import subject as subjects
 from workflows.command import run_main, words
-from workflows.subject import NoValue
+from workflows.subject import Subject
 
 RESULTS = CHECKOUT / "results"
 _TIME = re.compile(r"(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)-")
@@ -42,17 +42,20 @@ def main(argv: Sequence[str]) -> int:
     if not rows:
         raise RunError(f"no run below {asked.results} says anything of {subject}")
     print(subject)
-    width = max(len(row[1]) for row in rows)
-    previous = ""
+    width = max(len(_name(kernel)) for _, kernel, _ in rows)
+    previous: dict[str, str] = {}  # by tree: another tree's is no change
     for when, kernel, value in rows:
-        mark = "" if value == previous or not previous else f"   was {previous}"
-        print(f"  {when}  {kernel:{width}}  {value}{mark}")
-        previous = value
+        tree = str(kernel.get("spec", "?")).partition("@")[0]
+        before = previous.setdefault(tree, value)
+        mark = "" if value == before else f"   was {before}"
+        print(f"  {when}  {_name(kernel):{width}}  {value}{mark}")
+        previous[tree] = value
     return 0
 
 
-def _rows(root: Path, subject: subjects.Subject) -> Iterator[tuple[str, str, str]]:
+def _rows(root: Path, subject: Subject) -> Iterator[tuple[str, dict[str, Any], str]]:
     """Yield time, kernel and value of each run below ``root`` that has one."""
+    assert subject.kind is not None  # TESTS= was refused
     folders = {
         path.parent
         for path in root.rglob("results.yaml")
@@ -65,18 +68,18 @@ def _rows(root: Path, subject: subjects.Subject) -> Iterator[tuple[str, str, str
         year, month, day, hour, minute, second = found.groups()
         try:
             results = compare.load(folder)
-            value = subject.value(results)
-        except (RunError, NoValue):
+        except RunError:  # of another schema
             continue
+        value = compare.value(results, subject.driver, subject.kind, subject.name)
         if value != NOTHING:
             when = f"{year}-{month}-{day} {hour}:{minute}:{second}"
-            yield when, _kernel(results["kernel"]), value
+            yield when, results["kernel"], value
 
 
-def _kernel(about: dict[str, Any]) -> str:
+def _name(about: dict[str, Any]) -> str:
     flavour = f", {about['flavour']}" if "flavour" in about else ""
     return f"{about.get('spec', '?')} ({about.get('release', '?')}{flavour})"
 
 
 if __name__ == "__main__":
-    sys.exit(run_main(main))
+    sys.exit(run_main(main, interrupted="nothing was changed"))
