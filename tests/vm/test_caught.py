@@ -14,32 +14,45 @@ from pathlib import Path
 import pytest
 
 from fixtures import process
+from fixtures.device import all_needs
+from fixtures.kernel import Kernel, parse, provide
+from fixtures.kernel.kconfig import DEBUG
 from fixtures.plugin.run import Run
-from tests.vm.conftest import Suites, copy_of_build
+from fixtures.progress import Progress
+from tests.vm.conftest import NEW, Suites, copy_of_build
 
 
 @dataclass(frozen=True)
 class Module:
-    """A module of one source file: where that lies in a kernel tree, and the module's name."""
+    """A module: where the source file to change lies in a kernel tree, and the module's name.
+
+    ``others`` are its other files, beside that one.
+    """
 
     source: str
     name: str
+    others: tuple[str, ...] = ()
 
 
 MTTY = Module("samples/vfio-mdev/mtty.c", "mtty")
 QAT = Module("drivers/vfio/pci/qat/main.c", "qat_vfio_pci")
+MLX5 = Module("drivers/vfio/pci/mlx5/cmd.c", "mlx5-vfio-pci", ("main.c", "cmd.h"))
 
 
-def with_change(run: Run, module: Module, old: str, new: str, folder: Path) -> Path:
+def with_change(kernel: Kernel, module: Module, old: str, new: str, folder: Path) -> Path:
     """Return a copy of the kernel's build folder in which ``module`` says ``new`` for ``old``."""
-    kernel = run.prepare().kernel
     built = kernel.build
-    source = (built / "source" / module.source).read_text()
+    original = built / "source" / module.source
+    source = original.read_text()
     assert source.count(old) == 1
     place = folder / "module"
     place.mkdir()
     (place / "changed.c").write_text(source.replace(old, new))
-    (place / "Kbuild").write_text(f"obj-m := {module.name}.o\n{module.name}-y := changed.o\n")
+    for other in module.others:
+        shutil.copy(original.with_name(other), place)
+    objects = [name.replace(".c", ".o") for name in ("changed.c", *module.others) if ".c" in name]
+    kbuild = f"obj-m := {module.name}.o\n{module.name}-y := {' '.join(objects)}\n"
+    (place / "Kbuild").write_text(kbuild)
     # What a double exports is unknown to the kernel's own build.
     argv = ["make", "-C", str(built), f"M={place}", "KBUILD_MODPOST_WARN=1", "modules"]
     process.run(argv, folder / "make.log")
@@ -86,7 +99,7 @@ def test_a_driver_that_breaks_a_rule_is_caught(
     clauses: set[str],
     options: list[str],
 ) -> None:
-    kernel = with_change(run, MTTY, old, new, tmp_path)
+    kernel = with_change(run.prepare().kernel, MTTY, old, new, tmp_path)
     done = suites.run(f"--kernel={kernel}", "--driver=mtty", *options)
     assert done.status == 1, done.output
     assert done.results["complete"] is True
@@ -103,9 +116,23 @@ def test_a_driver_that_breaks_a_rule_is_caught(
 def test_a_driver_that_breaks_a_rule_of_its_firmware_is_caught(
     run: Run, suites: Suites, tmp_path: Path
 ) -> None:
-    kernel = with_change(run, QAT, "ret = qat_vfmig_suspend(qat_vdev->mdev);", "ret = 0;", tmp_path)
+    suspends = "ret = qat_vfmig_suspend(qat_vdev->mdev);"
+    kernel = with_change(run.prepare().kernel, QAT, suspends, "ret = 0;", tmp_path)
     done = suites.run(f"--kernel={kernel}", "--driver=qat", "-k", "stop_copy")
     assert done.status == 1, done.output
     entry = done.results["drivers"]["qat"]["clauses"]["precopy-info.state.stop-copy"]
     assert entry["verdict"] == "deviates"
     assert entry["reason"].startswith("the driver broke a rule of its firmware: ")
+
+
+@pytest.mark.long
+def test_a_driver_that_leaves_its_mappings_is_caught(suites: Suites, tmp_path: Path) -> None:
+    debug = provide(parse(NEW), all_needs(), Progress(), DEBUG)
+    begins = "\tif (dma_use_iova(state)) {\n\t\tdma_iova_destroy("
+    kernel = with_change(debug, MLX5, begins, f"\treturn;\n{begins}", tmp_path)
+    options = ("--driver=mlx5", "--flavour=debug", "-k", "test_a_device_that_migrated")
+    done = suites.run(f"--kernel={kernel}", *options)
+    assert done.status == 1, done.output
+    entry = done.results["drivers"]["mlx5"]["clauses"]["leaks.references"]
+    assert entry["verdict"] == "deviates"
+    assert "DMA mappings" in entry["reason"]

@@ -140,7 +140,7 @@ def test_a_driver_that_offers_both_protocols_is_caught(
 	}
 """
     line = "	mdev_state->region_info[bar_index].size = size;\n"
-    kernel = with_change(run, MTTY, line, offer + line, tmp_path)
+    kernel = with_change(run.prepare().kernel, MTTY, line, offer + line, tmp_path)
     done = suites.run(f"--kernel={kernel}", "--driver=mtty", "-k", "no_migration_region")
     assert done.status == 1, done.output
     assert deviating(done, "mtty") == {ABSENT}

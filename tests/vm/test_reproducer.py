@@ -120,7 +120,7 @@ def test_a_wrong_answer_is_reproduced_until_the_driver_is_mended(
     run: Run, suites: Suites, tmp_path: Path
 ) -> None:
     old = "\tinfo.dirty_bytes = 0;\n"
-    folder = with_change(run, MTTY, old, f"{old}\tinfo.flags |= 2;\n", tmp_path)
+    folder = with_change(run.prepare().kernel, MTTY, old, f"{old}\tinfo.flags |= 2;\n", tmp_path)
     done = suites.run(f"--kernel={folder}", "--driver=mtty", "-k", "without_the_opt_in and 0x1")
     assert done.status == 1, done.output
     assert "reproducers/suites_precopy_info_test_flags.py_test_without" in done.output
@@ -145,7 +145,7 @@ def test_a_broken_rule_of_the_firmware_is_reproduced_on_a_double(
     run: Run, suites: Suites, tmp_path: Path
 ) -> None:
     change = ("ret = qat_vfmig_suspend(qat_vdev->mdev);", "ret = 0;")
-    folder = with_change(run, QAT, *change, tmp_path)
+    folder = with_change(run.prepare().kernel, QAT, *change, tmp_path)
     done = suites.run(f"--kernel={folder}", "--driver=qat", "-k", "began_in_stop_copy")
     assert done.status == 1, done.output
     made = programs(suites, "began_in_stop_copy", tmp_path)
@@ -169,7 +169,7 @@ def test_a_broken_rule_of_the_firmware_is_reproduced_on_a_double(
 
 def test_a_complaint_of_the_kernel_is_reproduced(run: Run, suites: Suites, tmp_path: Path) -> None:
     old = "\tinfo.dirty_bytes = 0;\n"
-    folder = with_change(run, MTTY, old, f"{old}\tWARN_ON(1);\n", tmp_path)
+    folder = with_change(run.prepare().kernel, MTTY, old, f"{old}\tWARN_ON(1);\n", tmp_path)
     done = suites.run(f"--kernel={folder}", "--driver=mtty", "-k", "it_works_in_pre_copy_p2p")
     assert done.status == 1, done.output
     made = programs(suites, "it_works_in_pre_copy_p2p", tmp_path)
