@@ -23,6 +23,8 @@ from fixtures.device import all_needs, chosen
 from fixtures.errors import BuildError, ConfigError, RunError, SpecError
 from fixtures.kernel import DEFAULT, source
 from fixtures.kernel.spec import RefSpec, Spec
+from fixtures.machine import accelerator
+from fixtures.machine.machine import qemu_version
 from fixtures.paths import CHECKOUT, SUITES
 from fixtures.process import ProcessFailed
 from fixtures.progress import Progress, Step
@@ -32,16 +34,20 @@ STEPS = CHECKOUT / "results" / "steps"
 OUTPUT = "output.txt"  # what pytest printed
 _SHARE = re.compile(r"\[ *(\d+)%\]$")
 _ERROR = re.compile(r"^Error: (.*)", re.MULTILINE)
+SEED = 1  # of what is drawn at random: steps are compared, and a draw is no change
 BOOTS = 2  # a machine that did not come up is tried again: the host may have been busy
 # What ends a run, and is the kernel's doing.
 _THE_KERNELS = (
     "the machine did not come up",
     "machines died in this run",
     "has none of the drivers",
-    "--run-limit",
 )
+_TIME = "--run-limit"  # the kernel's doing, or that of a busy host
+# QEMU ends with 0 when the guest does.
+_QEMUS = re.compile(r"the machine did not come up: QEMU ended with status (?!0\b)")
 _STATUS = {4: "pytest does not know one of the options", 5: "no test was chosen"}
-_OURS = ("conftest.py", "fixtures", "suites", "vm-images")  # what decides what a run learns
+# What decides what a run learns.
+_OURS = ("conftest.py", "pytest.ini", "fixtures", "suites", "vm-images")
 
 
 class Stage(Enum):
@@ -51,6 +57,7 @@ class Stage(Enum):
     DOES_NOT_BUILD = "does not build"
     DOES_NOT_BOOT = "does not boot"
     CUT_SHORT = "was cut short"
+    OUT_OF_TIME = "ran out of time"
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ class Selection:
     def argv(self) -> list[str]:
         """Return the words that choose the tests on pytest's command line."""
         folders = [f"suites/{suite}" for suite in self.suites] or ["suites"]
-        argv = [*folders, f"--flavour={self.flavour}", "-q"]
+        argv = [*folders, f"--flavour={self.flavour}", f"--model-seed={SEED}", "-q"]
         return [*argv, f"--driver={','.join(self.names)}", *self.words]
 
 
@@ -114,7 +121,7 @@ def run(
     """
     try:
         kernel = kernels.identity(spec, all_needs(), progress, selection.flavour)
-        key = cache.digest(kernel, *selection.argv(), _fingerprint())
+        key = cache.digest(kernel, *selection.argv(), fingerprint())
         folder = STEPS / key
         with cache.locked(f"step-{key}", progress):
             if not again and (done := _judged(folder)):
@@ -163,10 +170,14 @@ def _failed(folder: Path, status: int) -> Outcome:
     if not problem:
         problems = _ERROR.findall((folder / OUTPUT).read_text(errors="replace"))
         problem = problems[0] if problems else _STATUS.get(status, f"pytest: status {status}")
+    if _QEMUS.search(problem):
+        raise RunError(f"{problem}; the whole output: {folder / OUTPUT}")
     if "the machine did not come up" in problem and not results["drivers"]:
         return Outcome(Stage.DOES_NOT_BOOT, problem=problem)
     if any(words in problem for words in _THE_KERNELS):
         return Outcome(Stage.CUT_SHORT, problem=problem)
+    if _TIME in problem:
+        return Outcome(Stage.OUT_OF_TIME, problem=problem)
     raise RunError(f"{problem}; the whole output: {folder / OUTPUT}")
 
 
@@ -190,10 +201,11 @@ def _pytest(spec: Spec, selection: Selection, folder: Path, shown: Step) -> int:
 
 
 @functools.cache
-def _fingerprint() -> str:
-    """Return a digest of the files of this checkout that decide what a run learns.
+def fingerprint() -> str:
+    """Return a digest of what decides what a run learns, but for the kernel.
 
-    It is that of the beginning of a job, whatever is edited in the meantime.
+    That is files of this checkout, as they were when this process began, whatever is edited in the
+    meantime, and what machines are made with.
     """
     files = [
         path
@@ -201,6 +213,8 @@ def _fingerprint() -> str:
         for path in sorted([CHECKOUT / name, *(CHECKOUT / name).rglob("*")])
         if path.is_file() and "__pycache__" not in path.parts
     ]
+    host = f"QEMU {qemu_version()}, {'perhaps kvm' if accelerator.kvm_is_there() else 'tcg'}"
     return cache.digest(
-        *(part for path in files for part in (str(path.relative_to(CHECKOUT)), path.read_bytes()))
+        host,
+        *(part for path in files for part in (str(path.relative_to(CHECKOUT)), path.read_bytes())),
     )
