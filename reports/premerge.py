@@ -36,7 +36,7 @@ def _view(data: Data) -> dict[str, Any]:
     # Of one patch there is nothing to add up.
     several = data["whole"] if len(patches) > 2 else []
     whole = {"groups": grouped_by_effect(several), "began": only_begin(several)}
-    return dict(data) | {"patches": patches, "whole": whole}
+    return dict(data) | {"number": data["patches"], "patches": patches, "whole": whole}
 
 
 def _state(step: Data) -> str:

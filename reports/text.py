@@ -37,7 +37,7 @@ def _wrap(words: str, indent: int = 0) -> str:
 
 
 def _clip(words: str, width: int) -> str:
-    words = clean(words).rstrip()
+    words = clean(words).expandtabs(1).rstrip()
     return words if len(words) <= width else words[: width - 2].rstrip() + ".."
 
 

@@ -98,10 +98,9 @@ def judgement(
 ) -> dict[str, Any]:
     """Return all that a report says, as plain data: the contents of ``premerge.yaml``."""
     first, last = steps[0].outcome.results, steps[-1].outcome.results
+    # Of a last patch that was not judged nobody knows what came.
     missed = [
-        one
-        for one in expected
-        if not one.passing and not (first and last and one.came_true(first, last))
+        one for one in _lasting(expected) if first and last and not one.came_true(first, last)
     ]
     ended = status(steps, expected, missed)
     return {
@@ -109,20 +108,21 @@ def judgement(
         "status": ended,
         "verdict": _verdict(ended, steps, expected, missed),
         "base": {"name": patches.base, "commit": patches.commits[0].short},
+        "patches": len(patches.commits) - 1,
         "tip": patches.commits[-1].short,
         "kernel": first["kernel"] | {"spec": patches.base} if first else {},
         "machine": first["machine"] if first else {},
         "drivers": selection.names,
         "suites": list(selection.suites),
         "steps": [_step_data(one, patches, expected) for one in steps],
-        "whole": [_change_data(change, expected) for change in _whole(steps)],
+        "whole": [_change_data(change, _lasting(expected)) for change in _whole(steps)],
         "broken": [f"{driver}: {name}" for driver, name in (compare.broken(last) if last else ())],
         "missed": [
             {
                 "driver": one.driver,
                 "name": one.name,
                 "after": one.after,
-                "seen": one.seen(last) if last else compare.NOTHING,
+                "seen": one.seen(last or {"drivers": {}}),
             }
             for one in missed
         ],
@@ -135,9 +135,12 @@ def status(steps: Sequence[Step], expected: Sequence[Expected], missed: Sequence
         return CANNOT
     if _complaints(steps, expected, missed):
         return WORSE
-    unsure = compare.broken(steps[-1].outcome.results or {"drivers": {}})
-    unjudged = Effect.UNJUDGED in _effects(steps, expected)
-    return CANNOT if unjudged or unsure else NOTHING_WORSE
+    unsure = (
+        compare.broken(steps[-1].outcome.results or {"drivers": {}})
+        or Effect.UNJUDGED in _effects(steps, expected)
+        or any(one.outcome.stage is Stage.OUT_OF_TIME for one in steps)
+    )
+    return CANNOT if unsure else NOTHING_WORSE
 
 
 def _verdict(
@@ -157,21 +160,28 @@ def _complaints(
     found += [
         f"patch {one.commit.number} {one.outcome.stage.value}"
         for one in steps
-        if one.outcome.stage is not Stage.JUDGED
+        if one.outcome.stage not in (Stage.JUDGED, Stage.OUT_OF_TIME)
     ]
     return [*found, *(["what was expected did not come"] if missed else [])]
 
 
 def _effects(steps: Sequence[Step], expected: Sequence[Expected]) -> set[Effect]:
     """Return the effects of all changes that were not expected."""
-    changes = [change for one in steps for change in one.changes] + _whole(steps)
-    return {change.effect for change in changes if not _foreseen(change, expected)}
+    changes = [change for one in steps for change in one.changes]
+    left = [change for change in changes if not _foreseen(change, expected)]
+    left += [change for change in _whole(steps) if not _foreseen(change, _lasting(expected))]
+    return {change.effect for change in left}
 
 
 def _whole(steps: Sequence[Step]) -> list[Change]:
     """Return what changed from the base to the last patch: a detour between them hides nothing."""
     first, last = steps[0].outcome.results, steps[-1].outcome.results
     return compare.changes(first, last) if first and last else []
+
+
+def _lasting(expected: Sequence[Expected]) -> list[Expected]:
+    """Return what may be there in the end, too."""
+    return [one for one in expected if not one.passing]
 
 
 def _foreseen(change: Change, expected: Sequence[Expected]) -> bool:
