@@ -115,7 +115,8 @@ bisect: ## find the commit that changed a behaviour; TREE=, GOOD=, BAD=, DRIVER=
 
 bisect-step: ## judge one kernel, for your own git bisect; TREE=, GOOD=, DRIVER=, BEHAVIOUR=
 	$(really)@$(run) ./setup.sh
-	$(really)@$(run) $(python) -m workflows.bisect_step --tree='$(TREE)' --good='$(GOOD)' $(subject) $(step)
+	$(really)@$(run) $(python) -m workflows.bisect_step --tree='$(TREE)' --good='$(GOOD)' \
+		$(subject) $(step) || { bad=$$?; exit $$((bad == 3 ? 1 : bad)); }
 
 baseline: ## record what a kernel does, for make check BASELINE=FILE; KERNEL=, BASELINE=
 	$(really)@$(run) ./setup.sh

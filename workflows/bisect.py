@@ -13,10 +13,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import shlex
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +29,7 @@ import yaml
 
 from fixtures import cache, paths, process
 from fixtures.errors import RunError, SpecError
-from fixtures.git import NO_HOOKS, GitFailed, git
+from fixtures.git import NO_HOOKS, GitFailed, git, is_ancestor, is_repository
 from fixtures.kernel.spec import RefSpec, kernel_commit
 from fixtures.paths import CHECKOUT
 from fixtures.progress import Progress
@@ -43,7 +46,7 @@ from workflows.command import (
 )
 from workflows.measure import Measured, measure
 from workflows.series import repository
-from workflows.step import Selection, for_a_mail
+from workflows.step import Selection, fingerprint, for_a_mail
 from workflows.subject import Subject
 
 FOUND = 0
@@ -99,14 +102,15 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--tree", required=True, help="a git repository of the kernel")
     parser.add_argument("--good", required=True, help="a commit of before the change")
     parser.add_argument("--bad", required=True, help="a commit of after it")
-    # For git bisect run: what the good end and the bad one do.
-    parser.add_argument("--judge", nargs=2, help=argparse.SUPPRESS)
+    # For git bisect run: what the good end and the bad one do, and the process that wants to know.
+    parser.add_argument("--judge", nargs=3, help=argparse.SUPPRESS)
     subjects.add_options(parser)
     add_selection(parser)
     asked = parser.parse_args(argv)
     bisect, progress = _of(asked), Progress()
     if asked.judge:
-        good, bad = asked.judge
+        good, bad, process_id = asked.judge
+        _end_with(int(process_id))
         return _judge(bisect, good, bad, progress)
     with cache.locked(f"bisect-{bisect.folder.name}", progress) as lock:
         good = _end(bisect, bisect.good, "GOOD", progress)
@@ -118,7 +122,8 @@ def main(argv: Sequence[str]) -> int:
             )
         # Commits by id: a branch may move while git bisects.
         ids = [f"--good={bisect.good}", f"--bad={bisect.bad}"]
-        judge = [sys.executable, "-m", "workflows.bisect", *argv, *ids, "--judge", good, bad]
+        judge = [sys.executable, "-m", "workflows.bisect", *argv, *ids, "--judge"]
+        judge += [good, bad, str(os.getpid())]
         candidates = _run(bisect, judge, lock)
         data = _found(bisect, candidates, good, bad, progress)
         folder = _write(bisect, data)
@@ -135,9 +140,13 @@ def _of(asked: argparse.Namespace) -> Bisect:
     selection = selection_of(asked, *subject.words)
     tree = repository(asked.tree)
     good, bad = kernel_commit(tree, asked.good), kernel_commit(tree, asked.bad)
-    if git(tree, "merge-base", good, bad).strip() != good:
-        raise SpecError(f"GOOD={asked.good} is no ancestor of BAD={asked.bad}")
-    key = cache.digest(str(tree), good, bad, str(subject), *selection.argv())
+    if not is_ancestor(tree, good, bad):
+        raise SpecError(
+            f"GOOD={asked.good} is no ancestor of BAD={asked.bad}; GOOD is the older commit, where"
+            " a fix is looked for too, and a shallow clone lacks the history between them"
+        )
+    # By the suite, too: what another one judged may be otherwise now.
+    key = cache.digest(str(tree), good, bad, str(subject), *selection.argv(), fingerprint())
     return Bisect(tree, good, bad, subject, selection, paths.cache() / "bisects" / key)
 
 
@@ -156,18 +165,16 @@ def _run(bisect: Bisect, judge: Sequence[str], lock: int) -> list[str]:
 
     Raises RunError where it stops before.
     """
-    work = bisect.folder / "worktree"
-    if not (work / ".git").exists():
+    work, started = bisect.folder / "worktree", bisect.folder / "started"
+    if not (started.exists() and (work / ".git").exists() and is_repository(work)):
+        started.unlink(missing_ok=True)
         shutil.rmtree(work, ignore_errors=True)
         add = ("worktree", "add", "--force", "--force", "--no-checkout", "--detach")
         git(bisect.tree, *add, str(work), bisect.good)
-    try:
-        git(work, "bisect", "log")
-    except GitFailed:  # none is under way
         git(work, "bisect", "start", "--no-checkout", bisect.bad, bisect.good)
+        started.touch()
     if not _candidates(work):
-        command = f"cd {shlex.quote(str(CHECKOUT))} || exit {ABORT}; exec {shlex.join(judge)}"
-        run = ["git", *NO_HOOKS, "-C", str(work), "bisect", "run", "sh", "-c", command]
+        run = ["git", *NO_HOOKS, "-C", str(work), "bisect", "run", "sh", "-c", _command(judge)]
         with (bisect.folder / "git.log").open("w") as log:
             # On the terminal stays what each step says of itself, on standard error.
             subprocess.run(
@@ -178,6 +185,8 @@ def _run(bisect: Bisect, judge: Sequence[str], lock: int) -> list[str]:
             )
     (bisect.folder / "bisect.log").write_text(git(work, "bisect", "log"))
     if not (candidates := _candidates(work)):
+        # Whatever state git is in, it begins anew: what was judged is known without it.
+        started.unlink()
         raise RunError(
             f"git bisect stopped before its end; see {bisect.folder / 'git.log'}, and start again"
             " with the same command"
@@ -185,10 +194,39 @@ def _run(bisect: Bisect, judge: Sequence[str], lock: int) -> list[str]:
     return candidates
 
 
+def _command(judge: Sequence[str]) -> str:
+    """Return what the shell is to run for each commit.
+
+    A judge that cannot even be started, say because the suite is just being changed, must not be
+    taken for one that says "bad".
+    """
+    statuses = "|".join(str(status) for status in (GOOD, BAD, SKIP))
+    return (
+        f"cd {shlex.quote(str(CHECKOUT))} || exit {ABORT}; {shlex.join(judge)}; status=$?;"
+        f" case $status in {statuses}) exit $status;; esac; exit {ABORT}"
+    )
+
+
+def _end_with(process_id: int) -> None:
+    """End this process, and with it what it runs, when ``process_id`` does.
+
+    git bisect is a shell script, or was: killed, it leaves what it runs to go on for hours.
+    """
+
+    def watch() -> None:
+        with contextlib.suppress(ProcessLookupError):
+            while True:
+                os.kill(process_id, 0)
+                time.sleep(1.0)
+        os._exit(ABORT)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _candidates(work: Path) -> list[str]:
     """Return what git's log names as the first bad commit, or as what may be it."""
     names = ("# first bad commit: [", "# possible first bad commit: [")
-    lines = git(work, "bisect", "log").splitlines()
+    lines = git(work, "bisect", "log").split("\n")
     found = [line.split("[")[1].partition("]")[0] for line in lines if line.startswith(names)]
     return list(dict.fromkeys(found))
 
@@ -229,8 +267,9 @@ def _found(
 
 
 def _about(tree: Path, commit: str) -> dict[str, str]:
-    shown = git(tree, "log", "-1", "--format=%H%n%an <%ae>%n%ad%n%s", "--date=short", commit)
-    return dict(zip(("commit", "author", "date", "subject"), shown.splitlines(), strict=True))
+    form = "--format=%H%x00%an <%ae>%x00%ad%x00%s"
+    shown = git(tree, "log", "-1", form, "--date=short", commit).rstrip("\n")
+    return dict(zip(("commit", "author", "date", "subject"), shown.split("\0"), strict=True))
 
 
 def _write(bisect: Bisect, data: dict[str, Any]) -> Path:

@@ -2,10 +2,11 @@
 """One step of a bisect: say whether a kernel does what the good one does.
 
     git bisect run sh -c 'cd ~/suite || exit 255; .venv/bin/python -m workflows.bisect_step \\
-        --tree=~/linux --drivers=mtty --behaviour=precopy_info.flags.v2 --good=zeroed'
+        --tree=~/linux --drivers=mtty --behaviour=precopy_info.flags.v2 --good=zeroed
+        status=$?; case $status in 0|3|125) exit $status;; esac; exit 255'
 
-Ends as ``git bisect run`` wants it: 0 good, 1 bad, 125 skip, and 255, which ends the bisect, where
-nothing can be said of any kernel.
+Ends as ``git bisect run`` wants it: 0 good, 3 bad, 125 skip, and 255, which ends the bisect, where
+nothing can be said of any kernel. Bad is not 1: so ends a Python that cannot be started, too.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from workflows import subject as subjects
 from workflows.command import add_selection, run_main, selection_of, words
 from workflows.measure import measure
 
-GOOD, BAD, SKIP, ABORT = 0, 1, 125, 255
+GOOD, BAD, SKIP, ABORT = 0, 3, 125, 255
 UNSAID = (NOTHING, VARIES)  # which says nothing of a change, unless a good kernel is so
 
 

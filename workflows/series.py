@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fixtures import cache
 from fixtures.errors import SpecError
-from fixtures.git import GitFailed, git, is_repository
+from fixtures.git import GitFailed, git, is_ancestor, is_repository
 from fixtures.kernel import source
 from fixtures.kernel.spec import RefSpec, kernel_commit
 from fixtures.progress import Progress
@@ -96,10 +96,11 @@ def _commits(tree: Path, start: str, tip: str, base: str, series: str) -> tuple[
     span = f"{start}..{tip}"
     if git(tree, "rev-list", "--merges", "--max-count=1", span).strip():
         raise SpecError(f"SERIES={series}: holds a merge; a series is one patch after the other")
-    lines = git(tree, "log", "--reverse", "--format=%H %s", span).splitlines()
+    # A subject may hold what Python, but not git, takes for the end of a line.
+    lines = git(tree, "log", "--reverse", "--format=%H %s", span).split("\n")[:-1]
     if not lines:
         raise SpecError(f"SERIES={series}: there is nothing in it on top of {base}")
-    if git(tree, "merge-base", start, tip).strip() != start:
+    if not is_ancestor(tree, start, tip):
         raise SpecError(
             f"SERIES={series}: is not on top of {base}; rebase it, or name another BASE"
         )
@@ -118,7 +119,7 @@ def _apply(tree: Path, start: str, base: str, mailbox: Path, progress: Progress)
             try:
                 git(
                     folder,
-                    *("-c", "commit.gpgSign=false"),
+                    *("-c", "commit.gpgSign=false", "-c", "apply.whitespace=nowarn"),
                     *(
                         "am",
                         "--quiet",

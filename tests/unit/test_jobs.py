@@ -212,6 +212,19 @@ def test_a_mailbox_becomes_commits_and_the_tree_stays_as_it_is(tree: Path, tmp_p
     assert again == loaded  # so that what was learnt of its commits is found again
 
 
+def test_what_git_is_set_to_and_how_a_subject_looks_is_no_matter(
+    tree: Path, tmp_path: Path
+) -> None:
+    mailbox = tmp_path / "series.mbx"
+    git(tree, "config", "apply.whitespace", "error")
+    git(tree, "checkout", "--quiet", "topic")
+    (tree / HEADER).write_text("5 \n")
+    git(tree, "commit", "--quiet", "--all", "--message=a form\x0cfeed", **NOBODY)
+    mailbox.write_text(git(tree, "format-patch", "--stdout", "base..topic"))
+    assert len(series.load(tree, "base", str(mailbox), Progress()).commits) == 4
+    assert len(series.load(tree, "", "base..topic", Progress()).commits) == 4
+
+
 def test_a_patch_that_does_not_apply_is_named_with_its_hunk(tree: Path, tmp_path: Path) -> None:
     mailbox = tmp_path / "series.mbx"
     mailbox.write_text(COVER + git(tree, "format-patch", "--stdout", "base..topic"))
@@ -288,6 +301,7 @@ NOT_BUILT = Outcome(Stage.DOES_NOT_BUILD, problem="tree@1: does not compile: a.c
 V2_COMES = expect.Expected("mtty", Kind.BEHAVIOUR, V2, "absent", "supported")
 ECHO_GOES = expect.Expected("mtty", Kind.CLAUSE, ECHO, "", "deviates")
 ECHO_DIPS = expect.Expected("mtty", Kind.CLAUSE, ECHO, "", "deviates", passing=True)
+ECHO_BEGINS = expect.Expected("mtty", Kind.CLAUSE, ECHO, "not_applicable", "deviates", passing=True)
 
 
 @pytest.mark.parametrize(
@@ -303,6 +317,10 @@ ECHO_DIPS = expect.Expected("mtty", Kind.CLAUSE, ECHO, "", "deviates", passing=T
         ([judged(GOOD), judged(GOOD)], [V2_COMES], 1),
         ([judged(GOOD), judged(BAD), judged(GOOD)], [ECHO_DIPS], 0),
         ([judged(GOOD), judged(GOOD)], [ECHO_DIPS], 0),
+        ([judged(GOOD), judged(BAD), judged(BAD)], [ECHO_DIPS], 1),
+        ([judged(GOOD), judged(BAD), judged(GOOD)], [ECHO_BEGINS], 1),
+        ([judged(GOOD), Outcome(Stage.OUT_OF_TIME, problem="--run-limit"), judged(GOOD)], [], 2),
+        ([judged(GOOD), NOT_BUILT], [ECHO_GOES], 1),
         ([judged(GOOD), judged(results({ECHO: "broken"}))], [], 2),
         ([judged(results({ECHO: "broken"}))] * 2, [], 2),
         ([judged(GOOD), judged(results({ECHO: "not_applicable"})), judged(KNOWN)], [], 1),
@@ -351,7 +369,9 @@ def test_the_report_of_a_bisect_fits_into_a_mail() -> None:
     text = bisect_report.text(data)
     assert max(map(len, text.splitlines())) <= 72
     assert "The first commit that does otherwise:" in text
-    assert "disagree" in bisect_report.text(data | {"found": "", "doubt": "a: x, and then y"})
+    assert "does not confirm it" in bisect_report.text(
+        data | {"found": "", "doubt": "a: x, and then y"}
+    )
 
 
 def test_a_matrix_has_a_column_for_each_kernel() -> None:
