@@ -36,6 +36,14 @@ def test_what_was_lost_before_is_left_out() -> None:
     assert lost_since("", 0) == []
 
 
+def test_other_kernels_write_it_in_other_ways() -> None:
+    percpu = NEW.replace("object 0x", "object (percpu) 0x")
+    assert [lost.headline for lost in lost_since(percpu, 0)] == ["unreferenced object (size 344):"]
+    aged = NEW.replace("4294978922", "4294978922 (age 10.2s)")
+    assert lost_since(aged, 4294978923) == []
+    assert len(lost_since(NEW.replace(", jiffies 4294978922", ""), 4294978923)) == 1
+
+
 def test_a_loss_is_told_with_who_allocated_it_and_how_much_more_there_is() -> None:
     lost = MemoryLost(lost_since(OLD + NEW, 0))
     said = "unreferenced object (size 1024), allocated by mlx5vf_pci_save_device_data, and 1 more"
