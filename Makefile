@@ -116,7 +116,7 @@ bisect: ## find the commit that changed a behaviour; TREE=, GOOD=, BAD=, DRIVER=
 bisect-step: ## judge one kernel, for your own git bisect; TREE=, GOOD=, DRIVER=, BEHAVIOUR=
 	$(really)@$(run) ./setup.sh
 	$(really)@$(run) $(python) -m workflows.bisect_step --tree='$(TREE)' --good='$(GOOD)' \
-		$(subject) $(step) || { bad=$$?; exit $$((bad == 3 ? 1 : bad)); }
+		$(subject) $(step) || case $$? in 3) exit 1;; *) exit 2;; esac
 
 baseline: ## record what a kernel does, for make check BASELINE=FILE; KERNEL=, BASELINE=
 	$(really)@$(run) ./setup.sh

@@ -33,8 +33,9 @@ def _view(data: Data) -> dict[str, Any]:
         }
         for one in data["steps"]
     ]
-    # Of one patch there is nothing to add up.
-    several = data["whole"] if len(patches) > 2 else []
+    # Of one patch there is nothing to add up, unless it may do in passing what may not stay.
+    same = len(patches) == 2 and data["whole"] == patches[-1]["changes"]
+    several = [] if same else data["whole"]
     whole = {"groups": grouped_by_effect(several), "began": only_begin(several)}
     return dict(data) | {"number": data["patches"], "patches": patches, "whole": whole}
 

@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,16 +102,17 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--tree", required=True, help="a git repository of the kernel")
     parser.add_argument("--good", required=True, help="a commit of before the change")
     parser.add_argument("--bad", required=True, help="a commit of after it")
-    # For git bisect run: what the good end and the bad one do, and the process that wants to know.
-    parser.add_argument("--judge", nargs=3, help=argparse.SUPPRESS)
+    # For git bisect run: what the good end and the bad one do, our folder, and who wants to know.
+    parser.add_argument("--judge", nargs=4, help=argparse.SUPPRESS)
     subjects.add_options(parser)
     add_selection(parser)
     asked = parser.parse_args(argv)
     bisect, progress = _of(asked), Progress()
     if asked.judge:
-        good, bad, process_id = asked.judge
+        good, bad, folder, process_id = asked.judge
         _end_with(int(process_id))
-        return _judge(bisect, good, bad, progress)
+        # The folder is that of the beginning, whatever of the suite was edited since.
+        return _judge(replace(bisect, folder=Path(folder)), good, bad, progress)
     with cache.locked(f"bisect-{bisect.folder.name}", progress) as lock:
         good = _end(bisect, bisect.good, "GOOD", progress)
         bad = _end(bisect, bisect.bad, "BAD", progress)
@@ -123,7 +124,7 @@ def main(argv: Sequence[str]) -> int:
         # Commits by id: a branch may move while git bisects.
         ids = [f"--good={bisect.good}", f"--bad={bisect.bad}"]
         judge = [sys.executable, "-m", "workflows.bisect", *argv, *ids, "--judge"]
-        judge += [good, bad, str(os.getpid())]
+        judge += [good, bad, str(bisect.folder), str(os.getpid())]
         candidates = _run(bisect, judge, lock)
         data = _found(bisect, candidates, good, bad, progress)
         folder = _write(bisect, data)

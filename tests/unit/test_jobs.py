@@ -339,6 +339,16 @@ def test_the_gate(outcomes: list[Outcome], expected: list[expect.Expected], stat
     assert data["verdict"].capitalize() in premerge_report.markdown(data)
 
 
+def test_what_may_pass_and_stays_is_told_of_a_single_patch_too() -> None:
+    of_these = steps(judged(GOOD), judged(BAD))
+    patches = Series(Path("linux"), "v7.1", tuple(one.commit for one in of_these))
+    data = premerge.judgement(patches, Selection(("mtty",)), of_these, [ECHO_DIPS])
+    assert data["status"] == premerge.WORSE
+    text = premerge_report.text(data)
+    assert f"    {ECHO}: conforms -> deviates (expected)\n" in text
+    assert f"    {ECHO}: conforms -> deviates\n" in text.partition("the whole series")[2]
+
+
 def test_a_patch_is_compared_with_the_last_one_that_could_be_judged() -> None:
     of_these = steps(judged(GOOD), NOT_BUILT, judged(BAD))
     patches = Series(Path("linux"), "v7.1", tuple(one.commit for one in of_these))
