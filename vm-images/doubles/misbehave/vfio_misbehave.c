@@ -106,7 +106,11 @@ static noinline void misbehave_freed(void)
 
 static noinline void misbehave_leak(void)
 {
-	forgotten = kmalloc(4096, GFP_KERNEL);
+	int i;
+
+	/* More than one: a stale pointer on some stack hides one of them */
+	for (i = 0; i < 16; i++)
+		forgotten = kmalloc(4096, GFP_KERNEL);
 	forgotten = NULL;
 }
 
