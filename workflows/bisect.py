@@ -284,5 +284,7 @@ def _write(bisect: Bisect, data: dict[str, Any]) -> Path:
 
 
 if __name__ == "__main__":
-    # For git bisect run, whatever goes wrong says nothing of the commit.
-    sys.exit(run_main(main, cannot=ABORT if "--judge" in sys.argv else CANNOT))
+    if "--judge" in sys.argv:
+        # Whatever goes wrong says nothing of the commit; of an interrupt its parent tells.
+        sys.exit(run_main(main, cannot=ABORT, interrupted=""))
+    sys.exit(run_main(main))

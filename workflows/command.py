@@ -85,7 +85,7 @@ def run_main(
 ) -> int:
     """Run ``main`` on the command line; what a person did wrong is one line, and ``cannot``.
 
-    ``interrupted`` is what Ctrl-C means for what was done so far.
+    ``interrupted`` is what Ctrl-C means for what was done so far; "" where another process says it.
     """
     try:
         return main(sys.argv[1:])
@@ -96,5 +96,6 @@ def run_main(
     except Exception:  # a fault of ours, which is not the kernel's
         traceback.print_exc()
     except KeyboardInterrupt:
-        print(f"\ninterrupted; {interrupted}", file=sys.stderr)
+        if interrupted:
+            print(f"\ninterrupted; {interrupted}", file=sys.stderr)
     return cannot

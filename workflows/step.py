@@ -136,6 +136,7 @@ def run(
 def for_a_mail(problem: str, spec: RefSpec) -> str:
     """Return the ``problem`` of a step without the paths of this machine."""
     problem = problem.partition("; the whole log:")[0].replace(f"{spec.text} ", "")
+    problem = problem.removeprefix("does not compile: ")  # as its stage says
     return problem.replace(f"{source.worktree_folder(spec.tree)}/", "")
 
 
