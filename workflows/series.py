@@ -89,7 +89,9 @@ def load(tree: Path, base: str, series: str, progress: Progress) -> Series:
         base = left or "HEAD"
     else:
         raise SpecError(f"SERIES={series}: neither a mailbox that is there nor a range BASE..TIP")
-    return Series(tree, base, _commits(tree, start, tip, base, series))
+    # A whole id, as CI names a commit, is nothing to read out.
+    name = start[:12] if base == start else base
+    return Series(tree, name, _commits(tree, start, tip, name, series))
 
 
 def _commits(tree: Path, start: str, tip: str, base: str, series: str) -> tuple[Commit, ...]:

@@ -208,6 +208,8 @@ def test_a_mailbox_becomes_commits_and_the_tree_stays_as_it_is(tree: Path, tmp_p
         "0\n2\n3\n4\n",
     ]
     assert (git(tree, "for-each-ref"), git(tree, "status", "--porcelain", "--branch")) == before
+    start = loaded.commits[0]
+    assert series.load(tree, "", f"{start.id}..topic", Progress()).base == start.short
     again = series.load(tree, "base", str(mailbox), Progress())
     assert again == loaded  # so that what was learnt of its commits is found again
 
