@@ -24,7 +24,7 @@ def markdown(data: Data) -> str:
 
 
 def _view(data: Data) -> dict[str, Any]:
-    patches = [
+    steps = [
         dict(one)
         | {
             "state": _state(one),
@@ -34,10 +34,10 @@ def _view(data: Data) -> dict[str, Any]:
         for one in data["steps"]
     ]
     # Of one patch there is nothing to add up, unless it may do in passing what may not stay.
-    same = len(patches) == 2 and data["whole"] == patches[-1]["changes"]
+    same = len(steps) == 2 and data["whole"] == steps[-1]["changes"]
     several = [] if same else data["whole"]
     whole = {"groups": grouped_by_effect(several), "began": only_begin(several)}
-    return dict(data) | {"number": data["patches"], "patches": patches, "whole": whole}
+    return dict(data) | {"steps": steps, "whole": whole}
 
 
 def _state(step: Data) -> str:

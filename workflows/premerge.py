@@ -102,11 +102,11 @@ def judgement(
     missed = [
         one for one in _lasting(expected) if first and last and not one.came_true(first, last)
     ]
-    ended = status(steps, expected, missed)
+    ended, verdict = _gate(steps, expected, missed)
     return {
         "schema": 1,
         "status": ended,
-        "verdict": _verdict(ended, steps, expected, missed),
+        "verdict": verdict,
         "base": {"name": patches.base, "commit": patches.commits[0].short},
         "patches": len(patches.commits) - 1,
         "tip": patches.commits[-1].short,
@@ -129,40 +129,31 @@ def judgement(
     }
 
 
-def status(steps: Sequence[Step], expected: Sequence[Expected], missed: Sequence[Expected]) -> int:
-    """Return what the gate ends with."""
-    if steps[0].outcome.stage is not Stage.JUDGED:
-        return CANNOT
-    if _complaints(steps, expected, missed):
-        return WORSE
-    unsure = (
-        compare.broken(steps[-1].outcome.results or {"drivers": {}})
-        or Effect.UNJUDGED in _effects(steps, expected)
-        or any(one.outcome.stage is Stage.OUT_OF_TIME for one in steps)
-    )
-    return CANNOT if unsure else NOTHING_WORSE
-
-
-def _verdict(
-    ended: int, steps: Sequence[Step], expected: Sequence[Expected], missed: Sequence[Expected]
-) -> str:
-    """Return what ``status`` says, in words."""
-    if ended == WORSE:
-        return "; ".join(_complaints(steps, expected, missed))
-    return "could not be judged" if ended == CANNOT else "nothing changed for the worse"
-
-
-def _complaints(
+def _gate(
     steps: Sequence[Step], expected: Sequence[Expected], missed: Sequence[Expected]
-) -> list[str]:
-    """Return what speaks against the series."""
-    found = [FOR_THE_WORSE] if Effect.WORSE in _effects(steps, expected) else []
-    found += [
+) -> tuple[int, str]:
+    """Return what the gate ends with, and the same in words."""
+    unsure = "could not be judged"
+    if steps[0].outcome.stage is not Stage.JUDGED:
+        return CANNOT, unsure
+    effects = _effects(steps, expected)
+    complaints = [FOR_THE_WORSE] if Effect.WORSE in effects else []
+    complaints += [
         f"patch {one.commit.number} {one.outcome.stage.value}"
         for one in steps
         if one.outcome.stage not in (Stage.JUDGED, Stage.OUT_OF_TIME)
     ]
-    return [*found, *(["what was expected did not come"] if missed else [])]
+    if missed:
+        complaints.append("what was expected did not come")
+    if complaints:
+        return WORSE, "; ".join(complaints)
+    if (
+        compare.broken(steps[-1].outcome.results or {"drivers": {}})
+        or Effect.UNJUDGED in effects
+        or any(one.outcome.stage is Stage.OUT_OF_TIME for one in steps)
+    ):
+        return CANNOT, unsure
+    return NOTHING_WORSE, "nothing changed for the worse"
 
 
 def _effects(steps: Sequence[Step], expected: Sequence[Expected]) -> set[Effect]:

@@ -171,14 +171,13 @@ def _failed(folder: Path, status: int) -> Outcome:
     if not problem:
         problems = _ERROR.findall((folder / OUTPUT).read_text(errors="replace"))
         problem = problems[0] if problems else _STATUS.get(status, f"pytest: status {status}")
-    if _QEMUS.search(problem):
-        raise RunError(f"{problem}; the whole output: {folder / OUTPUT}")
-    if "the machine did not come up" in problem and not results["drivers"]:
-        return Outcome(Stage.DOES_NOT_BOOT, problem=problem)
-    if any(words in problem for words in _THE_KERNELS):
-        return Outcome(Stage.CUT_SHORT, problem=problem)
-    if _TIME in problem:
-        return Outcome(Stage.OUT_OF_TIME, problem=problem)
+    if not _QEMUS.search(problem):
+        if "the machine did not come up" in problem and not results["drivers"]:
+            return Outcome(Stage.DOES_NOT_BOOT, problem=problem)
+        if any(words in problem for words in _THE_KERNELS):
+            return Outcome(Stage.CUT_SHORT, problem=problem)
+        if _TIME in problem:
+            return Outcome(Stage.OUT_OF_TIME, problem=problem)
     raise RunError(f"{problem}; the whole output: {folder / OUTPUT}")
 
 

@@ -6,12 +6,11 @@ from __future__ import annotations
 import os
 import random
 import signal
-import tempfile
 import time
-from pathlib import Path
 
 import pytest
 
+from fixtures.machine.machine import orphans
 from tests.vm.conftest import NEW, Suites
 from tests.vm.test_interrupt import all_dead, machines_below
 
@@ -38,10 +37,4 @@ def test_kills_at_random_moments(suites: Suites) -> None:
             # It was replaced, and the test that lost it is flaky; or the run was over.
             assert run.status == 0, run.output
     assert suites.run(*ONE_SUITE).status == 0
-    assert not left_behind()
-
-
-def left_behind() -> list[Path]:
-    """Return the folders of machines whose process is gone; others' runs may go on beside this."""
-    folders = Path(tempfile.gettempdir()).glob("vfio-conformance-*")
-    return [path for path in folders if not Path("/proc", path.name.split("-")[2]).exists()]
+    assert not list(orphans())  # others' runs may go on beside this
