@@ -3,8 +3,8 @@
 
     python -m workflows.soak RUNS [options of pytest ...]
 
-Ends with 0 where no two runs disagree and nothing was flaky, with 1 where they do, and with 2 where
-a run could not be made.
+Ends with 0 where no two runs disagree and nothing was flaky or broken, with 1 where that is not so,
+and with 2 where a run could not be made.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from typing import Any
 import yaml
 
 from fixtures.paths import CHECKOUT
+from fixtures.record.results import BROKEN, FLAKY
 
 FOLDER = CHECKOUT / "results" / "soak"
 NOT_MADE = 2  # the status of a run that could not be made
+
+UNSURE = {BROKEN, FLAKY}
 
 # What was seen of a driver, by the clause or behaviour's name, in each run.
 Seen = dict[tuple[str, str], list[str]]
@@ -32,7 +35,7 @@ def main(argv: list[str]) -> int:
         print("error: how many runs? make soak RUNS=20", file=sys.stderr)
         return NOT_MADE
     runs, options = int(argv[0]), argv[1:]
-    all_results = []
+    all_results, failed = [], False
     try:
         for number in range(1, runs + 1):
             began = time.monotonic()
@@ -40,17 +43,19 @@ def main(argv: list[str]) -> int:
             results = _latest()
             took = time.monotonic() - began
             print(f"run {number} of {runs}: status {status}, {took:.0f} s", flush=True)
-            if status not in (0, 1) or not results.get("complete"):
+            if not results.get("complete"):
                 print(f"error: run {number} could not be made; see {FOLDER}/latest")
-                return NOT_MADE
+                failed = True
+                break
             all_results.append(results)
     except KeyboardInterrupt:
         print(f"\ninterrupted after {len(all_results)} of {runs} runs")
         if not all_results:
             return NOT_MADE
     lines = disagreements(all_results)
-    print(*table(lines, len(all_results)), sep="\n")
-    return 1 if lines else 0
+    if all_results:
+        print(*table(lines, len(all_results)), sep="\n")
+    return NOT_MADE if failed else 1 if lines else 0
 
 
 def _run(options: list[str]) -> int:
@@ -67,7 +72,7 @@ def _latest() -> dict[str, Any]:
 
 
 def disagreements(all_results: list[dict[str, Any]]) -> Seen:
-    """Return what was not the same in all runs, or was flaky in one: a word for each run."""
+    """Return what was not the same in all runs, or uncertain in one: a word for each run."""
     seen: Seen = {}
     for number, results in enumerate(all_results):
         for driver, about in results["drivers"].items():
@@ -75,7 +80,7 @@ def disagreements(all_results: list[dict[str, Any]]) -> Seen:
             for name, word in (words | about["behaviours"]).items():
                 row = seen.setdefault((driver, name), ["-"] * len(all_results))
                 row[number] = word
-    return {key: row for key, row in seen.items() if len(set(row)) > 1 or "flaky" in row}
+    return {key: row for key, row in seen.items() if len(set(row)) > 1 or UNSURE & set(row)}
 
 
 def table(lines: Seen, runs: int) -> list[str]:

@@ -34,6 +34,19 @@ def test_what_is_flaky_each_time_is_a_disagreement_too() -> None:
     assert soak.disagreements([results("flaky")] * 2)
 
 
+def test_a_run_that_was_not_carried_through_ends_it_with_what_was_learnt(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [results("conforms"), results("broken"), {}]
+    complete = [run | {"complete": bool(run)} for run in runs]
+    monkeypatch.setattr(soak, "_run", lambda options: 0)
+    monkeypatch.setattr(soak, "_latest", lambda: complete.pop(0))
+    assert soak.main(["20"]) == soak.NOT_MADE
+    said = capsys.readouterr().out
+    assert "run 3 could not be made" in said
+    assert "mtty: a.rule: broken 1, conforms 1" in said
+
+
 @pytest.mark.parametrize("argv", [[], ["many"], ["0"]])
 def test_a_wrong_number_of_runs(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert soak.main(argv) == soak.NOT_MADE
