@@ -106,6 +106,28 @@ def test_the_task_that_blocks_is_found_among_all() -> None:
     assert splat.blocked_task(STACKS.splitlines(), "bash") is None
 
 
+RUNS = """\
+[  100.1] task:python3         state:R  running task     stack:0     pid:56
+[  100.1] Call Trace:
+[  100.1]  asm_sysvec_apic_timer_interrupt+0x16/0x20
+[  100.1]  mtty_ioctl+0x7/0x20 [mtty]
+"""
+SLEEPS = RUNS.replace("state:R ", "state:S ")
+IDLES = SLEEPS.replace("mtty_ioctl+0x7/0x20 [mtty]", "pipe_read+0x7/0x20")
+
+
+@pytest.mark.parametrize("others", ["", IDLES])
+@pytest.mark.parametrize("stack", [RUNS, SLEEPS])
+def test_a_task_blocks_too_that_runs_or_sleeps_in_a_driver(others: str, stack: str) -> None:
+    found = splat.blocked_task((others + stack).splitlines(), "python3")
+    assert found is not None
+    assert found.where == "mtty_ioctl+0x7/0x20"
+
+
+def test_a_task_that_waits_for_something_to_do_does_not_block() -> None:
+    assert splat.blocked_task(IDLES.splitlines(), "python3") is None
+
+
 @pytest.mark.parametrize(
     "line",
     [
