@@ -113,6 +113,55 @@ def test_a_driver_that_breaks_a_rule_is_caught(
     assert "VFIO_MIG_GET_PRECOPY_INFO, {argsz=" in done.output
 
 
+DIES = "\t*(volatile int *)0 = 1;\n"
+
+
+@pytest.mark.parametrize(
+    ("module", "driver", "before", "function"),
+    [
+        pytest.param(
+            QAT,
+            "qat",
+            "\tret = vfio_pci_core_enable(vdev);\n",
+            "qat_vf_pci_open_device",
+            id="open",
+        ),
+        pytest.param(
+            MTTY,
+            "mtty",
+            "\tmtty_disable_files(mdev_state);\n\tmtty_disable_intx",
+            "mtty_close",
+            id="close",
+        ),
+        pytest.param(
+            MTTY,
+            "mtty",
+            "\tvfio_unregister_group_dev(&mdev_state->vdev);\n\tvfio_put",
+            "mtty_remove",
+            id="remove",
+        ),
+    ],
+)
+def test_a_driver_that_dies_as_a_device_comes_or_goes_is_caught(
+    run: Run,
+    suites: Suites,
+    tmp_path: Path,
+    module: Module,
+    driver: str,
+    before: str,
+    function: str,
+) -> None:
+    kernel = with_change(run.prepare().kernel, module, before, DIES + before, tmp_path)
+    done = suites.run(f"--kernel={kernel}", f"--driver={driver}", "-k", "test_it_works_in_pre_copy")
+    assert done.status == 1, done.output
+    entry = done.results["drivers"][driver]["clauses"]["precopy-info.support"]
+    assert entry["verdict"] == "deviates"
+    assert entry["reason"].startswith("the kernel died: ")
+    assert entry["fingerprints"][0].startswith("oops-")
+    (transcript, *_) = (suites.folder / "latest/transcripts").glob("*pre_copy*")
+    assert f"{function}+" in transcript.read_text()
+
+
 def test_a_driver_that_breaks_a_rule_of_its_firmware_is_caught(
     run: Run, suites: Suites, tmp_path: Path
 ) -> None:
