@@ -16,6 +16,7 @@ from pathlib import Path
 
 from fixtures.errors import RunError, SpecError
 from fixtures.paths import CHECKOUT
+from fixtures.plugin.options import COMPARED_SEED
 from fixtures.record import compare
 from workflows.command import CANNOT, run_main
 
@@ -34,7 +35,8 @@ def main(argv: Sequence[str]) -> int:
         raise SpecError(f"BASELINE={argv[0]}: no file can be written there")
     RUNS.mkdir(parents=True, exist_ok=True)
     runs = Path(tempfile.mkdtemp(dir=RUNS))  # another one may be made at the same time
-    argv = [sys.executable, "-m", "pytest", f"--results={runs}", *options]
+    seed = f"--model-seed={COMPARED_SEED}"
+    argv = [sys.executable, "-m", "pytest", f"--results={runs}", seed, *options]
     status = subprocess.run(argv, cwd=CHECKOUT).returncode
     results = runs / "latest" / "results.yaml"
     if status == CANNOT or not results.exists() or not compare.load(results)["complete"]:

@@ -29,7 +29,7 @@ import yaml
 
 from fixtures import cache, paths, process
 from fixtures.errors import RunError, SpecError
-from fixtures.git import NO_HOOKS, GitFailed, git, is_ancestor, is_repository
+from fixtures.git import NO_HOOKS, GitFailed, git, is_ancestor
 from fixtures.kernel.spec import RefSpec, kernel_commit
 from fixtures.paths import CHECKOUT
 from fixtures.progress import Progress
@@ -167,7 +167,7 @@ def _run(bisect: Bisect, judge: Sequence[str], lock: int) -> list[str]:
     Raises RunError where it stops before.
     """
     work, started = bisect.folder / "worktree", bisect.folder / "started"
-    if not (started.exists() and (work / ".git").exists() and is_repository(work)):
+    if not (started.exists() and (work / ".git").exists() and _is_bisecting(work)):
         started.unlink(missing_ok=True)
         shutil.rmtree(work, ignore_errors=True)
         add = ("worktree", "add", "--force", "--force", "--no-checkout", "--detach")
@@ -222,6 +222,14 @@ def _end_with(process_id: int) -> None:
         os._exit(ABORT)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _is_bisecting(work: Path) -> bool:
+    try:
+        git(work, "bisect", "log")
+    except GitFailed:
+        return False
+    return True
 
 
 def _candidates(work: Path) -> list[str]:

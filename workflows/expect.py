@@ -23,6 +23,7 @@ from fixtures import description
 from fixtures.description import Description
 from fixtures.device import known_drivers
 from fixtures.errors import DescriptionError
+from fixtures.progress import Progress
 from fixtures.record import catalogue, compare
 from fixtures.record.compare import NOTHING, Change, Kind, Results
 from fixtures.record.results import VERDICTS
@@ -74,12 +75,15 @@ class Expected:
         return compare.value(results, self.driver, self.kind, self.name)
 
 
-def load(path: Path, drivers: Sequence[str]) -> list[Expected]:
+def load(path: Path, drivers: Sequence[str], progress: Progress) -> list[Expected]:
     """Return what the file ``path`` expects of ``drivers``.
 
     Raises DescriptionError where it cannot be read, or names what there is not.
     """
     entries = description.read(path, _Expectations).changes
+    named = {driver for entry in entries for driver in entry.drivers}
+    if others := named - set(drivers) & set(known_drivers()):
+        progress.note(f"{path}: not looked at, as not tested: {', '.join(sorted(others))}")
     return [
         Expected(driver, kind, name, entry.before, entry.after, entry.passing)
         for entry in entries
@@ -105,6 +109,8 @@ def _subject(entry: _Entry, path: Path) -> tuple[Kind, str]:
         if name not in catalogue.behaviours():
             raise DescriptionError(f"{path}: suites/behaviours.yaml has no behaviour {name}")
         words = catalogue.behaviours()[name].words
+    if entry.before == entry.after:
+        raise DescriptionError(f"{path}: {name}: from {entry.before!r} to the same is no change")
     for word in filter(None, (entry.before, entry.after)):
         if word not in (*words, NOTHING):
             raise DescriptionError(

@@ -13,7 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from fixtures import paths
 from fixtures.errors import RunError, SpecError
+from fixtures.kernel import DEFAULT
 from fixtures.paths import CHECKOUT
 from fixtures.record import compare
 from fixtures.record.compare import NOTHING
@@ -43,13 +45,14 @@ def main(argv: Sequence[str]) -> int:
         raise RunError(f"no run below {asked.results} says anything of {subject}")
     print(subject)
     width = max(len(_name(kernel)) for _, kernel, _ in rows)
-    previous: dict[str, str] = {}  # by tree: another tree's is no change
+    # By tree and flavour: what another one does is no change.
+    previous: dict[tuple[Path, str], str] = {}
     for when, kernel, value in rows:
-        tree = str(kernel.get("spec", "?")).partition("@")[0]
-        before = previous.setdefault(tree, value)
+        lineage = _tree(kernel), kernel.get("flavour", DEFAULT)
+        before = previous.setdefault(lineage, value)
         mark = "" if value == before else f"   was {before}"
         print(f"  {when}  {_name(kernel):{width}}  {value}{mark}")
-        previous[tree] = value
+        previous[lineage] = value
     return 0
 
 
@@ -71,9 +74,14 @@ def _rows(root: Path, subject: Subject) -> Iterator[tuple[str, dict[str, Any], s
         except RunError:  # of another schema
             continue
         value = compare.value(results, subject.driver, subject.kind, subject.name)
-        if value != NOTHING:
+        ours = _tree(results["kernel"]).is_relative_to(paths.cache())  # the benchmark's
+        if value != NOTHING and not ours:
             when = f"{year}-{month}-{day} {hour}:{minute}:{second}"
             yield when, results["kernel"], value
+
+
+def _tree(about: dict[str, Any]) -> Path:
+    return Path(str(about.get("spec", "?")).partition("@")[0]).expanduser()
 
 
 def _name(about: dict[str, Any]) -> str:

@@ -12,14 +12,17 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
-from fixtures.errors import SpecError
+from fixtures import kernel as kernels
+from fixtures.device import all_needs
+from fixtures.errors import BuildError, ConfigError, SpecError
 from fixtures.kernel import parse
 from fixtures.progress import Progress
 from fixtures.record import compare
-from fixtures.record.results import DEVIATES
+from fixtures.record.results import BROKEN, DEVIATES
 from reports import matrix as report
 from workflows import step
 from workflows.command import CANNOT, add_selection, run_main, selection_of, write_report
@@ -41,9 +44,12 @@ def main(argv: Sequence[str]) -> int:
     specs = [parse(text) for text in asked.kernels.split()]
     if not specs:
         raise SpecError('KERNELS= is missing: kernel specs, such as "debian:6.12 ~/linux@v7.1"')
+    for spec in specs:  # that each is there is to be known before hours are spent on the first
+        with suppress(ConfigError, BuildError):
+            kernels.identity(spec, all_needs(), progress, selection.flavour)
     outcomes = []
     for spec in specs:
-        outcomes.append(step.run(spec, selection, spec.text, progress))
+        outcomes.append(step.run_for_certain(spec, selection, spec.text, progress))
         if problem := outcomes[-1].problem:
             progress.note(f"{spec.text}: {outcomes[-1].stage.value}: {problem}")
     data = {
@@ -106,7 +112,9 @@ def _status(outcomes: Sequence[Outcome]) -> int:
     ]
     if any(one["verdict"] == DEVIATES and not one.get("expected") for one in clauses):
         return DEVIATED
-    unsure = len(results) < len(outcomes) or any(map(compare.broken, results))
+    unsure = len(results) < len(outcomes) or any(
+        compare.with_verdict(one, BROKEN) for one in results
+    )
     return CANNOT if unsure else 0
 
 

@@ -19,7 +19,8 @@ from typing import Any
 
 from fixtures.progress import Progress
 from fixtures.record import compare
-from fixtures.record.compare import Change, Effect
+from fixtures.record.compare import Change, Effect, Results
+from fixtures.record.results import BROKEN
 from reports import premerge as report
 from workflows import expect, series, step
 from workflows.command import CANNOT, add_selection, run_main, selection_of, write_report
@@ -54,7 +55,9 @@ def main(argv: Sequence[str]) -> int:
     add_selection(parser)
     asked = parser.parse_args(argv)
     selection, progress = selection_of(asked), Progress()
-    expected = expect.load(Path(asked.expect).expanduser(), selection.names) if asked.expect else []
+    expected: list[Expected] = []
+    if asked.expect:
+        expected = expect.load(Path(asked.expect).expanduser(), selection.names, progress)
     tree = series.repository(asked.tree)
     patches = series.load(tree, asked.base, asked.series, progress)
     steps = judge_all(patches, selection, progress)
@@ -79,7 +82,7 @@ def judge_all(patches: Series, selection: Selection, progress: Progress) -> list
     for commit in patches.commits:
         name = f"patch {commit.number} of {count}" if commit.number else f"base {patches.base}"
         progress.note(f"{name}: {commit.short} {commit.subject}")
-        outcome = step.run(patches.spec(commit), selection, name, progress)
+        outcome = step.run_for_certain(patches.spec(commit), selection, name, progress)
         changed: list[Change] = []
         if outcome.results and last and last.outcome.results:
             changed = compare.changes(last.outcome.results, outcome.results)
@@ -116,7 +119,7 @@ def judgement(
         "suites": list(selection.suites),
         "steps": [_step_data(one, patches, expected) for one in steps],
         "whole": [_change_data(change, _lasting(expected)) for change in _whole(steps)],
-        "broken": [f"{driver}: {name}" for driver, name in (compare.broken(last) if last else ())],
+        "broken": [f"{driver}: {name}" for driver, name in (_broken(last) if last else ())],
         "missed": [
             {
                 "driver": one.driver,
@@ -148,7 +151,7 @@ def _gate(
     if complaints:
         return WORSE, "; ".join(complaints)
     if (
-        compare.broken(steps[-1].outcome.results or {"drivers": {}})
+        _broken(steps[-1].outcome.results or {"drivers": {}})
         or Effect.UNJUDGED in effects
         or any(one.outcome.stage is Stage.OUT_OF_TIME for one in steps)
     ):
@@ -168,6 +171,11 @@ def _whole(steps: Sequence[Step]) -> list[Change]:
     """Return what changed from the base to the last patch: a detour between them hides nothing."""
     first, last = steps[0].outcome.results, steps[-1].outcome.results
     return compare.changes(first, last) if first and last else []
+
+
+def _broken(results: Results) -> list[tuple[str, str]]:
+    """Return the drivers and clauses of which a step learnt nothing."""
+    return compare.with_verdict(results, BROKEN)
 
 
 def _lasting(expected: Sequence[Expected]) -> list[Expected]:

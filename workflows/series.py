@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fixtures import cache
 from fixtures.errors import SpecError
-from fixtures.git import GitFailed, git, is_ancestor, is_repository
+from fixtures.git import GitFailed, git, is_ancestor, no_repository
 from fixtures.kernel import source
 from fixtures.kernel.spec import RefSpec, kernel_commit
 from fixtures.progress import Progress
@@ -19,6 +19,8 @@ from fixtures.progress import Progress
 _HUNK = re.compile(r"^error: patch failed: (.+)$", re.MULTILINE)
 _FILE = re.compile(r"^error: (.+: (?:does not exist in index|already exists in .*))$", re.MULTILINE)
 _STOPPED = re.compile(r"^Patch failed at (\d+) (.*)$", re.MULTILINE)
+_OTHER = re.compile(r"^error: (.+)$", re.MULTILINE)
+_NUMBERED = re.compile(r"^Subject: \[[^]]*\b(\d+)/\d+\]", re.MULTILINE)
 _COVER = re.compile(r"^Subject: \[[^]]*\b0+/\d+\]", re.MULTILINE)
 # Who commits is part of a commit's id, and must be the same when a job is taken up again.
 _COMMITTER = {
@@ -60,8 +62,10 @@ def repository(text: str) -> Path:
     Raises SpecError where it is none.
     """
     tree = Path(text).expanduser().resolve()
-    if not text or not tree.is_dir() or not is_repository(tree):
+    if not text or not tree.is_dir():
         raise SpecError(f"TREE={text}: is no git repository of the kernel")
+    if why := no_repository(tree):
+        raise SpecError(f"TREE={text}: is no git repository of the kernel: {why}")
     return tree
 
 
@@ -135,7 +139,20 @@ def _apply(tree: Path, start: str, base: str, mailbox: Path, progress: Progress)
             except GitFailed as failed:
                 _quietly(folder, "am", "--abort")
                 raise SpecError(_why_not(failed.said, mailbox, base)) from failed
-        return git(folder, "rev-parse", "HEAD").strip()
+        tip = git(folder, "rev-parse", "HEAD").strip()
+        _check_none_is_missing(folder, start, tip, mailbox)
+        return tip
+
+
+def _check_none_is_missing(tree: Path, start: str, tip: str, mailbox: Path) -> None:
+    """Raise SpecError where mails are numbered as patches, and git saw no diff in one of them."""
+    numbers = set(map(int, _NUMBERED.findall(mailbox.read_text(errors="replace")))) - {0}
+    made = int(git(tree, "rev-list", "--count", f"{start}..{tip}"))
+    if made < len(numbers):
+        raise SpecError(
+            f"{mailbox}: {len(numbers)} mails are numbered as patches, and git finds {made} with a"
+            " diff (one may be HTML, or cut); get the series with b4 am"
+        )
 
 
 def _quietly(folder: Path, *arguments: str) -> None:
@@ -146,7 +163,7 @@ def _quietly(folder: Path, *arguments: str) -> None:
 def _why_not(said: str, mailbox: Path, base: str) -> str:
     """Return which patch does not apply, and which hunk of it."""
     where: Sequence[str] = [f"the hunk at {place}" for place in _HUNK.findall(said)]
-    where = where or _FILE.findall(said)
+    where = where or _FILE.findall(said) or _OTHER.findall(said)[:1]
     stopped = _STOPPED.search(said)
     if not stopped:
         return f"{mailbox}: git am: {said.splitlines()[0] if said else 'failed'}"

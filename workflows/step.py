@@ -12,7 +12,7 @@ import functools
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -26,15 +26,16 @@ from fixtures.kernel.spec import RefSpec, Spec
 from fixtures.machine import accelerator
 from fixtures.machine.machine import qemu_version
 from fixtures.paths import CHECKOUT, SUITES
+from fixtures.plugin.options import COMPARED_SEED
 from fixtures.process import ProcessFailed
 from fixtures.progress import Progress, Step
 from fixtures.record import compare
+from fixtures.record.results import BROKEN, FLAKY
 
 STEPS = CHECKOUT / "results" / "steps"
 OUTPUT = "output.txt"  # what pytest printed
 _SHARE = re.compile(r"\[ *(\d+)%\]$")
-_ERROR = re.compile(r"^Error: (.*)", re.MULTILINE)
-SEED = 1  # of what is drawn at random: steps are compared, and a draw is no change
+_ERROR = re.compile(r"^(?:Error|ERROR): (.*)", re.MULTILINE)
 BOOTS = 2  # a machine that did not come up is tried again: the host may have been busy
 # What ends a run, and is the kernel's doing.
 _THE_KERNELS = (
@@ -92,7 +93,7 @@ class Selection:
     def argv(self) -> list[str]:
         """Return the words that choose the tests on pytest's command line."""
         folders = [f"suites/{suite}" for suite in self.suites] or ["suites"]
-        argv = [*folders, f"--flavour={self.flavour}", f"--model-seed={SEED}", "-q"]
+        argv = [*folders, f"--flavour={self.flavour}", f"--model-seed={COMPARED_SEED}", "-q"]
         return [*argv, f"--driver={','.join(self.names)}", *self.words]
 
 
@@ -109,35 +110,67 @@ class Outcome:
     folder: Path | None = None
     problem: str = ""
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether another run of the same kernel may tell more."""
+        return self.stage is Stage.CUT_SHORT or bool(
+            self.results and compare.with_verdict(self.results, BROKEN, FLAKY)
+        )
+
 
 def run(
     spec: Spec, selection: Selection, name: str, progress: Progress, *, again: bool = False
 ) -> Outcome:
     """Build the kernel ``spec``, to people ``name``, and run what was chosen on it.
 
-    A step that was made before is not made again, unless ``again``.
+    A step that was made before is not made again, unless ``again``, or its outcome is in doubt.
 
     Raises RunError where nothing is learnt of the kernel: a disk that is full, say.
     """
+    if isinstance(spec, RefSpec):  # a branch may move while this goes on
+        spec = replace(spec, text=f"{spec.tree}@{spec.commit[:12]}")
     try:
         kernel = kernels.identity(spec, all_needs(), progress, selection.flavour)
         key = cache.digest(kernel, *selection.argv(), fingerprint())
         folder = STEPS / key
         with cache.locked(f"step-{key}", progress):
-            if not again and (done := _judged(folder)):
+            if not again and (done := _judged(folder)) and not done.in_doubt:
                 progress.note(f"{name}: judged before, in {done.folder}")
                 return done
+            _make(folder)
             kernels.provide(spec, all_needs(), progress, selection.flavour)
             return _test(spec, selection, folder, name, progress)
     except (BuildError, ConfigError) as error:
         return Outcome(Stage.DOES_NOT_BUILD, problem=str(error))
 
 
+def run_for_certain(spec: Spec, selection: Selection, name: str, progress: Progress) -> Outcome:
+    """Do as ``run``, and once more where that leaves a doubt.
+
+    Raises RunError.
+    """
+    outcome = run(spec, selection, name, progress)
+    if outcome.in_doubt:
+        why = outcome.problem or "some of it is flaky or broken"
+        progress.note(f"{name}: once more: {why}")
+        outcome = run(spec, selection, name, progress)
+    return outcome
+
+
 def for_a_mail(problem: str, spec: RefSpec) -> str:
     """Return the ``problem`` of a step without the paths of this machine."""
-    problem = problem.partition("; the whole log:")[0].replace(f"{spec.text} ", "")
-    problem = problem.removeprefix("does not compile: ")  # as its stage says
+    for more in ("; the whole log:", "; its console ("):
+        problem = problem.partition(more)[0]
+    problem = problem.replace(f"{spec.text} ", "").replace("does not compile: ", "", 1)
     return problem.replace(f"{source.worktree_folder(spec.tree)}/", "")
+
+
+def _make(folder: Path) -> None:
+    """Make a step's folder. Raises RunError where that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be made: {error.strerror}") from error
 
 
 def _test(spec: Spec, selection: Selection, folder: Path, name: str, progress: Progress) -> Outcome:
@@ -182,7 +215,6 @@ def _failed(folder: Path, status: int) -> Outcome:
 
 
 def _pytest(spec: Spec, selection: Selection, folder: Path, shown: Step) -> int:
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "latest").unlink(missing_ok=True)  # of a run that was cut short
     argv = [sys.executable, "-m", "pytest", *selection.argv(), "-n", selection.jobs]
     argv += [f"--kernel={spec.text}", f"--results={folder}"]

@@ -8,10 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fixtures.device import chosen
 from fixtures.errors import SpecError
+from fixtures.plugin import selection
 from fixtures.record import catalogue, compare
 from fixtures.record.compare import NOTHING, Kind
 from fixtures.record.results import BROKEN, CONFORMS, DEVIATES, FLAKY, NOT_APPLICABLE
+
+KNOWN = "known"  # of tests: some of it deviates, as the driver's file expects
 
 
 class NoValue(Exception):
@@ -40,7 +44,7 @@ class Subject:
         """What its value can be."""
         if self.kind is Kind.BEHAVIOUR:
             return catalogue.behaviours()[self.name].words
-        return (CONFORMS, DEVIATES, NOT_APPLICABLE)
+        return (CONFORMS, DEVIATES, NOT_APPLICABLE) if self.kind else (CONFORMS, KNOWN, DEVIATES)
 
     def __str__(self) -> str:
         what = f"{self.kind.value} {self.name}" if self.kind else f"tests -k {self.name!r}"
@@ -62,9 +66,9 @@ class Subject:
         return compare.value(results, self.driver, self.kind, self.name)
 
     def _worst(self, results: Mapping[str, Any]) -> str:
-        """Return the verdict of all that was run; a known deviation counts as one."""
+        """Return the worst verdict of all that was run, where a known deviation is not as bad."""
         verdicts = {
-            clause["verdict"]
+            KNOWN if clause["verdict"] == DEVIATES and clause.get("expected") else clause["verdict"]
             for about in results["drivers"].values()
             for clause in about["clauses"].values()
         }
@@ -72,7 +76,7 @@ class Subject:
             raise NoValue(f"some of it is {' and '.join(sorted(unsure))}")
         if not verdicts:
             raise NoValue("no test was run")
-        return DEVIATES if DEVIATES in verdicts else CONFORMS if CONFORMS in verdicts else NOTHING
+        return next((one for one in (DEVIATES, KNOWN, CONFORMS) if one in verdicts), NOTHING)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -85,7 +89,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def of(asked: argparse.Namespace, drivers: tuple[str, ...]) -> Subject:
     """Return what the options chose.
 
-    Raises SpecError where that is not one thing.
+    Raises SpecError where that is not one thing, or there is no such.
     """
     named = [
         (kind, name)
@@ -99,7 +103,9 @@ def of(asked: argparse.Namespace, drivers: tuple[str, ...]) -> Subject:
     if len(named) != 1:
         raise SpecError("name one thing to look at: BEHAVIOUR=, CLAUSE= or TESTS= (for pytest -k)")
     kind, name = named[0]
+    chosen(drivers)
     if kind is None:
+        selection.check_expression("TESTS", name)
         return Subject(kind, name, drivers[0] if len(drivers) == 1 else "")
     known = catalogue.behaviours() if kind is Kind.BEHAVIOUR else catalogue.clauses()
     if name not in known:

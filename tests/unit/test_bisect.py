@@ -78,6 +78,14 @@ def test_whatever_state_git_was_left_in_the_next_run_ends(bisect: Bisect) -> Non
     assert run(bisect, judge(bisect)) == ["2", "3"]
 
 
+def test_a_bisect_that_somebody_has_ended_begins_anew(bisect: Bisect) -> None:
+    with pytest.raises(RunError):
+        run(bisect, ["false"])
+    (bisect.folder / "started").touch()
+    git(bisect.folder / "worktree", "bisect", "reset")
+    assert run(bisect, judge(bisect)) == ["2", "3"]
+
+
 def test_a_repository_that_was_cloned_again(bisect: Bisect) -> None:
     run(bisect, judge(bisect))
     shutil.rmtree(bisect.tree / ".git/worktrees")

@@ -128,7 +128,7 @@ def test_what_holds_no_results_is_refused(tmp_path: Path, text: str) -> None:
 def test_an_expected_change_is_covered_and_comes_true(tmp_path: Path) -> None:
     path = tmp_path / "expect.yaml"
     path.write_text(f"changes:\n  - behaviour: {V2}\n    before: absent\n    after: supported\n")
-    (expected,) = expect.load(path, ["mtty"])
+    (expected,) = expect.load(path, ["mtty"], Progress())
     before, after = results(behaviours={V2: "absent"}), results(behaviours={V2: "supported"})
     (change,) = compare.changes(before, after)
     assert expected.covers(change)
@@ -147,6 +147,8 @@ def test_an_expected_change_is_covered_and_comes_true(tmp_path: Path) -> None:
         (f"changes: [{{behaviour: {V2}, after: zeroed}}]", "is never 'zeroed'; it is one of"),
         (f"changes: [{{clause: {ECHO}, after: conforms, drivers: [nic]}}]", "no driver is called"),
         (f"changes: [{{clause: {ECHO}, to: conforms}}]", ":1:"),
+        (f"changes: [{{behaviour: {V2}, before: absent, after: absent}}]", "is no change"),
+        ("changes: \0", "no text that YAML can be"),
     ],
 )
 def test_an_expectation_that_makes_no_sense_is_refused(
@@ -155,7 +157,16 @@ def test_an_expectation_that_makes_no_sense_is_refused(
     path = tmp_path / "expect.yaml"
     path.write_text(text)
     with pytest.raises(DescriptionError, match=said):
-        expect.load(path, ["mtty"])
+        expect.load(path, ["mtty"], Progress())
+
+
+def test_what_is_expected_of_others_is_said_to_be_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "expect.yaml"
+    path.write_text(f"changes: [{{behaviour: {V2}, after: supported, drivers: [mlx5, mtty]}}]")
+    assert [one.driver for one in expect.load(path, ["mtty"], Progress())] == ["mtty"]
+    assert "not looked at, as not tested: mlx5" in capsys.readouterr().err
 
 
 # Series
@@ -236,6 +247,17 @@ def test_a_patch_that_does_not_apply_is_named_with_its_hunk(tree: Path, tmp_path
     assert "patch 1, \"vfio: write ['1', '2', '3', '4']\", does not apply" in str(caught.value)
     assert f"the hunk at {HEADER}:1" in str(caught.value)
     assert series.load(tree, "base", str(mailbox), Progress())  # nothing is left half applied
+
+
+def test_a_patch_that_was_mangled_is_told(tree: Path, tmp_path: Path) -> None:
+    mailbox = tmp_path / "series.mbx"
+    whole = git(tree, "format-patch", "--stdout", "base..topic")
+    mailbox.write_text(whole.replace("@@ -1,3 +1,4 @@", "@@ -1,3 +1,9 @@"))
+    with pytest.raises(SpecError, match="does not apply to base: corrupt patch at"):
+        series.load(tree, "base", str(mailbox), Progress())
+    mailbox.write_text(whole.rpartition("\n---\n")[0] + "\n")
+    with pytest.raises(SpecError, match=r"2 mails are numbered as patches, and git finds 1"):
+        series.load(tree, "base", str(mailbox), Progress())
 
 
 def test_a_range_is_its_commits(tree: Path) -> None:
@@ -457,6 +479,10 @@ def test_a_message_has_no_paths_of_this_machine() -> None:
     folder = source.worktree_folder(spec.tree)
     said = f"{spec.text} does not compile: {folder}/a.c:1:1: error: x; the whole log: {folder}/log"
     assert step.for_a_mail(said, spec) == "a.c:1:1: error: x"
+    skipped = f"does not build: {said}"  # in the words of a bisect
+    assert step.for_a_mail(skipped, spec) == "does not build: a.c:1:1: error: x"
+    dark = "the machine did not come up: no ssh; its console (/home/me/x/console.log) ends with:"
+    assert step.for_a_mail(dark, spec) == "the machine did not come up: no ssh"
 
 
 def test_a_value_is_what_the_run_says() -> None:
@@ -465,6 +491,30 @@ def test_a_value_is_what_the_run_says() -> None:
     assert subject.Subject(Kind.CLAUSE, ECHO, "mtty").value(found) == "conforms"
     assert subject.Subject(None, "flags").value(found) == "conforms"
     assert subject.Subject(None, "flags").value(BAD) == "deviates"
+    both = {ECHO: "conforms", ZERO: {"verdict": "deviates", "expected": True}}
+    assert subject.Subject(None, "flags").value(results(both)) == "known"
+    assert subject.Subject(None, "flags").value(results(both | {ECHO: "deviates"})) == "deviates"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "in_doubt"),
+    [
+        (judged(GOOD), False),
+        (judged(BAD), False),
+        (judged(results({ECHO: "flaky"})), True),
+        (judged(results({ECHO: "broken"})), True),
+        (Outcome(Stage.CUT_SHORT, problem="machines died"), True),
+        (Outcome(Stage.DOES_NOT_BUILD, problem="x"), False),
+    ],
+)
+def test_a_step_in_doubt_is_made_once_more(
+    monkeypatch: pytest.MonkeyPatch, outcome: Outcome, in_doubt: bool
+) -> None:
+    outcomes = [outcome, judged(GOOD)]
+    monkeypatch.setattr(step, "run", lambda *_: outcomes.pop(0))
+    spec = RefSpec("x", Path("/x"), "abc")
+    made = step.run_for_certain(spec, Selection(), "a step", Progress())
+    assert made == (judged(GOOD) if in_doubt else outcome)
 
 
 @pytest.mark.parametrize("verdict", ["flaky", "broken"])

@@ -167,11 +167,15 @@ def test_a_driver_that_breaks_a_rule_of_its_firmware_is_caught(
 ) -> None:
     suspends = "ret = qat_vfmig_suspend(qat_vdev->mdev);"
     kernel = with_change(run.prepare().kernel, QAT, suspends, "ret = 0;", tmp_path)
-    done = suites.run(f"--kernel={kernel}", "--driver=qat", "-k", "stop_copy")
+    options = (f"--kernel={kernel}", "--driver=qat", "--clause=precopy-info.state.stop-copy")
+    done = suites.run(*options)
     assert done.status == 1, done.output
     entry = done.results["drivers"]["qat"]["clauses"]["precopy-info.state.stop-copy"]
     assert entry["verdict"] == "deviates"
     assert entry["reason"].startswith("the driver broke a rule of its firmware: ")
+    # What has deviated before is no change.
+    again = suites.run(*options, f"--baseline={suites.folder / 'latest'}")
+    assert again.status == 0, again.output
 
 
 @pytest.mark.long
