@@ -16,7 +16,7 @@ import pytest
 from fixtures import process
 from fixtures.device import all_needs
 from fixtures.kernel import Kernel, parse, provide
-from fixtures.kernel.kconfig import DEBUG
+from fixtures.kernel.kconfig import DEBUG, FAULT
 from fixtures.plugin.run import Run
 from fixtures.progress import Progress
 from tests.vm.conftest import NEW, Suites, copy_of_build
@@ -189,3 +189,16 @@ def test_a_driver_that_leaves_its_mappings_is_caught(suites: Suites, tmp_path: P
     entry = done.results["drivers"]["mlx5"]["clauses"]["leaks.references"]
     assert entry["verdict"] == "deviates"
     assert "DMA mappings" in entry["reason"]
+
+
+@pytest.mark.long
+def test_an_error_path_that_forgets_memory_is_caught(suites: Suites, tmp_path: Path) -> None:
+    flavour = provide(parse(NEW), all_needs(), Progress(), FAULT)
+    fails = "\t\tret = PTR_ERR(migf->filp);\n"
+    kernel = with_change(flavour, MTTY, f"{fails}\t\tkfree(migf);\n", fails, tmp_path)
+    options = ("--driver=mtty", "--flavour=fault", "--clause=faults.memory")
+    done = suites.run(f"--kernel={kernel}", *options)
+    assert done.status == 1, done.output
+    entry = done.results["drivers"]["mtty"]["clauses"]["faults.memory"]
+    assert entry["verdict"] == "deviates"
+    assert "allocated by mtty_" in entry["reason"]

@@ -54,6 +54,18 @@ def test_every_driver_on_a_kernel_of_before_the_series(suites: Suites) -> None:
     assert "virtio: has no PRE_COPY on this kernel" in run.output
 
 
+@pytest.mark.long
+def test_every_driver_in_calls_that_meet_faults(suites: Suites) -> None:
+    run = suites.run(f"--kernel={NEW}", "--flavour=fault", "--clause=faults.*", "-n2")
+    assert run.status == 0, run.output
+    for driver in DEFAULT:
+        clauses = run.results["drivers"][driver]["clauses"]
+        assert clauses["faults.state"]["verdict"] == "conforms"
+        assert clauses["faults.call"]["verdict"] == "conforms"
+        lost = "deviates" if driver == "hisi_acc" else "conforms"  # as its file expects
+        assert clauses["faults.memory"]["verdict"] == lost
+
+
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_a_part_of_the_suites_by_pytests_own_options(suites: Suites, workers: str) -> None:
     run = suites.run(f"--kernel={NEW}", "--driver=mtty", "-k", "flags", "-v", "-n", workers)
