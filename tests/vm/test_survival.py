@@ -27,6 +27,7 @@ DEFAULT = [
     ("spin", "soft-lockup", "misbehave_spin", "soft lockup"),
     ("spin-irqs-off", "panic", "misbehave_spin_irqs_off", "NMI"),
     ("kill-ssh", "", "", ""),
+    ("stop-ssh", "panic", "", "write_file did not return within"),
     ("memory", "memory", "", ""),
 ]
 DEBUG = [
@@ -115,6 +116,9 @@ def test_what_only_the_debug_flavour_sees(suites: Suites, tmp_path: Path) -> Non
     words = [word for word, *_ in DEBUG]
     run = misbehave(suites, tmp_path, words, "--retries=0", "-n2", "--flavour=debug")
     check(run, suites, DEBUG)
+    (transcript,) = (suites.folder / "latest/transcripts").glob("*test_it*any-freed]*")
+    _, _, decoded = transcript.read_text().partition("# the same, with lines of source")
+    assert re.search(r"misbehave_freed \(.*vfio_misbehave\.c:\d+\)", decoded), decoded
 
 
 def test_a_kernel_that_dies_in_every_test_ends_the_run(suites: Suites, tmp_path: Path) -> None:
@@ -124,6 +128,14 @@ def test_a_kernel_that_dies_in_every_test_ends_the_run(suites: Suites, tmp_path:
     assert run.results["complete"] is False
     entry = run.results["drivers"]["misbehave"]["clauses"]["misdeeds.oops"]
     assert entry["verdict"] == "deviates"
+
+
+def test_a_run_that_takes_too_long_ends_with_what_was_learnt(suites: Suites) -> None:
+    run = suites.run(f"--kernel={NEW}", "--driver=mtty", "-k", "precopy_info", "--run-limit=1")
+    assert run.status == 2, run.output
+    assert "more than it may (--run-limit)" in run.output
+    assert run.results["complete"] is False
+    assert run.results["drivers"]["mtty"]["clauses"]
 
 
 def test_a_failure_that_does_not_come_again_is_flaky(suites: Suites, tmp_path: Path) -> None:

@@ -133,15 +133,25 @@ static noinline void misbehave_spin_irqs_off(void)
 		cpu_relax();
 }
 
-static noinline void misbehave_kill_ssh(void)
+static void signal_ssh(int sig)
 {
 	struct task_struct *task;
 
 	rcu_read_lock();
 	for_each_process(task)
 		if (strstarts(task->comm, "sshd"))
-			send_sig(SIGKILL, task, 1);
+			send_sig(sig, task, 1);
 	rcu_read_unlock();
+}
+
+static noinline void misbehave_kill_ssh(void)
+{
+	signal_ssh(SIGKILL);
+}
+
+static noinline void misbehave_stop_ssh(void)
+{
+	signal_ssh(SIGSTOP);
 }
 
 static noinline void misbehave_memory(void)
@@ -180,6 +190,7 @@ static const struct {
 	{ "spin", misbehave_spin },
 	{ "spin-irqs-off", misbehave_spin_irqs_off },
 	{ "kill-ssh", misbehave_kill_ssh },
+	{ "stop-ssh", misbehave_stop_ssh },
 	{ "memory", misbehave_memory },
 };
 
