@@ -42,6 +42,12 @@ def faults(guest: Guest, prepare: Callable[[], None]) -> Iterator[Fault]:
     pytest.fail(f"the call still has a place for a fault after {MOST}")
 
 
+def check_error(answer: Answer, fault: Fault) -> None:
+    """See to it that a call fails, if it does, because of the fault, and in a word for users."""
+    assert fault.injected or not answer.error, "it fails without a fault"
+    assert not answer.error.isdecimal(), f"errno {answer.error} is the kernel's own"
+
+
 @pytest.fixture(params=ARCS, ids=lambda arc: f"{arc[0].name}-{arc[1].name}")
 def arc(request: pytest.FixtureRequest, machine: StateMachine) -> tuple[State, State]:
     """Where an arc begins and ends; the test runs for each that the device has."""
@@ -69,7 +75,7 @@ def test_a_request_for_a_state_that_meets_a_fault(
         state = session.state()
         met += fault.injected
         if answer.error:
-            assert fault.injected, "it fails without a fault"
+            check_error(answer, fault)
             assert state in (begin, *path, State.ERROR)
         else:
             assert state is end
@@ -113,7 +119,7 @@ def test_a_write_that_meets_a_fault(session: Session, guest: Guest) -> None:
     for fault in faults(guest, prepare):
         assert data_fd is not None
         answer = data_fd.write(stream[:WRITTEN])
-        assert fault.injected or not answer.error
+        check_error(answer, fault)
         assert session.state() is State.RESUMING
         session.reset()  # what the stream begins with is no state to go on from
 
@@ -139,7 +145,7 @@ def test_another_call_that_meets_a_fault(
     }
     for fault in faults(guest, lambda: None):
         answer = calls[name]()
-        assert fault.injected or not answer.error
+        check_error(answer, fault)
         if name != "reset":
             assert session.state() is state
         elif not answer.error:
