@@ -7,6 +7,7 @@ import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from mailbox import mbox
 from pathlib import Path
 
 from fixtures import cache
@@ -20,7 +21,7 @@ _HUNK = re.compile(r"^error: patch failed: (.+)$", re.MULTILINE)
 _FILE = re.compile(r"^error: (.+: (?:does not exist in index|already exists in .*))$", re.MULTILINE)
 _STOPPED = re.compile(r"^Patch failed at (\d+) (.*)$", re.MULTILINE)
 _OTHER = re.compile(r"^error: (.+)$", re.MULTILINE)
-_NUMBERED = re.compile(r"^Subject: \[[^]]*\b(\d+)/\d+\]", re.MULTILINE)
+_NUMBERED = re.compile(r"\[[^]]*\b(\d+)/\d+\]")
 _COVER = re.compile(r"^Subject: \[[^]]*\b0+/\d+\]", re.MULTILINE)
 # Who commits is part of a commit's id, and must be the same when a job is taken up again.
 _COMMITTER = {
@@ -146,7 +147,8 @@ def _apply(tree: Path, start: str, base: str, mailbox: Path, progress: Progress)
 
 def _check_none_is_missing(tree: Path, start: str, tip: str, mailbox: Path) -> None:
     """Raise SpecError where mails are numbered as patches, and git saw no diff in one of them."""
-    numbers = set(map(int, _NUMBERED.findall(mailbox.read_text(errors="replace")))) - {0}
+    subjects = [str(mail["subject"] or "") for mail in mbox(mailbox, create=False)]
+    numbers = {int(found[1]) for found in map(_NUMBERED.match, subjects) if found} - {0}
     made = int(git(tree, "rev-list", "--count", f"{start}..{tip}"))
     if made < len(numbers):
         raise SpecError(

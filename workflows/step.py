@@ -37,9 +37,11 @@ OUTPUT = "output.txt"  # what pytest printed
 _SHARE = re.compile(r"\[ *(\d+)%\]$")
 _ERROR = re.compile(r"^(?:Error|ERROR): (.*)", re.MULTILINE)
 BOOTS = 2  # a machine that did not come up is tried again: the host may have been busy
+NO_MACHINE = "the machine did not come up"
+NO_DOUBLE = BuildError.__name__  # begins the reason why a driver's clauses are broken
 # What ends a run, and is the kernel's doing.
 _THE_KERNELS = (
-    "the machine did not come up",
+    NO_MACHINE,
     "machines died in this run",
     "has none of the drivers",
 )
@@ -112,9 +114,14 @@ class Outcome:
 
     @property
     def in_doubt(self) -> bool:
-        """Whether another run of the same kernel may tell more."""
-        return self.stage is Stage.CUT_SHORT or bool(
-            self.results and compare.with_verdict(self.results, BROKEN, FLAKY)
+        """Whether another run of the same kernel may tell more: a busy host may have had a part."""
+        if self.stage is Stage.CUT_SHORT:
+            return NO_MACHINE in self.problem
+        return self.results is not None and any(
+            clause["verdict"] == FLAKY
+            or (clause["verdict"] == BROKEN and not clause["reason"].startswith(NO_DOUBLE))
+            for about in self.results["drivers"].values()
+            for clause in about["clauses"].values()
         )
 
 
@@ -150,11 +157,12 @@ def run_for_certain(spec: Spec, selection: Selection, name: str, progress: Progr
     Raises RunError.
     """
     outcome = run(spec, selection, name, progress)
-    if outcome.in_doubt:
-        why = outcome.problem or "some of it is flaky or broken"
-        progress.note(f"{name}: once more: {why}")
-        outcome = run(spec, selection, name, progress)
-    return outcome
+    if not outcome.in_doubt:
+        return outcome
+    progress.note(f"{name}: once more: {outcome.problem or 'some of it is flaky or broken'}")
+    second = run(spec, selection, name, progress)
+    # What was judged, but for a part, is not given up for a machine that does not come up now.
+    return outcome if outcome.results and not second.results else second
 
 
 def for_a_mail(problem: str, spec: RefSpec) -> str:
@@ -205,7 +213,7 @@ def _failed(folder: Path, status: int) -> Outcome:
         problems = _ERROR.findall((folder / OUTPUT).read_text(errors="replace"))
         problem = problems[0] if problems else _STATUS.get(status, f"pytest: status {status}")
     if not _QEMUS.search(problem):
-        if "the machine did not come up" in problem and not results["drivers"]:
+        if NO_MACHINE in problem and not results["drivers"]:
             return Outcome(Stage.DOES_NOT_BOOT, problem=problem)
         if any(words in problem for words in _THE_KERNELS):
             return Outcome(Stage.CUT_SHORT, problem=problem)

@@ -502,8 +502,10 @@ def test_a_value_is_what_the_run_says() -> None:
         (judged(GOOD), False),
         (judged(BAD), False),
         (judged(results({ECHO: "flaky"})), True),
-        (judged(results({ECHO: "broken"})), True),
-        (Outcome(Stage.CUT_SHORT, problem="machines died"), True),
+        (judged(results({ECHO: {"verdict": "broken", "reason": "GuestError: x"}})), True),
+        (judged(results({ECHO: {"verdict": "broken", "reason": "BuildError: x"}})), False),
+        (Outcome(Stage.CUT_SHORT, problem="the machine did not come up: x"), True),
+        (Outcome(Stage.CUT_SHORT, problem="13 machines died in this run"), False),
         (Outcome(Stage.DOES_NOT_BUILD, problem="x"), False),
     ],
 )
@@ -515,6 +517,37 @@ def test_a_step_in_doubt_is_made_once_more(
     spec = RefSpec("x", Path("/x"), "abc")
     made = step.run_for_certain(spec, Selection(), "a step", Progress())
     assert made == (judged(GOOD) if in_doubt else outcome)
+    assert len(outcomes) == (0 if in_doubt else 1)
+
+
+def test_what_was_judged_is_not_given_up_for_a_busy_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    flaky = judged(results({ECHO: "flaky"}))
+    outcomes = [flaky, Outcome(Stage.DOES_NOT_BOOT, problem="no ssh")]
+    monkeypatch.setattr(step, "run", lambda *_: outcomes.pop(0))
+    spec = RefSpec("x", Path("/x"), "abc")
+    assert step.run_for_certain(spec, Selection(), "a step", Progress()) == flaky
+
+
+def test_what_is_in_doubt_is_not_taken_for_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(step, "STEPS", tmp_path / "steps")
+    monkeypatch.setattr(step, "fingerprint", lambda: "x")
+    monkeypatch.setattr("fixtures.kernel.identity", lambda *_: "y")
+    monkeypatch.setattr("fixtures.kernel.provide", lambda *_: None)
+    left = [results({ECHO: "flaky"}), GOOD, BAD]
+
+    def test(_: RefSpec, __: Selection, folder: Path, *___: object) -> Outcome:
+        found = left.pop(0)
+        (folder / "latest").mkdir(exist_ok=True)
+        (folder / "latest/results.yaml").write_text(yaml.safe_dump(found))
+        return judged(found)
+
+    monkeypatch.setattr(step, "_test", test)
+    spec = RefSpec("x", Path("/x"), "abc")
+    for found in (results({ECHO: "flaky"}), GOOD, GOOD):
+        assert step.run(spec, Selection(), "a step", Progress()).results == found
 
 
 @pytest.mark.parametrize("verdict", ["flaky", "broken"])

@@ -113,7 +113,8 @@ RUNS = """\
 [  100.1]  mtty_ioctl+0x7/0x20 [mtty]
 """
 SLEEPS = RUNS.replace("state:R ", "state:S ")
-IDLES = SLEEPS.replace("mtty_ioctl+0x7/0x20 [mtty]", "pipe_read+0x7/0x20")
+STALE = "[  100.1]  ? mtty_ioctl+0x7/0x20 [mtty]\n"
+IDLES = SLEEPS.replace("mtty_ioctl+0x7/0x20 [mtty]", "pipe_read+0x7/0x20") + STALE
 
 
 @pytest.mark.parametrize("others", ["", IDLES])

@@ -8,7 +8,8 @@ import struct
 
 import pytest
 
-from fixtures.guest import Answer
+from fixtures.errors import GuestLost
+from fixtures.guest import Answer, Request
 from fixtures.record.transcript import Transcript
 from fixtures.session import strace
 from fixtures.session.uapi import Feature, Ioctl, Op
@@ -63,6 +64,26 @@ def test_a_splat_is_noticed(line: str) -> None:
     transcript.add("close", {"fd": 3}, Answer(0, log=("[    1.0] mtty: fine", f"[    1.0] {line}")))
     assert [splat.headline for splat in transcript.take_splats()] == [line]
     assert transcript.take_splats() == []
+
+
+def test_calls_that_went_with_the_guest_are_in_the_transcript() -> None:
+    transcript = Transcript()
+    asked = [
+        Request("readlink", {"path": "/sys/bus/pci/devices/0000:03:00.1/iommu_group"}),
+        Request("close", {"fd": 6}),
+        Request("close", {"fd": 5}),
+    ]
+    transcript.add_lost(asked, GuestLost("the kernel died"))
+    assert transcript.lines == [
+        "readlink('/sys/bus/pci/devices/0000:03:00.1/iommu_group') = ? (the kernel died)",
+        "close(6) = ? (sent with the one before)",
+        "close(5) = ? (sent with the one before)",
+    ]
+    assert [(call.op, call.answer.ret) for call in transcript.calls] == [
+        ("close", 0),
+        ("close", -1),
+    ]
+    transcript.restart("from here")  # looks at what has opened what
 
 
 def test_a_register_is_shown_with_its_content() -> None:
