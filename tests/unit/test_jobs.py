@@ -20,7 +20,7 @@ from fixtures.record.compare import Change, Effect, Kind
 from reports import bisect as bisect_report
 from reports import matrix as matrix_report
 from reports import premerge as premerge_report
-from workflows import expect, history, premerge, series, step, subject
+from workflows import bisect_step, expect, history, matrix, premerge, series, step, subject
 from workflows.premerge import Step
 from workflows.series import Commit, Series
 from workflows.step import Outcome, Selection, Stage
@@ -464,6 +464,61 @@ def test_history_tells_what_changed_in_each_tree(
     ]
     with pytest.raises(RunError, match=r"no run below .* says anything of mtty: clause"):
         history.main([*asked, f"--clause={ZERO}"])
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Outcome]:
+    """What the steps of a job come to, in their order; its report goes to a folder of the test."""
+    outcomes: list[Outcome] = []
+    monkeypatch.setattr(step, "run", lambda *_, **__: outcomes.pop(0))
+    monkeypatch.setattr("fixtures.kernel.identity", lambda *_: "x")
+    monkeypatch.setattr("workflows.command.CHECKOUT", tmp_path)
+    return outcomes
+
+
+@pytest.mark.parametrize(
+    ("found", "status"),
+    [
+        ([judged(GOOD), judged(GOOD)], 0),
+        ([judged(GOOD), judged(KNOWN)], 0),
+        ([judged(GOOD), judged(BAD)], 1),
+        ([judged(GOOD), Outcome(Stage.DOES_NOT_BUILD, problem="x")], 2),
+    ],
+)
+def test_a_matrix_ends_with(
+    runs: list[Outcome], tree: Path, found: list[Outcome], status: int
+) -> None:
+    runs += found
+    assert matrix.main([f"{tree}@base {tree}@topic", "--drivers=mtty"]) == status
+    assert runs == []
+
+
+def test_a_matrix_of_no_kernels_is_refused() -> None:
+    with pytest.raises(SpecError, match="KERNELS= is missing"):
+        matrix.main([" "])
+
+
+@pytest.mark.parametrize(
+    ("found", "status"),
+    [
+        (judged(GOOD), bisect_step.GOOD),
+        (judged(BAD), bisect_step.BAD),
+        (Outcome(Stage.DOES_NOT_BUILD, problem="x"), bisect_step.SKIP),
+        (judged(results()), bisect_step.SKIP),
+    ],
+)
+def test_a_step_of_ones_own_bisect_ends_with(
+    runs: list[Outcome], tree: Path, found: Outcome, status: int
+) -> None:
+    runs.append(found)
+    asked = [f"--tree={tree}@topic", "--drivers=mtty", f"--clause={ECHO}", "--good=conforms"]
+    assert bisect_step.main(asked) == status
+
+
+def test_a_good_word_that_there_is_not_is_refused(tree: Path) -> None:
+    asked = [f"--tree={tree}@topic", "--drivers=mtty", f"--clause={ECHO}", "--good=zeroed"]
+    with pytest.raises(SpecError, match=r"GOOD=zeroed: .* is one of conforms, deviates"):
+        bisect_step.main(asked)
 
 
 # What a bisect is about
