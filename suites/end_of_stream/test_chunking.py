@@ -14,6 +14,20 @@ pytestmark = pytest.mark.any_api
 ONE_BY_ONE = 600  # bytes: more than any header of a stream
 
 
+def stream_of(session: Session, before: tuple[State, ...], count: int) -> bytes:
+    """Return the whole stream; in PRE_COPY nobody asks how much there is.
+
+    virtio takes another copy of its state where it is asked after more than a second, which reads
+    of a few bytes take on a slow machine.
+    """
+    if not before:
+        return save(session, count=count)
+    data_fd = session.start(before[0])
+    data, _ = data_fd.read_on(count)
+    session.move(State.STOP_COPY)
+    return data + read_stop_copy(data_fd, count)
+
+
 @pytest.mark.every_variant
 @pytest.mark.clause("end-of-stream.chunking")
 @pytest.mark.parametrize("before", [(), (State.PRE_COPY,)], ids=["STOP_COPY", "PRE_COPY"])
@@ -25,7 +39,7 @@ def test_the_stream_is_the_same_in_reads_of_any_size(
         session.device.firmware.make_small()
     streams = []
     for count in (1 << 20, 4096, 7):
-        streams.append(save(session, *before, count=count))
+        streams.append(stream_of(session, before, count))
         session.reset()
     assert streams[0]
     assert streams == [streams[0]] * len(streams)
