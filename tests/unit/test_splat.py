@@ -136,6 +136,8 @@ def test_a_task_that_waits_for_something_to_do_does_not_block() -> None:
         "hisi_acc_vfio_pci 0000:03:00.1: Hardware bug: VF reports bogus INTx pin 1",
         "ACPI: LAPIC_NMI (acpi_id[0xff] dfl dfl lint[0x1])",
         "vfio_double: loading out-of-tree module taints kernel.",
+        "DMA-API: preallocated 65536 debug entries",
+        "DMA-API: debugging enabled by kernel config",
     ],
 )
 def test_what_is_no_fault_is_none(line: str) -> None:
@@ -152,6 +154,7 @@ def test_what_is_no_fault_is_none(line: str) -> None:
         ("INFO: task python3:60 blocked for more than 10 seconds.", "hung-task"),
         ("rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:", "rcu-stall"),
         ("list_del corruption. prev->next should be 1, but was 2", "list"),
+        ("DMA-API: mlx5_vfio_pci 0000:02:00.1: device driver frees DMA memory with", "dma"),
         ("DMAR: [DMA Write] Request device [03:00.1] fault addr 0x0", "dma"),
         ("Out of memory: Killed process 56 (python3)", "memory"),
         ("kernel BUG at mm/slub.c:1!", "bug"),
