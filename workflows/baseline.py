@@ -16,7 +16,6 @@ from pathlib import Path
 
 from fixtures.errors import RunError, SpecError
 from fixtures.paths import CHECKOUT
-from fixtures.plugin.options import COMPARED_SEED
 from fixtures.record import compare
 from workflows.command import CANNOT, run_main
 
@@ -35,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
         raise SpecError(f"BASELINE={argv[0]}: no file can be written there")
     RUNS.mkdir(parents=True, exist_ok=True)
     runs = Path(tempfile.mkdtemp(dir=RUNS))  # another one may be made at the same time
-    seed = f"--model-seed={COMPARED_SEED}"
+    seed = f"--model-seed={compare.SEED}"
     argv = [sys.executable, "-m", "pytest", f"--results={runs}", seed, *options]
     status = subprocess.run(argv, cwd=CHECKOUT).returncode
     results = runs / "latest" / "results.yaml"

@@ -66,7 +66,7 @@ class Bisect:
 
     def spec(self, commit: str) -> RefSpec:
         """Return the kernel spec of ``commit``."""
-        return RefSpec(f"{self.tree}@{commit[:12]}", self.tree, commit)
+        return RefSpec.of_commit(self.tree, commit)
 
     def measure(self, commit: str, progress: Progress, *, again: bool = False) -> Measured:
         """Return what ``commit`` does, and write it down.

@@ -22,7 +22,7 @@ from fixtures.errors import BuildError, ConfigError, SpecError
 from fixtures.kernel import parse
 from fixtures.progress import Progress
 from fixtures.record import compare
-from fixtures.record.results import BROKEN, DEVIATES
+from fixtures.record.results import DEVIATES
 from reports import matrix as report
 from workflows import step
 from workflows.command import CANNOT, add_selection, run_main, selection_of, write_report
@@ -104,17 +104,10 @@ def _changes(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
 
 def _status(outcomes: Sequence[Outcome]) -> int:
     results = [outcome.results for outcome in outcomes if outcome.results]
-    clauses = [
-        clause
-        for one in results
-        for about in one["drivers"].values()
-        for clause in about["clauses"].values()
-    ]
+    clauses = [clause for one in results for *_, clause in compare.clauses(one)]
     if any(one["verdict"] == DEVIATES and not one.get("expected") for one in clauses):
         return DEVIATED
-    unsure = len(results) < len(outcomes) or any(
-        compare.with_verdict(one, BROKEN) for one in results
-    )
+    unsure = len(results) < len(outcomes) or any(map(compare.broken, results))
     return CANNOT if unsure else 0
 
 

@@ -19,8 +19,7 @@ from typing import Any
 
 from fixtures.progress import Progress
 from fixtures.record import compare
-from fixtures.record.compare import Change, Effect, Results
-from fixtures.record.results import BROKEN
+from fixtures.record.compare import Change, Effect
 from reports import premerge as report
 from workflows import expect, series, step
 from workflows.command import CANNOT, add_selection, run_main, selection_of, write_report
@@ -119,7 +118,7 @@ def judgement(
         "suites": list(selection.suites),
         "steps": [_step_data(one, patches, expected) for one in steps],
         "whole": [_change_data(change, _lasting(expected)) for change in _whole(steps)],
-        "broken": [f"{driver}: {name}" for driver, name in (_broken(last) if last else ())],
+        "broken": [f"{driver}: {name}" for driver, name in (compare.broken(last) if last else ())],
         "missed": [
             {
                 "driver": one.driver,
@@ -151,7 +150,7 @@ def _gate(
     if complaints:
         return WORSE, "; ".join(complaints)
     if (
-        _broken(steps[-1].outcome.results or {"drivers": {}})
+        compare.broken(steps[-1].outcome.results or {"drivers": {}})
         or Effect.UNJUDGED in effects
         or any(one.outcome.stage is Stage.OUT_OF_TIME for one in steps)
     ):
@@ -171,11 +170,6 @@ def _whole(steps: Sequence[Step]) -> list[Change]:
     """Return what changed from the base to the last patch: a detour between them hides nothing."""
     first, last = steps[0].outcome.results, steps[-1].outcome.results
     return compare.changes(first, last) if first and last else []
-
-
-def _broken(results: Results) -> list[tuple[str, str]]:
-    """Return the drivers and clauses of which a step learnt nothing."""
-    return compare.with_verdict(results, BROKEN)
 
 
 def _lasting(expected: Sequence[Expected]) -> list[Expected]:

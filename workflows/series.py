@@ -54,7 +54,7 @@ class Series:
 
     def spec(self, commit: Commit) -> RefSpec:
         """Return the kernel spec of ``commit``."""
-        return RefSpec(f"{self.tree}@{commit.short}", self.tree, commit.id)
+        return RefSpec.of_commit(self.tree, commit.id)
 
 
 def repository(text: str) -> Path:

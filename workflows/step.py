@@ -12,7 +12,7 @@ import functools
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,6 @@ from fixtures.kernel.spec import RefSpec, Spec
 from fixtures.machine import accelerator
 from fixtures.machine.machine import qemu_version
 from fixtures.paths import CHECKOUT, SUITES
-from fixtures.plugin.options import COMPARED_SEED
 from fixtures.process import ProcessFailed
 from fixtures.progress import Progress, Step
 from fixtures.record import compare
@@ -95,7 +94,7 @@ class Selection:
     def argv(self) -> list[str]:
         """Return the words that choose the tests on pytest's command line."""
         folders = [f"suites/{suite}" for suite in self.suites] or ["suites"]
-        argv = [*folders, f"--flavour={self.flavour}", f"--model-seed={COMPARED_SEED}", "-q"]
+        argv = [*folders, f"--flavour={self.flavour}", f"--model-seed={compare.SEED}", "-q"]
         return [*argv, f"--driver={','.join(self.names)}", *self.words]
 
 
@@ -120,8 +119,7 @@ class Outcome:
         return self.results is not None and any(
             clause["verdict"] == FLAKY
             or (clause["verdict"] == BROKEN and not clause["reason"].startswith(NO_DOUBLE))
-            for about in self.results["drivers"].values()
-            for clause in about["clauses"].values()
+            for *_, clause in compare.clauses(self.results)
         )
 
 
@@ -135,7 +133,7 @@ def run(
     Raises RunError where nothing is learnt of the kernel: a disk that is full, say.
     """
     if isinstance(spec, RefSpec):  # a branch may move while this goes on
-        spec = replace(spec, text=f"{spec.tree}@{spec.commit[:12]}")
+        spec = RefSpec.of_commit(spec.tree, spec.commit)
     try:
         kernel = kernels.identity(spec, all_needs(), progress, selection.flavour)
         key = cache.digest(kernel, *selection.argv(), fingerprint())

@@ -69,8 +69,7 @@ class Subject:
         """Return the worst verdict of all that was run, where a known deviation is not as bad."""
         verdicts = {
             KNOWN if clause["verdict"] == DEVIATES and clause.get("expected") else clause["verdict"]
-            for about in results["drivers"].values()
-            for clause in about["clauses"].values()
+            for *_, clause in compare.clauses(results)
         }
         if unsure := verdicts & {BROKEN, FLAKY}:
             raise NoValue(f"some of it is {' and '.join(sorted(unsure))}")

@@ -565,20 +565,18 @@ def test_a_value_is_what_the_run_says() -> None:
     ],
 )
 def test_a_step_in_doubt_is_made_once_more(
-    monkeypatch: pytest.MonkeyPatch, outcome: Outcome, in_doubt: bool
+    runs: list[Outcome], outcome: Outcome, in_doubt: bool
 ) -> None:
-    outcomes = [outcome, judged(GOOD)]
-    monkeypatch.setattr(step, "run", lambda *_: outcomes.pop(0))
+    runs += [outcome, judged(GOOD)]
     spec = RefSpec("x", Path("/x"), "abc")
     made = step.run_for_certain(spec, Selection(), "a step", Progress())
     assert made == (judged(GOOD) if in_doubt else outcome)
-    assert len(outcomes) == (0 if in_doubt else 1)
+    assert len(runs) == (0 if in_doubt else 1)
 
 
-def test_what_was_judged_is_not_given_up_for_a_busy_host(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_judged_is_not_given_up_for_a_busy_host(runs: list[Outcome]) -> None:
     flaky = judged(results({ECHO: "flaky"}))
-    outcomes = [flaky, Outcome(Stage.DOES_NOT_BOOT, problem="no ssh")]
-    monkeypatch.setattr(step, "run", lambda *_: outcomes.pop(0))
+    runs += [flaky, Outcome(Stage.DOES_NOT_BOOT, problem="no ssh")]
     spec = RefSpec("x", Path("/x"), "abc")
     assert step.run_for_certain(spec, Selection(), "a step", Progress()) == flaky
 

@@ -10,7 +10,8 @@ import pytest
 
 from fixtures.errors import GuestLost
 from fixtures.guest import Answer, Request
-from fixtures.record.transcript import Transcript
+from fixtures.guest.guest import AGENT
+from fixtures.record.transcript import LOST, Transcript
 from fixtures.session import strace
 from fixtures.session.uapi import Feature, Ioctl, Op
 
@@ -84,6 +85,13 @@ def test_calls_that_went_with_the_guest_are_in_the_transcript() -> None:
         ("close", -1),
     ]
     transcript.restart("from here")  # looks at what has opened what
+
+
+def test_the_agents_word_for_lost_lines_is_known() -> None:
+    transcript = Transcript()
+    transcript.add("close", {"fd": 3}, Answer(0, log=(LOST,)))
+    assert transcript.overran
+    assert LOST in AGENT.read_text()
 
 
 def test_a_register_is_shown_with_its_content() -> None:
