@@ -52,8 +52,8 @@ def _report(argv: list[str]) -> None:
     run = load(Path(argv[0]))
     for name in formats:
         if name == TABLE:
-            print(*table.render(dict(run.contents)), sep="\n")
-            if not run.complete:
+            print(*table.render(run.results), sep="\n")
+            if not run.results.complete:
                 print(f"incomplete: {CUT_SHORT}")
         else:
             file, renderer = FILES[name]

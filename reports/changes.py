@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from fixtures.record.compare import Effect, Kind
-from fixtures.record.results import NOT_APPLICABLE
+from fixtures.record.model import NOT_APPLICABLE
 
 Data = Mapping[str, Any]
 
@@ -29,7 +29,7 @@ class Group:
 def grouped_by_effect(changes: Iterable[Data]) -> dict[str, list[Group]]:
     """Return the changes by what they mean, those that matter most first.
 
-    Left out are the rules that only begin or cease to apply.
+    Left out are the rules that only begin to apply.
     """
     told = [one for one in changes if not _only_begins(one)]
     groups = {
@@ -40,38 +40,64 @@ def grouped_by_effect(changes: Iterable[Data]) -> dict[str, list[Group]]:
 
 
 def only_begin(changes: Iterable[Data]) -> list[Group]:
-    """Return how many rules of each driver only begin or cease to apply, by verdict."""
-    numbers: dict[tuple[str, str], dict[str, int]] = {}
+    """Return how many rules of each driver only begin to apply, by verdict."""
+    numbers: dict[str, dict[str, int]] = {}
     for one in filter(_only_begins, changes):
-        of_these = numbers.setdefault((one["before"], one["after"]), {})
+        of_these = numbers.setdefault(one["after"], {})
         of_these[one["driver"]] = of_these.get(one["driver"], 0) + 1
     return [
         Group(
-            "clauses", *verdicts, False, [], [f"{name} {n}" for name, n in sorted(of_these.items())]
+            "clauses",
+            NOT_APPLICABLE,
+            after,
+            False,
+            [],
+            [f"{name} {n}" for name, n in sorted(of_these.items())],
         )
-        for verdicts, of_these in numbers.items()
+        for after, of_these in numbers.items()
     ]
 
 
 def _only_begins(change: Data) -> bool:
-    """Tell whether a rule begins or ceases to apply, which tens of them do together."""
+    """Tell whether a rule begins to apply, which tens of them do together."""
     return (
         change["kind"] == Kind.CLAUSE.value
         and change["effect"] == Effect.CHANGED.value
         and not change.get("expected")
-        and NOT_APPLICABLE in (change["before"], change["after"])
+        and change["before"] == NOT_APPLICABLE
     )
+
+
+def _ceases(change: Data) -> bool:
+    """Tell whether a rule ceases to apply: each is named, but those of one driver together."""
+    return bool(change["kind"] == Kind.CLAUSE.value and change["after"] == NOT_APPLICABLE)
 
 
 def _groups(changes: Iterable[Data]) -> list[Group]:
     """Put together what is the same for several drivers."""
     groups: dict[tuple[Any, ...], Group] = {}
+    ceased: dict[tuple[Any, ...], dict[str, list[str]]] = {}
     for one in changes:
-        name, expected = one["name"] or one["kind"], one.get("expected", False)
+        expected = one.get("expected", False)
+        if _ceases(one):
+            verdicts = ceased.setdefault((one["before"], one["after"], expected), {})
+            verdicts.setdefault(one["driver"], []).append(one["name"])
+            continue
+        name = one["name"] or one["kind"]
         key = (name, one["before"], one["after"], expected, *one["fingerprints"])
         fresh = Group(name, one["before"], one["after"], expected, one["fingerprints"])
         group = groups.setdefault(key, fresh)
         group.drivers.append(one["driver"])
         if one["reason"] and one["reason"] not in group.reasons:
             group.reasons.append(one["reason"])
-    return list(groups.values())
+    return [*groups.values(), *_ceased(ceased)]
+
+
+def _ceased(ceased: Mapping[tuple[Any, ...], Mapping[str, list[str]]]) -> Iterator[Group]:
+    """Yield a group for the rules that cease to apply, by the drivers that share them."""
+    for (before, after, expected), drivers in ceased.items():
+        shared: dict[str, list[str]] = {}
+        for driver, names in drivers.items():
+            shared.setdefault(", ".join(names), []).append(driver)
+        for named, of_these in shared.items():
+            yield Group(named, before, after, expected, [], of_these)

@@ -18,9 +18,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fixtures.record import catalogue
+from fixtures.record.model import KINDS, Held, Kind
 from fixtures.splat import SPLAT
-from reports.run import CALM, CONSOLE_LINES, CUT_SHORT, KINDS, Evidence, Held, Kind, Run, part
-from reports.untrusted import cut, ending
+from fixtures.untrusted import cut, ending
+from reports.run import CALM, CONSOLE_LINES, CUT_SHORT, Evidence, Run, part, told
 
 # A sign that tells a verdict without its colour, its name, and what it means.
 SIGNS: Mapping[Kind, tuple[str, str, str]] = {
@@ -58,7 +59,9 @@ def render(run: Run) -> str:
         rules=catalogue.clauses(),
         words=catalogue.behaviours(),
         wanting=_wanting(run),
-        behaviours=sorted({name for one in run.drivers.values() for name in one.behaviours}),
+        behaviours=sorted(
+            {name for one in run.results.drivers.values() for name in one.behaviours}
+        ),
         consoles={name: _console(text) for name, text in _consoles(run)},
         console_lines=CONSOLE_LINES,
         cut_short=CUT_SHORT,
@@ -89,7 +92,7 @@ def _json(data: Any) -> Markup:
 def _parts(run: Run) -> dict[str, list[str]]:
     """Return all clauses of the run by the part of the protocol, both in the catalogue's order."""
     order = {clause: number for number, clause in enumerate(catalogue.clauses())}
-    clauses = {clause for _, clause, _ in run.held()}
+    clauses = {clause for _, clause, _ in run.results.held()}
     parts: dict[str, list[str]] = {}
     for clause in sorted(clauses, key=lambda one: (order.get(one, len(order)), one)):
         parts.setdefault(part(clause), []).append(clause)
@@ -101,7 +104,8 @@ def _wanting(run: Run) -> dict[Kind, list[tuple[str, str, Held]]]:
     return {
         kind: found
         for kind in KINDS
-        if kind not in CALM and (found := [one for one in run.held() if one[2].kind == kind])
+        if kind not in CALM
+        and (found := [one for one in run.results.held() if one[2].kind == kind])
     }
 
 
@@ -126,7 +130,9 @@ class _Chosen:
         self._numbers: dict[str, int] = {}
         self._size = 0
         calm: list[tuple[int, str, str, Evidence, int]] = []
-        for driver, clause, held in sorted(run.held(), key=lambda one: KINDS.index(one[2].kind)):
+        for driver, clause, held in sorted(
+            run.results.held(), key=lambda one: KINDS.index(one[2].kind)
+        ):
             found = run.evidence(driver, clause)
             if held.kind not in CALM:
                 self.of[driver, clause] = [self._number(one, _LIMIT, _BUDGET) for one in found]
@@ -183,14 +189,15 @@ def _data(run: Run, chosen: _Chosen) -> dict[str, Any]:
                     *(f"no {one}" for one in rule.applies.lacks),
                 ],
             }
-            for _, clause, _ in run.held()
+            for _, clause, _ in run.results.held()
             if (rule := rules.get(clause))
         },
         "held": {
             driver: {
                 clause: {
                     "kind": held.kind,
-                    "reason": held.reason,
+                    "reason": held.why,
+                    "failures": told(held),
                     "fingerprints": list(held.fingerprints),
                     "tests": list(held.tests),
                     "evidence": chosen.of.get((driver, clause), []),
@@ -198,6 +205,6 @@ def _data(run: Run, chosen: _Chosen) -> dict[str, Any]:
                 }
                 for clause, held in about.clauses.items()
             }
-            for driver, about in run.drivers.items()
+            for driver, about in run.results.drivers.items()
         },
     }

@@ -9,7 +9,8 @@
 - ``not_applicable``: skipped, with the reason
 - ``flaky``: passed, and the case's system-out says so; it fails no run of ours either
 
-A run that was cut short has one more suite, ``run``, with an error.
+A driver that the kernel should have, and lacks, is an error. A run that was cut short has one more
+suite, ``run``, with an error.
 """
 
 from __future__ import annotations
@@ -19,16 +20,17 @@ from collections.abc import Mapping
 
 from fixtures.record import catalogue
 from fixtures.record.catalogue import Clause
-from reports.run import CUT_SHORT, Driver, Held, Run, part
+from fixtures.record.model import DriverResults, Held
+from reports.run import CUT_SHORT, Run, part, told
 
 
 def render(run: Run) -> str:
     """Return the XML document for ``run``."""
     known = catalogue.clauses()
-    root = ET.Element("testsuites", name=f"VFIO migration conformance: {run.title}")
-    for name, driver in run.drivers.items():
+    root = ET.Element("testsuites", name=f"VFIO migration conformance: {run.results.kernel.title}")
+    for name, driver in run.results.drivers.items():
         root.append(_suite(run, name, driver, known))
-    if not run.complete:
+    if not run.results.complete:
         suite = ET.SubElement(root, "testsuite", name="run")
         case = ET.SubElement(suite, "testcase", classname="run", name="complete")
         ET.SubElement(case, "error", message=CUT_SHORT, type="incomplete")
@@ -41,23 +43,29 @@ def render(run: Run) -> str:
     )
 
 
-def _suite(run: Run, name: str, driver: Driver, known: Mapping[str, Clause]) -> ET.Element:
+def _suite(run: Run, name: str, driver: DriverResults, known: Mapping[str, Clause]) -> ET.Element:
     suite = ET.Element("testsuite", name=name)
     about = {
-        "kernel": run.kernel.spec,
-        "release": run.kernel.release,
-        "flavour": run.kernel.flavour,
-        "machine": str(run.machine),
+        "kernel": run.results.kernel.spec,
+        "release": run.results.kernel.release,
+        "flavour": run.results.kernel.flavour,
+        "commit": run.results.kernel.commit + (" dirty" if run.results.kernel.dirty else ""),
+        "compiler": run.results.kernel.compiler,
+        "suite": str(run.results.suite),
+        "machine": str(run.results.machine),
         "run": run.name,
         "realization": driver.realization,
         "capabilities": ", ".join(driver.capabilities),
-        "absent": driver.absent,
-        **{f"behaviour.{key}": word for key, word in driver.behaviours.items()},
+        "absent": driver.lacking,
+        **{f"behaviour.{key}": word for key, word in driver.words.items()},
     }
     properties = ET.SubElement(suite, "properties")
     for key, value in about.items():
         if value:
             ET.SubElement(properties, "property", name=key, value=value)
+    if driver.missing:
+        case = ET.SubElement(suite, "testcase", classname=name, name="driver")
+        ET.SubElement(case, "error", message=driver.missing, type="missing")
     for clause, held in driver.clauses.items():
         case = ET.SubElement(suite, "testcase", classname=f"{name}.{part(clause)}", name=clause)
         _verdict(case, held, _details(run, name, clause, held, known))
@@ -68,18 +76,18 @@ def _suite(run: Run, name: str, driver: Driver, known: Mapping[str, Clause]) -> 
 def _verdict(case: ET.Element, held: Held, details: str) -> None:
     """Put into ``case`` what tells it from one that passed."""
     if held.kind == "deviates":
-        said = ET.SubElement(case, "failure", message=held.reason or "deviates", type="deviates")
+        said = ET.SubElement(case, "failure", message=held.why or "deviates", type="deviates")
         said.text = details
     elif held.kind == "broken":
-        said = ET.SubElement(case, "error", message=held.reason or "broken", type="broken")
+        said = ET.SubElement(case, "error", message=held.why or "broken", type="broken")
         said.text = details
     elif held.kind == "known":
-        ET.SubElement(case, "skipped", message=f"known deviation: {held.reason}")
+        ET.SubElement(case, "skipped", message=f"known deviation: {held.why}")
         ET.SubElement(case, "system-out").text = details
     elif held.kind == "not_applicable":
-        ET.SubElement(case, "skipped", message=held.reason or "not applicable")
+        ET.SubElement(case, "skipped", message=held.why or "not applicable")
     elif held.kind == "flaky":
-        ET.SubElement(case, "system-out").text = f"flaky: {held.reason}\n{details}"
+        ET.SubElement(case, "system-out").text = f"flaky: {held.why}\n{details}"
 
 
 def _details(run: Run, driver: str, clause: str, held: Held, known: Mapping[str, Clause]) -> str:
@@ -89,6 +97,7 @@ def _details(run: Run, driver: str, clause: str, held: Held, known: Mapping[str,
         lines += [f"{clause} ({rule.level}): {rule.text}", f"source: {rule.source}"]
     lines += [f"fingerprint: {fingerprint}" for fingerprint in held.fingerprints]
     lines += [f"test: {test}" for test in held.tests]
+    lines += told(held)
     for one in run.evidence(driver, clause):
         if one.reproducers:
             lines.append(f"transcript: {one.transcript.name}")

@@ -7,6 +7,7 @@
 - ``broken``: ERROR
 - ``not_applicable``: SKIP
 - ``flaky``: DONE, a test that was completed and says nothing of the code
+- a driver that the kernel should have, and lacks: ERROR
 
 Ids are made of the name of the run's folder and of what results.yaml holds: the same folder gives
 the same ids. A run that was cut short has one more test, ``vfio_conformance.run``, with ERROR.
@@ -19,8 +20,10 @@ import json
 import re
 from typing import Any
 
-from reports.run import CUT_SHORT, Held, Run
-from reports.untrusted import cut
+from fixtures.record import model
+from fixtures.record.model import Held, KernelAbout
+from fixtures.untrusted import cut
+from reports.run import CUT_SHORT, Run, told
 
 ORIGIN = "vfio_conformance"
 VERSION = {"major": 5, "minor": 3}
@@ -37,14 +40,14 @@ _EXCERPT = 16_000  # characters; the schema has no more than 16384
 
 def render(run: Run) -> str:
     """Return the JSON text for ``run``."""
-    digest = _digest(json.dumps(run.contents, sort_keys=True, default=str))
+    digest = _digest(json.dumps(model.as_data(run.results), sort_keys=True, default=str))
     this = f"{ORIGIN}:{run.name}-{digest}"
     tests, issues, incidents = [], [], []
-    for driver, clause, held in run.held():
+    for driver, clause, held in run.results.held():
         test = _test(run, this, driver, clause, held)
         tests.append(test)
         if held.kind == "known":
-            issue = f"{ORIGIN}:{driver}/{clause}/{_digest(held.reason)}"
+            issue = f"{ORIGIN}:{driver}/{clause}/{_digest(held.why)}"
             issues.append(
                 {
                     "id": issue,
@@ -52,7 +55,7 @@ def render(run: Run) -> str:
                     "origin": ORIGIN,
                     "report_subject": f"{driver}: {clause}: known deviation",
                     "culprit": {"code": True, "tool": False, "harness": False},
-                    "comment": held.reason,
+                    "comment": held.why,
                 }
             )
             incidents.append(
@@ -65,12 +68,16 @@ def render(run: Run) -> str:
                     "present": True,
                 }
             )
-    if not run.complete:
+    for driver, reason in run.results.missing.items():
+        about = _about(this, driver, "driver")
+        tests.append(about | {"status": "ERROR", "comment": reason})
+    if not run.results.complete:
         tests.append(_about(this, "run", "complete") | {"status": "ERROR", "comment": CUT_SHORT})
     data = {
         "version": VERSION,
         "checkouts": [
-            {"id": this, "origin": ORIGIN, "comment": run.title, "valid": True},
+            {"id": this, "origin": ORIGIN, "comment": run.results.kernel.title, "valid": True}
+            | _commit(run.results.kernel),
         ],
         "builds": [_build(run, this)],
         "tests": tests,
@@ -81,38 +88,56 @@ def render(run: Run) -> str:
 
 
 def _build(run: Run, this: str) -> dict[str, Any]:
+    drivers = run.results.drivers
     build = {
         "id": this,
         "checkout_id": this,
         "origin": ORIGIN,
-        "comment": run.title,
-        "config_name": run.kernel.flavour,
+        "comment": run.results.kernel.title,
+        "config_name": run.results.kernel.flavour,
         "status": "PASS",
         "misc": {
-            "release": run.kernel.release,
-            "behaviours": {name: dict(one.behaviours) for name, one in run.drivers.items()},
-            "capabilities": {name: list(one.capabilities) for name, one in run.drivers.items()},
+            "release": run.results.kernel.release,
+            "dirty": run.results.kernel.dirty,
+            "config": run.results.kernel.config,
+            "suite": model.plain(run.results.suite),
+            "options": dict(run.results.options),
+            "behaviours": {name: one.words for name, one in drivers.items()},
+            "capabilities": {
+                name: list(one.capabilities) for name, one in run.results.drivers.items()
+            },
         },
     }
     # Kernels are built for x86-64 alone; what a remote host runs is not known.
-    return build | ({"architecture": "x86_64"} if run.machine.qemu else {})
+    compiler = run.results.kernel.compiler
+    return (
+        build
+        | ({"compiler": compiler} if compiler else {})
+        | ({"architecture": "x86_64"} if run.results.machine.qemu else {})
+    )
+
+
+def _commit(kernel: KernelAbout) -> dict[str, Any]:
+    """Return the commit of a checkout, where what was built is one."""
+    return {"git_commit_hash": kernel.commit} if kernel.commit and not kernel.dirty else {}
 
 
 def _test(run: Run, this: str, driver: str, clause: str, held: Held) -> dict[str, Any]:
     test = _about(this, driver, clause) | {
         "status": _STATUS[held.kind],
         "environment": {
-            "comment": str(run.machine),
-            "misc": {"realization": run.drivers[driver].realization},
+            "comment": str(run.results.machine),
+            "misc": {"realization": run.results.drivers[driver].realization},
         },
         "misc": {
             "verdict": held.verdict,
             "tests": list(held.tests),
             "fingerprints": list(held.fingerprints),
+            "failures": told(held),
         },
     }
-    if held.reason:
-        test["comment"] = held.reason
+    if held.why:
+        test["comment"] = held.why
     if held.kind in ("deviates", "known", "broken") and (found := run.evidence(driver, clause)):
         transcript = found[0].transcript
         test["log_excerpt"] = cut(transcript.text(), _EXCERPT, transcript.name)

@@ -9,7 +9,8 @@
 - ``not_applicable``: ok, with SKIP and the reason
 - ``flaky``: ok, and what follows says so
 
-A run that was cut short has one more test, ``run``, which is not ok.
+A driver that the kernel should have, and lacks, is not ok. A run that was cut short has one more
+test, ``run``, which is not ok.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from reports.run import CUT_SHORT, Driver, Held, Run
-from reports.untrusted import one_line
+from fixtures.record.model import DriverResults, Held
+from fixtures.untrusted import one_line
+from reports.run import CUT_SHORT, Run, told
 
 _VERSION = "KTAP version 1"
 # At these, anywhere in a line, the kernel's parser takes the output for ended.
@@ -37,18 +39,24 @@ _RESULTS = {
 
 def render(run: Run) -> str:
     """Return the lines for ``run``."""
-    tests = [_driver(name, driver) for name, driver in run.drivers.items()]
-    if not run.complete:
+    tests = [_driver(name, driver) for name, driver in run.results.drivers.items()]
+    if not run.results.complete:
         tests.append(([], "not ok", f"run # ERROR {CUT_SHORT}"))
-    lines = [_VERSION, f"1..{len(tests)}", f"# {_plain(run.title)} {_plain(str(run.machine))}"]
+    lines = [
+        _VERSION,
+        f"1..{len(tests)}",
+        f"# {_plain(run.results.kernel.title)} {_plain(str(run.results.machine))}",
+    ]
     for number, (subtests, result, rest) in enumerate(tests, 1):
         lines += [f"  {line}" for line in subtests]
         lines.append(f"{result} {number} {rest}")
     return "\n".join(lines) + "\n"
 
 
-def _driver(name: str, driver: Driver) -> tuple[list[str], str, str]:
+def _driver(name: str, driver: DriverResults) -> tuple[list[str], str, str]:
     """Return the lines of a driver's clauses, whether all are ok, and what follows the number."""
+    if driver.missing:
+        return [], "not ok", f"{_plain(name)} # ERROR {_plain(driver.missing)}"
     if not driver.clauses:
         return [], "ok", f"{_plain(name)} # SKIP {_plain(driver.absent) or 'no clause was tried'}"
     name = _plain(name)
@@ -64,12 +72,12 @@ def _driver(name: str, driver: Driver) -> tuple[list[str], str, str]:
 def _clause(number: int, clause: str, held: Held) -> Iterator[str]:
     for fingerprint in held.fingerprints:
         yield f"# {clause}: fingerprint {_plain(fingerprint)}"
-    if held.kind in ("deviates", "broken"):
-        for test in held.tests:
-            yield f"# {clause}: {_plain(test)}"
+    if held.kind in ("deviates", "broken", "flaky"):
+        for line in told(held) or held.tests:
+            yield f"# {clause}: {_plain(line)}"
     clause = _plain(clause)
     result, directive = _RESULTS[held.kind]
-    more = f"{directive}{_plain(held.reason)}".strip()
+    more = f"{directive}{_plain(held.why)}".strip()
     yield f"{result} {number} {clause}" + (f" # {more}" if more else "")
 
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from fixtures.record.compare import NOTHING
-from fixtures.record.results import CONFORMS, DEVIATES
+from fixtures.record.model import BROKEN, CONFORMS, DEVIATES, FLAKY
 from fixtures.record.table import aligned, blocks
 from reports.changes import grouped_by_effect, only_begin
 from reports.text import WIDTH, render
 
 Data = Mapping[str, Any]
-COUNTS = (CONFORMS, DEVIATES)
+COUNTS = (CONFORMS, DEVIATES, BROKEN, FLAKY)
 
 
 def text(data: Data) -> str:
@@ -33,17 +33,22 @@ def text(data: Data) -> str:
 def _lines(driver: str, kernels: list[Data]) -> list[str]:
     """Return the lines of a driver; kernels that do not fit beside the others come below."""
     abouts = [kernel["drivers"].get(driver) for kernel in kernels]
+    counts = [
+        word
+        for word in COUNTS
+        if word in (CONFORMS, DEVIATES) or any(one["counts"].get(word) for one in abouts if one)
+    ]
     behaviours = sorted({name for about in abouts if about for name in about["behaviours"]})
     names = (
         driver,
         "",
-        [*(f"  clauses {word}" for word in COUNTS), *(f"  {n}" for n in behaviours)],
+        [*(f"  clauses {word}" for word in counts), *(f"  {n}" for n in behaviours)],
     )
     columns = [
         (
             "",
             str(number),
-            [_count(about, word) for word in COUNTS]
+            [_count(about, word) for word in counts]
             + [about["behaviours"].get(n, NOTHING) if about else NOTHING for n in behaviours],
         )
         for number, about in enumerate(abouts, 1)

@@ -1,31 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A run, loaded from its folder: what renderers know of it.
+"""A run, loaded from its folder: its results (docs/results.md), and the files beside them.
 
-The file's schema is described in docs/results.md. All text is clean (``reports.untrusted``) once
-it is here; keys that the schema does not name are passed over, so that a later file can be read.
+All text is clean (``fixtures.untrusted``) once it is here.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
 
-import yaml
-from pydantic import TypeAdapter, ValidationError
-
+from fixtures import untrusted
 from fixtures.errors import RunError
-from fixtures.record.results import DEVIATES, SCHEMA, file_name
-from reports import untrusted
+from fixtures.record import model
+from fixtures.record.model import Held, Kind, Results
+from fixtures.record.results import file_name
 
-Verdict = Literal["conforms", "deviates", "not_applicable", "broken", "flaky"]
-# A verdict, told apart where a deviation was expected: what weighs most first.
-Kind = Literal["deviates", "broken", "flaky", "known", "conforms", "not_applicable"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 CALM: tuple[Kind, ...] = ("conforms", "not_applicable")  # nothing in these asks for attention
 
 CUT_SHORT = "the run was cut short; this is what it learnt until then"
@@ -33,64 +25,6 @@ CUT_SHORT = "the run was cut short; this is what it learnt until then"
 # Lines of a transcript that the kernel said, of its log or, where it died, of its console.
 SAID_BY_KERNEL = re.compile(r"^ {4}(?:kernel|console): (.*)$", re.MULTILINE)
 CONSOLE_LINES = 150  # of the end of a console, which is what is shown of it
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """The kernel under test."""
-
-    spec: str = "?"
-    release: str = "?"
-    flavour: str = "default"
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What the kernel ran on: a virtual machine, or a remote host."""
-
-    accelerator: str = ""
-    qemu: str = ""
-    target: str = ""
-
-    def __post_init__(self) -> None:
-        if bool(self.qemu) != bool(self.accelerator):
-            raise ValueError("qemu and accelerator go together")
-
-    def __str__(self) -> str:
-        return f"QEMU {self.qemu} {self.accelerator}" if self.qemu else self.target
-
-
-@dataclass(frozen=True)
-class Held:
-    """A clause held against a driver."""
-
-    verdict: Verdict
-    tests: tuple[str, ...]
-    expected: bool = False
-    reason: str = ""
-    fingerprints: tuple[str, ...] = ()
-
-    @property
-    def kind(self) -> Kind:
-        """The verdict, or ``known`` where it is a deviation that was expected."""
-        return "known" if self.verdict == DEVIATES and self.expected else self.verdict
-
-
-@dataclass(frozen=True)
-class Driver:
-    """What was learnt of one driver."""
-
-    realization: str
-    capabilities: tuple[str, ...]
-    behaviours: Mapping[str, str]
-    clauses: Mapping[str, Held]
-    counts: Mapping[str, int]
-    absent: str = ""
-
-    @property
-    def kinds(self) -> Counter[Kind]:
-        """How many clauses there are of each kind."""
-        return Counter(held.kind for held in self.clauses.values())
 
 
 @dataclass(frozen=True)
@@ -142,29 +76,13 @@ class Run:
 
     folder: Path
     name: str
-    complete: bool
-    kernel: Kernel
-    machine: Machine
-    drivers: Mapping[str, Driver]
-    contents: Mapping[str, Any]  # results.yaml as plain data
-
-    @property
-    def title(self) -> str:
-        """The kernel under test, for a heading."""
-        flavour = "" if self.kernel.flavour == "default" else f", flavour {self.kernel.flavour}"
-        return f"{self.kernel.spec} ({self.kernel.release}){flavour}"
-
-    def held(self) -> Iterator[tuple[str, str, Held]]:
-        """Give every driver, clause, and how the one was held against the other."""
-        for name, driver in self.drivers.items():
-            for clause, held in driver.clauses.items():
-                yield name, clause, held
+    results: Results
 
     def evidence(self, driver: str, clause: str) -> tuple[Evidence, ...]:
         """Return what there is on ``clause`` of ``driver``: first the tests that deviated."""
         found = [
             one
-            for test in self.drivers[driver].clauses[clause].tests
+            for test in self.results.drivers[driver].clauses[clause].tests
             for one in self._evidence.get(file_name(test), ())
             if driver in one.parameters.split("-")
         ]
@@ -173,7 +91,7 @@ class Run:
     @functools.cached_property
     def _evidence(self) -> dict[str, list[Evidence]]:
         """All transcripts with what belongs to them, by what their test's files are called."""
-        tests = {file_name(test): test for _, _, held in self.held() for test in held.tests}
+        tests = {file_name(test): test for _, _, held in self.results.held() for test in held.tests}
         by_test: dict[str, list[Evidence]] = {}
         reproducers: dict[str, dict[str, File]] = {}
         for path in self._files("reproducers/*"):
@@ -222,80 +140,19 @@ def part(clause: str) -> str:
     return clause.partition(".")[0]
 
 
-@dataclass(frozen=True)
-class _Contents:
-    """What ``results.yaml`` must hold."""
-
-    schema: Literal[1]
-    complete: bool
-    kernel: Kernel
-    machine: Machine
-    drivers: Mapping[str, Driver]
-
-
-_CONTENTS = TypeAdapter(_Contents)
+def told(held: Held) -> list[str]:
+    """Return a line for each thing that was seen to be wrong, and in which tests."""
+    return [
+        f"{'known' if one.known else one.verdict}: {one.test}: {one}".replace(": : ", ": ")
+        for one in held.failures
+    ]
 
 
 def load(folder: Path) -> Run:
     """Return the run whose results lie in ``folder``.
 
-    Raises RunError where there are none, or none of the schema that is known.
+    Raises RunError where there are none, or none of a schema that is known.
     """
     if not folder.is_dir():
         raise RunError(f"{folder} is no folder; name that of a run, results/latest for instance")
-    path = folder / "results.yaml"
-    data = _plain(path)
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        raise RunError(
-            f"{path} is not a results file of schema {SCHEMA}; name the folder of a run that"
-            " `make check` made"
-        )
-    try:
-        contents = _CONTENTS.validate_python(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where, why = ".".join(map(str, first["loc"])), untrusted.one_line(first["msg"])
-        raise RunError(f"{path}: {where}: {why}; docs/results.md says how it must be") from error
-    return Run(
-        folder=folder,
-        name=folder.resolve().name,
-        complete=contents.complete,
-        kernel=contents.kernel,
-        machine=contents.machine,
-        drivers=contents.drivers,
-        contents=data,
-    )
-
-
-def _plain(path: Path) -> Any:
-    """Return what the YAML file ``path`` holds, its text clean."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        return _clean(yaml.load(path.read_bytes(), Loader=loader))
-    except FileNotFoundError as error:
-        raise RunError(
-            f"{path.parent} holds no results.yaml; name the folder of a run, results/latest for"
-            " instance"
-        ) from error
-    except OSError as error:
-        raise RunError(
-            f"{path} cannot be read: {error.strerror}; make it readable, or name another run"
-        ) from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        why = getattr(error, "problem", None) or getattr(error, "reason", None) or "it is garbled"
-        raise RunError(
-            f"{path}{line}: not YAML: {untrusted.one_line(untrusted.clean(str(why)))};"
-            " name another run, or make this one again"
-        ) from error
-
-
-def _clean(data: Any) -> Any:
-    if isinstance(data, str):
-        return untrusted.clean(data)
-    if isinstance(data, list):
-        return [_clean(one) for one in data]
-    if isinstance(data, dict):
-        return {_clean(key): _clean(value) for key, value in data.items()}
-    return data
+    return Run(folder, folder.resolve().name, model.load(folder, untrusted.clean))

@@ -8,7 +8,7 @@ from typing import Any
 
 import jinja2
 
-from reports.untrusted import clean
+from fixtures.untrusted import clean
 
 WIDTH = 72  # columns, so that a mail can be quoted
 

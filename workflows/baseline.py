@@ -16,7 +16,7 @@ from pathlib import Path
 
 from fixtures.errors import RunError, SpecError
 from fixtures.paths import CHECKOUT
-from fixtures.record import compare
+from fixtures.record import compare, model
 from workflows.command import CANNOT, run_main
 
 RUNS = CHECKOUT / "results" / "baselines"
@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
     argv = [sys.executable, "-m", "pytest", f"--results={runs}", seed, *options]
     status = subprocess.run(argv, cwd=CHECKOUT).returncode
     results = runs / "latest" / "results.yaml"
-    if status == CANNOT or not results.exists() or not compare.load(results)["complete"]:
+    if status == CANNOT or not results.exists() or not model.load(results).complete:
         raise RunError("the run was not carried through: nothing is recorded")
     try:
         target.write_text(results.read_text())

@@ -39,6 +39,7 @@ from workflows.bisect_step import ABORT, BAD, GOOD, SKIP
 from workflows.command import (
     CANNOT,
     add_selection,
+    make_folder,
     run_main,
     selection_of,
     words,
@@ -284,7 +285,8 @@ def _about(tree: Path, commit: str) -> dict[str, str]:
 def _write(bisect: Bisect, data: dict[str, Any]) -> Path:
     """Write the report, and remove what git worked with; return the report's folder."""
     log = (bisect.folder / "bisect.log").read_text()
-    folder = write_report("bisect", data, {"report.txt": report.text(data), "bisect.log": log})
+    folder = make_folder("bisect")
+    write_report(folder, data, {"report.txt": report.text(data), "bisect.log": log})
     with contextlib.suppress(GitFailed):
         git(bisect.tree, "worktree", "remove", "--force", str(bisect.folder / "worktree"))
     shutil.rmtree(bisect.folder, ignore_errors=True)

@@ -19,7 +19,7 @@ from fixtures.errors import SpecError
 from fixtures.kernel import parse
 from fixtures.progress import Progress
 from fixtures.record.compare import NOTHING
-from fixtures.record.results import VARIES
+from fixtures.record.model import VARIES
 from workflows import subject as subjects
 from workflows.command import add_selection, run_main, selection_of, words
 from workflows.measure import measure

@@ -58,8 +58,8 @@ def words(option: str) -> tuple[str, ...]:
     return tuple(filter(None, re.split(r"[\s,]+", option)))
 
 
-def write_report(job: str, data: Mapping[str, Any], texts: Mapping[str, str]) -> Path:
-    """Write ``data`` as ``<job>.yaml``, and ``texts``, by name; return their folder.
+def make_folder(job: str) -> Path:
+    """Make a folder of its own for a report of ``job``, below ``results/``.
 
     Raises RunError where that cannot be done.
     """
@@ -68,14 +68,22 @@ def write_report(job: str, data: Mapping[str, Any], texts: Mapping[str, str]) ->
         root.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=root))
         folder.chmod(0o755)
-        (folder / f"{job}.yaml").write_text(
-            yaml.safe_dump(dict(data), sort_keys=False, width=100, allow_unicode=True)
-        )
-        for name, text in texts.items():
-            (folder / name).write_text(text)
     except OSError as error:
         raise RunError(f"{root}: the report cannot be written: {error.strerror}") from error
     return folder
+
+
+def write_report(folder: Path, data: Mapping[str, Any], texts: Mapping[str, str]) -> None:
+    """Write ``data``, named after the job that ``folder`` is for, and ``texts``, by file name.
+
+    Raises RunError where that cannot be done.
+    """
+    dump = yaml.safe_dump(dict(data), sort_keys=False, width=100, allow_unicode=True)
+    try:
+        for name, text in {f"{folder.parent.name}.yaml": dump, **texts}.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"{folder}: the report cannot be written: {error.strerror}") from error
 
 
 def run_main(

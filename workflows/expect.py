@@ -25,8 +25,8 @@ from fixtures.device import known_drivers
 from fixtures.errors import DescriptionError
 from fixtures.progress import Progress
 from fixtures.record import catalogue, compare
-from fixtures.record.compare import NOTHING, Change, Kind, Results
-from fixtures.record.results import VERDICTS
+from fixtures.record.compare import NOTHING, Change, Kind
+from fixtures.record.model import VERDICTS, Results
 
 
 class _Entry(Description):

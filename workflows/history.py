@@ -11,14 +11,14 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from fixtures import paths
 from fixtures.errors import RunError, SpecError
 from fixtures.kernel import DEFAULT
 from fixtures.paths import CHECKOUT
-from fixtures.record import compare
+from fixtures.record import compare, model
 from fixtures.record.compare import NOTHING
+from fixtures.record.model import KernelAbout
 from workflows import subject as subjects
 from workflows.command import run_main, words
 from workflows.subject import Subject
@@ -48,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
     # By tree and flavour: what another one does is no change.
     previous: dict[tuple[Path, str], str] = {}
     for when, kernel, value in rows:
-        lineage = _tree(kernel), kernel.get("flavour", DEFAULT)
+        lineage = _tree(kernel), kernel.flavour
         before = previous.setdefault(lineage, value)
         mark = "" if value == before else f"   was {before}"
         print(f"  {when}  {_name(kernel):{width}}  {value}{mark}")
@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _rows(root: Path, subject: Subject) -> Iterator[tuple[str, dict[str, Any], str]]:
+def _rows(root: Path, subject: Subject) -> Iterator[tuple[str, KernelAbout, str]]:
     """Yield time, kernel and value of each run below ``root`` that has one."""
     assert subject.kind is not None  # TESTS= was refused
     folders = {
@@ -70,23 +70,23 @@ def _rows(root: Path, subject: Subject) -> Iterator[tuple[str, dict[str, Any], s
         assert found is not None
         year, month, day, hour, minute, second = found.groups()
         try:
-            results = compare.load(folder)
+            results = model.load(folder)
         except RunError:  # of another schema
             continue
         value = compare.value(results, subject.driver, subject.kind, subject.name)
-        ours = _tree(results["kernel"]).is_relative_to(paths.cache())  # the benchmark's
+        ours = _tree(results.kernel).is_relative_to(paths.cache())  # the benchmark's
         if value != NOTHING and not ours:
             when = f"{year}-{month}-{day} {hour}:{minute}:{second}"
-            yield when, results["kernel"], value
+            yield when, results.kernel, value
 
 
-def _tree(about: dict[str, Any]) -> Path:
-    return Path(str(about.get("spec", "?")).partition("@")[0]).expanduser()
+def _tree(about: KernelAbout) -> Path:
+    return Path(about.spec.partition("@")[0]).expanduser()
 
 
-def _name(about: dict[str, Any]) -> str:
-    flavour = f", {about['flavour']}" if "flavour" in about else ""
-    return f"{about.get('spec', '?')} ({about.get('release', '?')}{flavour})"
+def _name(about: KernelAbout) -> str:
+    flavour = "" if about.flavour == DEFAULT else f", {about.flavour}"
+    return f"{about.spec} ({about.release}{flavour})"
 
 
 if __name__ == "__main__":

@@ -22,11 +22,19 @@ from fixtures.errors import BuildError, ConfigError, SpecError
 from fixtures.kernel import parse
 from fixtures.progress import Progress
 from fixtures.record import compare
-from fixtures.record.results import DEVIATES
+from fixtures.record.model import BROKEN, DEVIATES, FLAKY, KNOWN, Results
 from reports import matrix as report
 from workflows import step
-from workflows.command import CANNOT, add_selection, run_main, selection_of, write_report
-from workflows.step import Outcome
+from workflows.command import (
+    CANNOT,
+    add_selection,
+    make_folder,
+    run_main,
+    selection_of,
+    write_report,
+)
+from workflows.step import Outcome, Stage
+from workflows.stop import on_sigterm
 
 DEVIATED = 1  # exit status
 
@@ -47,20 +55,25 @@ def main(argv: Sequence[str]) -> int:
     for spec in specs:  # that each is there is to be known before hours are spent on the first
         with suppress(ConfigError, BuildError):
             kernels.identity(spec, all_needs(), progress, selection.flavour)
-    outcomes = []
+    on_sigterm()
+    outcomes: list[Outcome] = []
     for spec in specs:
-        outcomes.append(step.run_for_certain(spec, selection, spec.text, progress))
-        if problem := outcomes[-1].problem:
-            progress.note(f"{spec.text}: {outcomes[-1].stage.value}: {problem}")
+        outcome = step.run_or_tell(spec, selection, spec.text, progress)
+        outcomes.append(outcome)
+        if problem := outcome.problem:
+            progress.note(f"{spec.text}: {outcome.stage.value}: {problem}")
+        if outcome.stage is Stage.NOT_MADE:
+            break
     data = {
-        "schema": 1,
+        "schema": 2,
         "drivers": selection.names,
         "kernels": [
-            _kernel(spec.text, outcome) for spec, outcome in zip(specs, outcomes, strict=True)
+            _kernel(spec.text, outcome) for spec, outcome in zip(specs, outcomes, strict=False)
         ],
         "changes": _changes(outcomes),
     }
-    folder = write_report("matrix", data, {"report.txt": report.text(data)})
+    folder = make_folder("matrix")
+    write_report(folder, data, {"report.txt": report.text(data)})
     print(report.text(data))
     print(f"report: {folder}/report.txt; data: matrix.yaml")
     return _status(outcomes)
@@ -73,20 +86,32 @@ def _kernel(name: str, outcome: Outcome) -> dict[str, Any]:
         "stage": outcome.stage.value,
         "problem": outcome.problem,
         "release": "",
+        "attention": [],
         "drivers": {},
     }
-    if outcome.results:
-        data["release"] = outcome.results["kernel"]["release"]
+    if results := outcome.results:
+        data["release"] = results.kernel.release
+        data["attention"] = _attention(results)
         data["drivers"] = {
             driver: {
-                "absent": about.get("absent", ""),
-                "behaviours": about["behaviours"],
-                "counts": about["counts"],
-                "known": sum(bool(one.get("expected")) for one in about["clauses"].values()),
+                "absent": about.lacking,
+                "behaviours": about.words,
+                "counts": dict(about.counts),
+                "known": about.kinds[KNOWN],
             }
-            for driver, about in outcome.results["drivers"].items()
+            for driver, about in results.drivers.items()
         }
     return data
+
+
+def _attention(results: Results) -> list[str]:
+    """Return a line for all that is not as expected: each flaky clause among it."""
+    missing = [f"{driver}: missing: {reason}" for driver, reason in results.missing.items()]
+    return missing + [
+        f"{driver}: {clause}: {kind}: {held.why}"
+        for kind in (DEVIATES, BROKEN, FLAKY)
+        for driver, clause, held in results.of_kind(kind)
+    ]
 
 
 def _changes(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
@@ -104,11 +129,10 @@ def _changes(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
 
 def _status(outcomes: Sequence[Outcome]) -> int:
     results = [outcome.results for outcome in outcomes if outcome.results]
-    clauses = [clause for one in results for *_, clause in compare.clauses(one)]
-    if any(one["verdict"] == DEVIATES and not one.get("expected") for one in clauses):
+    if any(one.of_kind(DEVIATES) for one in results):
         return DEVIATED
-    unsure = len(results) < len(outcomes) or any(map(compare.broken, results))
-    return CANNOT if unsure else 0
+    unsure = any(outcome.stage is not Stage.JUDGED for outcome in outcomes)
+    return CANNOT if unsure or any(one.of_kind(BROKEN) or one.missing for one in results) else 0
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fixtures.kernel.spec import Spec
 from fixtures.progress import Progress
+from fixtures.record.model import DEVIATES
 from workflows import step
 from workflows.step import Selection, Stage
 from workflows.subject import NoValue, Subject
@@ -45,7 +46,11 @@ def measure(
         reason = outcome.problem
         if outcome.results:
             try:
-                return Measured(subject.value(outcome.results), "", outcome.folder)
+                value = subject.value(outcome.results, settled=not outcome.in_doubt)
             except NoValue as no_value:
                 reason = str(no_value)
+                continue
+            # What a run that was cut short saw deviate does so; of the rest it says nothing.
+            if outcome.stage is Stage.JUDGED or value == DEVIATES:
+                return Measured(value, "", outcome.folder)
     return Measured("", f"no certain answer after {TRIES} runs: {reason}")

@@ -12,20 +12,29 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fixtures.progress import Progress
 from fixtures.record import compare
-from fixtures.record.compare import Change, Effect
+from fixtures.record.compare import NOTHING, Change, Effect
+from fixtures.record.model import BROKEN, FLAKY, Results, nothing, plain
 from reports import premerge as report
 from workflows import expect, series, step
-from workflows.command import CANNOT, add_selection, run_main, selection_of, write_report
+from workflows.command import (
+    CANNOT,
+    add_selection,
+    make_folder,
+    run_main,
+    selection_of,
+    write_report,
+)
 from workflows.expect import Expected
 from workflows.series import Commit, Series
 from workflows.step import Outcome, Selection, Stage
+from workflows.stop import on_sigterm
 
 NOTHING_WORSE, WORSE = 0, 1
 FOR_THE_WORSE = "changed for the worse"
@@ -59,21 +68,35 @@ def main(argv: Sequence[str]) -> int:
         expected = expect.load(Path(asked.expect).expanduser(), selection.names, progress)
     tree = series.repository(asked.tree)
     patches = series.load(tree, asked.base, asked.series, progress)
-    steps = judge_all(patches, selection, progress)
-    data = judgement(patches, selection, steps, expected)
-    texts = {"report.txt": report.text(data), "report.md": report.markdown(data)}
-    folder = write_report("premerge", data, texts)
-    print(texts["report.txt"])
+    on_sigterm()
+    folder = make_folder("premerge")
+
+    def write(steps: Sequence[Step]) -> dict[str, Any]:
+        data = judgement(patches, selection, steps, expected)
+        texts = {"report.txt": report.text(data), "report.md": report.markdown(data)}
+        write_report(folder, data, texts)
+        return data
+
+    # Written after each step: whatever ends this, what was judged is there.
+    steps = judge_all(patches, selection, progress, on_step=write)
+    data = write(steps)
+    print(report.text(data))
     print(f"report: {folder}/report.txt, report.md; data: premerge.yaml")
+    if steps[-1].outcome.stage is Stage.NOT_MADE:
+        print(f"{steps[-1].outcome.problem}; the same command resumes here", file=sys.stderr)
     return int(data["status"])
 
 
-def judge_all(patches: Series, selection: Selection, progress: Progress) -> list[Step]:
-    """Build and test every commit of ``patches``, the base first.
+def judge_all(
+    patches: Series,
+    selection: Selection,
+    progress: Progress,
+    on_step: Callable[[Sequence[Step]], object] = lambda _: None,
+) -> list[Step]:
+    """Build and test every commit of ``patches``, the base first; ``on_step`` is given all so far.
 
-    Without a base that could be judged there is nothing to compare with: that is the end.
-
-    Raises RunError.
+    Without a base that could be judged there is nothing to compare with: that is the end. So is a
+    step that cannot be made.
     """
     steps: list[Step] = []
     last: Step | None = None  # that was judged
@@ -81,50 +104,70 @@ def judge_all(patches: Series, selection: Selection, progress: Progress) -> list
     for commit in patches.commits:
         name = f"patch {commit.number} of {count}" if commit.number else f"base {patches.base}"
         progress.note(f"{name}: {commit.short} {commit.subject}")
-        outcome = step.run_for_certain(patches.spec(commit), selection, name, progress)
-        changed: list[Change] = []
-        if outcome.results and last and last.outcome.results:
-            changed = compare.changes(last.outcome.results, outcome.results)
+        outcome = step.run_or_tell(patches.spec(commit), selection, name, progress)
+        changed = changes(last.outcome, outcome) if last else []
         steps.append(Step(commit, outcome, last.commit if last else None, changed))
         if outcome.problem:
             progress.note(f"{name}: {outcome.stage.value}: {outcome.problem}")
+        on_step(steps)
         if outcome.stage is Stage.JUDGED:
             last = steps[-1]
-        elif not commit.number:
+        elif not commit.number or outcome.stage is Stage.NOT_MADE:
             break
     return steps
+
+
+def changes(before: Outcome, after: Outcome) -> list[Change]:
+    """Return what changed; of a step that was not carried through, what it saw for the worse."""
+    if not before.results or not after.results:
+        return []
+    found = compare.changes(before.results, after.results)
+    if after.stage is Stage.JUDGED:
+        return found
+    return [one for one in found if one.effect is Effect.WORSE and one.after != NOTHING]
+
+
+def _judged(one: Step) -> Results | None:
+    return one.outcome.results if one.outcome.stage is Stage.JUDGED else None
 
 
 def judgement(
     patches: Series, selection: Selection, steps: Sequence[Step], expected: Sequence[Expected]
 ) -> dict[str, Any]:
     """Return all that a report says, as plain data: the contents of ``premerge.yaml``."""
-    first, last = steps[0].outcome.results, steps[-1].outcome.results
+    first, last = _judged(steps[0]), _judged(steps[-1])
     # Of a last patch that was not judged nobody knows what came.
     missed = [
         one for one in _lasting(expected) if first and last and not one.came_true(first, last)
     ]
     ended, verdict = _gate(steps, expected, missed)
     return {
-        "schema": 1,
+        "schema": 2,
         "status": ended,
         "verdict": verdict,
         "base": {"name": patches.base, "commit": patches.commits[0].short},
         "patches": len(patches.commits) - 1,
         "tip": patches.commits[-1].short,
-        "kernel": first["kernel"] | {"spec": patches.base} if first else {},
-        "machine": first["machine"] if first else {},
+        "judged": sum(one.outcome.stage is Stage.JUDGED for one in steps),
+        "kernel": plain(first.kernel) | {"spec": patches.base} if first else {},
+        "machine": plain(first.machine) if first else {},
         "drivers": selection.names,
         "suites": list(selection.suites),
         "steps": [_step_data(one, patches, expected) for one in steps],
         "whole": [_change_data(change, _lasting(expected)) for change in _whole(steps)],
-        "broken": [f"{driver}: {name}" for driver, name in (compare.broken(last) if last else ())],
+        "broken": _unjudged(last) if last else [],
+        "flaky": [
+            f"{_name(one)}: {driver}: {clause}: {held.why}"
+            for one in steps
+            if one.outcome.results
+            for driver, clause, held in one.outcome.results.of_kind(FLAKY)
+        ],
         "missed": [
             {
                 "driver": one.driver,
                 "name": one.name,
                 "after": one.after,
-                "seen": one.seen(last or {"drivers": {}}),
+                "seen": one.seen(last or nothing()),
             }
             for one in missed
         ],
@@ -143,19 +186,28 @@ def _gate(
     complaints += [
         f"patch {one.commit.number} {one.outcome.stage.value}"
         for one in steps
-        if one.outcome.stage not in (Stage.JUDGED, Stage.OUT_OF_TIME)
+        if one.outcome.stage not in (Stage.JUDGED, Stage.OUT_OF_TIME, Stage.NOT_MADE)
     ]
     if missed:
-        complaints.append("what was expected did not come")
+        complaints.append("an expected change is missing")
     if complaints:
         return WORSE, "; ".join(complaints)
-    if (
-        compare.broken(steps[-1].outcome.results or {"drivers": {}})
-        or Effect.UNJUDGED in effects
-        or any(one.outcome.stage is Stage.OUT_OF_TIME for one in steps)
-    ):
+    last = _judged(steps[-1])
+    if last is None or _unjudged(last) or Effect.UNJUDGED in effects:
+        return CANNOT, unsure
+    if any(one.outcome.stage is not Stage.JUDGED for one in steps):
         return CANNOT, unsure
     return NOTHING_WORSE, "nothing changed for the worse"
+
+
+def _unjudged(results: Results) -> list[str]:
+    """Return what the last patch does not tell: broken clauses, and drivers that are missing."""
+    broken = [f"{driver}: {clause}" for driver, clause, _ in results.of_kind(BROKEN)]
+    return broken + [f"{name}: missing: {why}" for name, why in results.missing.items()]
+
+
+def _name(one: Step) -> str:
+    return f"patch {one.commit.number}" if one.commit.number else "base"
 
 
 def _effects(steps: Sequence[Step], expected: Sequence[Expected]) -> set[Effect]:
@@ -168,7 +220,7 @@ def _effects(steps: Sequence[Step], expected: Sequence[Expected]) -> set[Effect]
 
 def _whole(steps: Sequence[Step]) -> list[Change]:
     """Return what changed from the base to the last patch: a detour between them hides nothing."""
-    first, last = steps[0].outcome.results, steps[-1].outcome.results
+    first, last = _judged(steps[0]), _judged(steps[-1])
     return compare.changes(first, last) if first and last else []
 
 

@@ -12,13 +12,10 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from pathlib import Path
-from typing import Any
-
-import yaml
 
 from fixtures.paths import CHECKOUT
-from fixtures.record.results import BROKEN, FLAKY
+from fixtures.record import model
+from fixtures.record.model import BROKEN, FLAKY, Results
 
 FOLDER = CHECKOUT / "results" / "soak"
 NOT_MADE = 2  # the status of a run that could not be made
@@ -43,7 +40,7 @@ def main(argv: list[str]) -> int:
             results = _latest()
             took = time.monotonic() - began
             print(f"run {number} of {runs}: status {status}, {took:.0f} s", flush=True)
-            if not results.get("complete"):
+            if results is None or not results.complete:
                 print(f"error: run {number} could not be made; see {FOLDER}/latest")
                 failed = True
                 break
@@ -66,18 +63,18 @@ def _run(options: list[str]) -> int:
         return subprocess.run(argv, cwd=CHECKOUT, stdout=log, stderr=subprocess.STDOUT).returncode
 
 
-def _latest() -> dict[str, Any]:
-    path: Path = FOLDER / "latest" / "results.yaml"
-    return dict(yaml.safe_load(path.read_text())) if path.exists() else {}
+def _latest() -> Results | None:
+    path = FOLDER / "latest" / "results.yaml"
+    return model.load(path) if path.exists() else None
 
 
-def disagreements(all_results: list[dict[str, Any]]) -> Seen:
+def disagreements(all_results: list[Results]) -> Seen:
     """Return what was not the same in all runs, or uncertain in one: a word for each run."""
     seen: Seen = {}
     for number, results in enumerate(all_results):
-        for driver, about in results["drivers"].items():
-            words = {name: entry["verdict"] for name, entry in about["clauses"].items()}
-            for name, word in (words | about["behaviours"]).items():
+        for driver, about in results.drivers.items():
+            words = {name: str(held.verdict) for name, held in about.clauses.items()}
+            for name, word in (words | about.words).items():
                 row = seen.setdefault((driver, name), ["-"] * len(all_results))
                 row[number] = word
     return {key: row for key, row in seen.items() if len(set(row)) > 1 or UNSURE & set(row)}

@@ -8,14 +8,13 @@ there.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
-from typing import Any
 
 from fixtures import cache, process
 from fixtures import kernel as kernels
@@ -28,8 +27,10 @@ from fixtures.machine.machine import qemu_version
 from fixtures.paths import CHECKOUT, SUITES
 from fixtures.process import ProcessFailed
 from fixtures.progress import Progress, Step
-from fixtures.record import compare
-from fixtures.record.results import BROKEN, FLAKY
+from fixtures.record import compare, model
+from fixtures.record.model import BROKEN, FLAKY, Results
+from fixtures.record.results import merged
+from workflows.stop import Terminated
 
 STEPS = CHECKOUT / "results" / "steps"
 OUTPUT = "output.txt"  # what pytest printed
@@ -37,7 +38,9 @@ _SHARE = re.compile(r"\[ *(\d+)%\]$")
 _ERROR = re.compile(r"^(?:Error|ERROR): (.*)", re.MULTILINE)
 BOOTS = 2  # a machine that did not come up is tried again: the host may have been busy
 NO_MACHINE = "the machine did not come up"
-NO_DOUBLE = BuildError.__name__  # begins the reason why a driver's clauses are broken
+# Begins the reason why clauses are broken where another run would tell nothing else: a double does
+# not compile, or the driver breaks a rule of its own.
+_FOR_CERTAIN = (BuildError.__name__, "device.")
 # What ends a run, and is the kernel's doing.
 _THE_KERNELS = (
     NO_MACHINE,
@@ -60,6 +63,7 @@ class Stage(Enum):
     DOES_NOT_BOOT = "does not boot"
     CUT_SHORT = "was cut short"
     OUT_OF_TIME = "ran out of time"
+    NOT_MADE = "could not be made"
 
 
 @dataclass(frozen=True)
@@ -102,25 +106,43 @@ class Selection:
 class Outcome:
     """What became of a step.
 
-    ``results`` are the contents of its results.yaml, and ``folder`` is where they lie; None where
-    it was not judged. ``problem`` says why not.
+    ``runs`` are the results of all its runs, by folder and in the order of time: what one of them
+    saw, no other one erases. ``problem`` says why the step was not judged.
     """
 
     stage: Stage
-    results: Mapping[str, Any] | None = None
-    folder: Path | None = None
+    runs: dict[Path, Results] = field(default_factory=dict)
     problem: str = ""
+
+    @functools.cached_property
+    def results(self) -> Results | None:
+        """What the runs learnt together; None where nothing was learnt."""
+        return merged(self.runs.values()) if self.runs else None
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the results of the last run lie."""
+        return next(reversed(self.runs), None)
 
     @property
     def in_doubt(self) -> bool:
         """Whether another run of the same kernel may tell more: a busy host may have had a part."""
         if self.stage is Stage.CUT_SHORT:
             return NO_MACHINE in self.problem
-        return self.results is not None and any(
-            clause["verdict"] == FLAKY
-            or (clause["verdict"] == BROKEN and not clause["reason"].startswith(NO_DOUBLE))
-            for *_, clause in compare.clauses(self.results)
+        if self.results is None:
+            return False
+        flaky = self.results.of_kind(FLAKY) and len(self.runs) == 1
+        return bool(flaky) or any(
+            not held.why.startswith(_FOR_CERTAIN) for *_, held in self.results.of_kind(BROKEN)
         )
+
+    def with_earlier(self, earlier: Outcome) -> Outcome:
+        """Return this with what ``earlier`` runs of the same step learnt."""
+        runs = {**earlier.runs, **self.runs}
+        if self.stage is Stage.JUDGED or earlier.stage is not Stage.JUDGED:
+            return replace(self, runs=runs)
+        # What was judged, but for a part, is not given up for a machine that does not come up now.
+        return replace(earlier, runs={**self.runs, **earlier.runs})
 
 
 def run(
@@ -139,7 +161,7 @@ def run(
         key = cache.digest(kernel, *selection.argv(), fingerprint())
         folder = STEPS / key
         with cache.locked(f"step-{key}", progress):
-            if not again and (done := _judged(folder)) and not done.in_doubt:
+            if not again and (done := judged(folder)) and not done.in_doubt:
                 progress.note(f"{name}: judged before, in {done.folder}")
                 return done
             _make(folder)
@@ -150,7 +172,7 @@ def run(
 
 
 def run_for_certain(spec: Spec, selection: Selection, name: str, progress: Progress) -> Outcome:
-    """Do as ``run``, and once more where that leaves a doubt.
+    """Do as ``run``, and once more where that leaves a doubt; both runs count.
 
     Raises RunError.
     """
@@ -158,9 +180,21 @@ def run_for_certain(spec: Spec, selection: Selection, name: str, progress: Progr
     if not outcome.in_doubt:
         return outcome
     progress.note(f"{name}: once more: {outcome.problem or 'some of it is flaky or broken'}")
-    second = run(spec, selection, name, progress)
-    # What was judged, but for a part, is not given up for a machine that does not come up now.
-    return outcome if outcome.results and not second.results else second
+    return run(spec, selection, name, progress).with_earlier(outcome)
+
+
+def run_or_tell(spec: Spec, selection: Selection, name: str, progress: Progress) -> Outcome:
+    """Do as ``run_for_certain``; where the step cannot be made, the outcome says so.
+
+    What a job has judged until then is to be reported, whatever ends it: Ctrl-C, a signal, a full
+    disk.
+    """
+    try:
+        return run_for_certain(spec, selection, name, progress)
+    except RunError as error:
+        return Outcome(Stage.NOT_MADE, problem=str(error))
+    except (KeyboardInterrupt, Terminated) as stopped:
+        return Outcome(Stage.NOT_MADE, problem=str(stopped) or "interrupted")
 
 
 def for_a_mail(problem: str, spec: RefSpec) -> str:
@@ -183,20 +217,29 @@ def _test(spec: Spec, selection: Selection, folder: Path, name: str, progress: P
     for _ in range(BOOTS):
         with progress.step(f"testing {name}") as shown:
             status = _pytest(spec, selection, folder, shown)
-        outcome = _judged(folder) or _failed(folder, status)
+        outcome = judged(folder) or _failed(folder, status)
         if outcome.stage is not Stage.DOES_NOT_BOOT:
             break
     return outcome
 
 
-def _judged(folder: Path) -> Outcome | None:
+def judged(folder: Path) -> Outcome | None:
     """Return the outcome of a step that was carried through, None where there is none."""
-    latest = folder / "latest"
-    if (latest / "results.yaml").exists():
-        results = compare.load(latest)
-        if results["complete"] and results["drivers"]:
-            return Outcome(Stage.JUDGED, results, latest.resolve())
-    return None
+    runs = _runs(folder)
+    last = next(reversed(runs.values()), None)
+    return Outcome(Stage.JUDGED, runs) if last and last.complete and last.drivers else None
+
+
+def _runs(folder: Path) -> dict[Path, Results]:
+    """Return what all runs of a step learnt; those of an older schema are left out."""
+    found = sorted(path.parent for path in folder.glob("[!.]*/results.yaml"))
+    runs = {}
+    for path in found:
+        if path.is_symlink():  # latest
+            continue
+        with contextlib.suppress(RunError):
+            runs[path] = model.load(path)
+    return runs
 
 
 def _failed(folder: Path, status: int) -> Outcome:
@@ -204,19 +247,19 @@ def _failed(folder: Path, status: int) -> Outcome:
 
     Raises RunError where that says nothing of the kernel.
     """
-    latest = folder / "latest" / "results.yaml"
-    results = compare.load(latest) if latest.exists() else {"drivers": {}}
-    problem = str(results.get("error", ""))
+    latest = folder / "latest"
+    this = model.load(latest) if (latest / "results.yaml").exists() else model.nothing()
+    problem, runs = this.error, _runs(folder)
     if not problem:
         problems = _ERROR.findall((folder / OUTPUT).read_text(errors="replace"))
         problem = problems[0] if problems else _STATUS.get(status, f"pytest: status {status}")
     if not _QEMUS.search(problem):
-        if NO_MACHINE in problem and not results["drivers"]:
+        if NO_MACHINE in problem and not this.drivers:
             return Outcome(Stage.DOES_NOT_BOOT, problem=problem)
         if any(words in problem for words in _THE_KERNELS):
-            return Outcome(Stage.CUT_SHORT, problem=problem)
+            return Outcome(Stage.CUT_SHORT, runs, problem)
         if _TIME in problem:
-            return Outcome(Stage.OUT_OF_TIME, problem=problem)
+            return Outcome(Stage.OUT_OF_TIME, runs, problem)
     raise RunError(f"{problem}; the whole output: {folder / OUTPUT}")
 
 

@@ -4,18 +4,23 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 from fixtures.device import chosen
 from fixtures.errors import SpecError
 from fixtures.plugin import selection
 from fixtures.record import catalogue, compare
 from fixtures.record.compare import NOTHING, Kind
-from fixtures.record.results import BROKEN, CONFORMS, DEVIATES, FLAKY, NOT_APPLICABLE
-
-KNOWN = "known"  # of tests: some of it deviates, as the driver's file expects
+from fixtures.record.model import (
+    BROKEN,
+    CONFORMS,
+    DEVIATES,
+    FLAKY,
+    KNOWN,
+    NOT_APPLICABLE,
+    Results,
+)
 
 
 class NoValue(Exception):
@@ -50,32 +55,40 @@ class Subject:
         what = f"{self.kind.value} {self.name}" if self.kind else f"tests -k {self.name!r}"
         return f"{self.driver}: {what}" if self.driver else what
 
-    def value(self, results: Mapping[str, Any]) -> str:
+    def value(self, results: Results, *, settled: bool = False) -> str:
         """Return what ``results`` say of it, in one word.
 
-        Raises NoValue where they do not, or not for certain.
+        Where that is ``settled``, further runs were made: what failed in one of them alone, and
+        without evidence, conforms.
+
+        Raises NoValue where they do not say, or not for certain.
         """
+        unsure = {BROKEN} if settled else {BROKEN, FLAKY}
         if self.kind is None:
-            return self._worst(results)
-        about = results["drivers"].get(self.driver)
+            return self._worst(results, unsure)
+        about = results.drivers.get(self.driver)
         if about is None:
             raise NoValue(f"nothing was run for {self.driver}")
-        for name, clause in about["clauses"].items():
-            if clause["verdict"] in (BROKEN, FLAKY):
-                raise NoValue(f"{name}: {clause['verdict']}: {clause.get('reason', '')}")
-        return compare.value(results, self.driver, self.kind, self.name)
+        word = compare.value(results, self.driver, self.kind, self.name)
+        if self.kind is Kind.CLAUSE and word == DEVIATES:
+            return word  # whatever else is not known
+        for name, held in about.clauses.items():
+            if held.verdict in unsure:
+                raise NoValue(f"{name}: {held.verdict}: {held.why}")
+        return CONFORMS if word == FLAKY else word
 
-    def _worst(self, results: Mapping[str, Any]) -> str:
+    def _worst(self, results: Results, unsure: Collection[str]) -> str:
         """Return the worst verdict of all that was run, where a known deviation is not as bad."""
-        verdicts = {
-            KNOWN if clause["verdict"] == DEVIATES and clause.get("expected") else clause["verdict"]
-            for *_, clause in compare.clauses(results)
-        }
-        if unsure := verdicts & {BROKEN, FLAKY}:
-            raise NoValue(f"some of it is {' and '.join(sorted(unsure))}")
-        if not verdicts:
+        kinds = {held.kind for *_, held in results.held()}
+        if DEVIATES in kinds:
+            return DEVIATES
+        if found := kinds & set(unsure):
+            raise NoValue(f"some of it is {' and '.join(sorted(found))}")
+        if not kinds:
             raise NoValue("no test was run")
-        return next((one for one in (DEVIATES, KNOWN, CONFORMS) if one in verdicts), NOTHING)
+        if KNOWN in kinds:
+            return KNOWN
+        return CONFORMS if kinds & {CONFORMS, FLAKY} else NOTHING
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -278,6 +278,11 @@ function build(driver, clause) {
   const tests = element("ul", "tests");
   for (const test of held.tests) tests.append(element("li", "", element("code", "", test)));
   row(about, held.tests.length === 1 ? "test" : "tests", tests);
+  if (held.failures.length) {
+    const seen = element("ul", "tests");
+    for (const one of held.failures) seen.append(element("li", "", one));
+    row(about, "seen", seen);
+  }
   body.append(about);
   if (held.evidence.length) {
     evidence ??= JSON.parse(byId("evidence").textContent);

@@ -3,13 +3,21 @@
 
 from __future__ import annotations
 
+import fnmatch
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from fixtures.device.driver import Driver, chosen, in_range, known_drivers
+from fixtures.device.driver import Driver, chosen, known_drivers
+from fixtures.device.expectation import Expectation, in_range
 from fixtures.errors import DescriptionError, SpecError
+from fixtures.kernel import features
+from fixtures.paths import CHECKOUT, DRIVERS, SUITES
 from fixtures.record import catalogue
+from fixtures.splat import Splat
 
 RIGHT = """\
 name: mtty
@@ -82,6 +90,117 @@ def test_every_expectation_names_a_clause() -> None:
     for driver in known_drivers().values():
         for expectation in driver.expectations:
             assert expectation.clause in catalogue.clauses()
+
+
+def test_every_expectation_names_tests_that_there_are() -> None:
+    names = {
+        f"{path.parent.name}/{path.name}::{name}"
+        for path in SUITES.glob("*/test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE)
+    }
+    for driver in known_drivers().values():
+        for expectation in driver.expectations:
+            for pattern in expectation.tests:
+                function = pattern.partition("[")[0]
+                assert pattern == "boot" or fnmatch.filter(names, function), pattern
+
+
+def test_every_expectation_names_features_that_there_are() -> None:
+    for driver in known_drivers().values():
+        for expectation in driver.expectations:
+            assert {*expectation.has, *expectation.lacks} <= features.known().keys()
+
+
+def test_two_drivers_cannot_have_one_slot(tmp_path: Path) -> None:
+    for name in ("qat", "virtio"):
+        text = (DRIVERS / f"{name}.yaml").read_text()
+        (tmp_path / f"{name}.yaml").write_text(re.sub(r"slot: \d", "slot: 0", text))
+    with pytest.raises(
+        DescriptionError, match=r"virtio\.yaml and qat\.yaml: both have device\.slot 0"
+    ):
+        known_drivers(tmp_path)
+
+
+OOPS = Splat("oops", "BUG: x", "virtiovf_resume_write+0x3c/0x4b0 [virtio_vfio_pci]", ["vfs_write"])
+WARN = Splat("warning", "WARNING: x", "", ["virtiovf_resume_write"])
+TEST = "suites/a/test_b.py::test_c[virtio-any-half]"
+
+
+def expectation(**more: Any) -> Expectation:
+    about = {"clause": "x", "reason": "why", "fault": "driver", "kernels": (">=6.12",)}
+    if "splat" not in more:
+        more = {"seen": "*", **more}
+    return Expectation.model_validate(about | {"tests": ("a/test_b.py::test_c[virtio-*]",)} | more)
+
+
+@pytest.mark.parametrize(
+    ("more", "test", "seen", "splat", "known"),
+    [
+        ({}, TEST, "anything", None, True),
+        ({}, TEST.replace("virtio", "mlx5"), "anything", None, False),
+        ({}, TEST.replace("test_c", "test_d"), "anything", None, False),
+        ({"tests": ("a/test_b.py::test_c[*-half]",)}, TEST, "anything", None, True),
+        ({"tests": ("a/test_b.py::test_c[*-all]",)}, TEST, "anything", None, False),
+        ({"seen": "half is left"}, TEST, "a half is left over", None, True),
+        ({"seen": "left * of"}, TEST, "left 3 of 4", None, True),
+        ({"seen": "half is left"}, TEST, "4096 bytes of the heap", None, False),
+        # A fault of the kernel is excused by its kind and place, not by words.
+        ({}, TEST, "the kernel complained: BUG: x", OOPS, False),
+        ({"splat": {"kind": "oops", "function": "virtiovf_resume_write"}}, TEST, "", OOPS, True),
+        ({"splat": {"kind": "oops", "function": "virtiovf_resume_write"}}, TEST, "", WARN, False),
+        ({"splat": {"kind": "oops", "function": "virtiovf_resume"}}, TEST, "", OOPS, False),
+        ({"splat": {"kind": "oops", "function": "virtiovf_resume_write"}}, TEST, "x", None, False),
+    ],
+)
+def test_an_expectation_excuses_what_it_names(
+    more: dict[str, Any], test: str, seen: str, splat: Splat | None, known: bool
+) -> None:
+    one = expectation(**more)
+    assert one.names("x", test, seen, splat) is known
+    assert not one.names("another.clause", test, seen, splat)
+
+
+@pytest.mark.parametrize(
+    ("more", "release", "has", "applies"),
+    [
+        ({}, "7.3.4", (), True),
+        ({"kernels": (">=6.12.150,<6.13", ">=7.4")}, "6.12.107", (), False),
+        ({"kernels": (">=6.12.150,<6.13", ">=7.4")}, "6.12.150", (), True),
+        ({"kernels": (">=6.12.150,<6.13", ">=7.4")}, "7.3.4", (), False),
+        ({"kernels": (">=6.12.150,<6.13", ">=7.4")}, "7.4.0-rc1", (), True),
+        # A topic branch has a change that its version does not tell of.
+        ({"lacks": ("waits",)}, "7.0.0-rc4", ("waits",), False),
+        ({"lacks": ("waits",)}, "7.0.0-rc4", (), True),
+        ({"has": ("waits",)}, "7.0.0-rc4", (), False),
+        ({"has": ("waits",)}, "7.0.0-rc4", None, True),
+    ],
+)
+def test_an_expectation_is_about_some_kernels(
+    more: dict[str, Any], release: str, has: tuple[str, ...] | None, applies: bool
+) -> None:
+    assert expectation(**more).applies(release, has) is applies
+
+
+def test_an_expectation_has_gone_only_where_all_it_names_was_run() -> None:
+    one = expectation(tests=("a/test_b.py::test_c[*]", "a/test_b.py::test_d[*]"))
+    assert not one.was_tried({TEST})
+    assert one.was_tried({TEST, TEST.replace("test_c", "test_d")})
+
+
+def test_an_expectation_says_what_is_seen() -> None:
+    with pytest.raises(ValidationError, match="either seen: or splat:"):
+        expectation(seen=None)
+    fault = {"kind": "oops", "function": "f"}
+    with pytest.raises(ValidationError, match="either seen: or splat:"):
+        expectation(seen="x", splat=fault)
+
+
+def test_where_an_expectation_stands_is_known() -> None:
+    driver = known_drivers()["mlx5"]
+    path, _, line = driver.line_of(driver.expectations[0]).partition(":")
+    assert path == "fixtures/drivers/mlx5.yaml"
+    text = (CHECKOUT / path).read_text().splitlines()[int(line) - 1]
+    assert text.strip() == f"- clause: {driver.expectations[0].clause}"
 
 
 @pytest.mark.parametrize(

@@ -3,20 +3,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from fixtures.errors import DescriptionError, RunError, SpecError
+from fixtures.errors import DescriptionError, NoSpace, RunError, SpecError
 from fixtures.git import git
 from fixtures.kernel import source
 from fixtures.kernel.spec import RefSpec
 from fixtures.plugin import selection
 from fixtures.progress import Progress
-from fixtures.record import catalogue, compare
+from fixtures.record import catalogue, compare, model
 from fixtures.record.compare import Change, Effect, Kind
+from fixtures.record.model import Failure, Held, Results
+from fixtures.record.results import write
 from reports import bisect as bisect_report
 from reports import matrix as matrix_report
 from reports import premerge as premerge_report
@@ -24,14 +27,16 @@ from workflows import bisect_step, expect, history, matrix, premerge, series, st
 from workflows.premerge import Step
 from workflows.series import Commit, Series
 from workflows.step import Outcome, Selection, Stage
+from workflows.stop import Terminated
 
 V2 = "feature.precopy_info_v2"
 ECHO, ZERO = "precopy-info.flags.v1-echo", "precopy-info.flags.v2-zero"
+LACKS = "feature.no-migration"  # applies to devices that cannot migrate
 
 
 def results(
     clauses: dict[str, Any] | None = None, behaviours: dict[str, str] | None = None, **more: str
-) -> dict[str, Any]:
+) -> Results:
     """Return the results of mtty alone; a clause is a verdict, or an entry as results have it."""
     entries = {
         name: {"verdict": one} if isinstance(one, str) else one
@@ -41,7 +46,7 @@ def results(
     kernel = {"spec": "x", "release": "7.3.4"}
     machine = {"qemu": "7.2", "accelerator": "tcg"}
     data = {"schema": 1, "complete": True, "kernel": kernel, "machine": machine}
-    return data | {"drivers": {"mtty": mtty}}
+    return model.parse(data | {"drivers": {"mtty": mtty}})
 
 
 @pytest.mark.parametrize(
@@ -51,8 +56,8 @@ def results(
         ("not_applicable", "deviates", Effect.WORSE),
         ("deviates", "conforms", Effect.BETTER),
         ("not_applicable", "conforms", Effect.CHANGED),
-        ("conforms", "not_applicable", Effect.CHANGED),
-        ("conforms", "flaky", Effect.UNJUDGED),
+        ("conforms", "not_applicable", Effect.WORSE),
+        ("conforms", "flaky", Effect.FLAKY),
         ("conforms", "broken", Effect.UNJUDGED),
     ],
 )
@@ -111,15 +116,90 @@ def test_a_driver_that_goes_is_a_change_for_the_worse() -> None:
 
 def test_a_part_of_a_run_is_held_against_that_part() -> None:
     whole, part = results({ECHO: "conforms", ZERO: "conforms"}), results({ECHO: "conforms"})
-    assert compare.changes(whole, part, common=True) == []
-    assert [change.after for change in compare.changes(whole, part)] == [compare.NOTHING]
+    assert compare.since_baseline(whole, part) == []
+    (change,) = compare.changes(whole, part)
+    assert (change.after, change.effect) == (compare.NOTHING, Effect.UNJUDGED)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "schema: 2\ndrivers: {}", "schema: 1"])
+def test_what_the_baseline_lacks_is_new() -> None:
+    (change,) = compare.since_baseline(
+        results({ECHO: "conforms"}), results({ECHO: "conforms", ZERO: "deviates"})
+    )
+    assert (change.name, change.before, change.effect) == (ZERO, compare.NOTHING, Effect.WORSE)
+    nobody, known = model.nothing(), {"verdict": "deviates", "expected": True}
+    assert [
+        one.name
+        for one in compare.since_baseline(nobody, results({ECHO: "conforms", ZERO: "deviates"}))
+    ] == [ZERO]
+    assert compare.since_baseline(nobody, results({ECHO: "conforms"}, {V2: "absent"})) == []
+    assert compare.since_baseline(nobody, results({ECHO: known})) == []
+    (broken,) = compare.since_baseline(nobody, results({ECHO: "broken"}))
+    assert broken.effect is Effect.UNJUDGED
+    assert compare.since_baseline(nobody, results({ECHO: "not_applicable"}, absent="why")) == []
+
+
+def test_a_rule_for_those_that_lack_something_may_cease_to_apply() -> None:
+    (change,) = compare.changes(results({LACKS: "conforms"}), results({LACKS: "not_applicable"}))
+    assert change.effect is Effect.CHANGED
+
+
+def failing(*failures: Failure) -> Results:
+    """Return the results of mtty, one clause of which deviates in these tests."""
+    held = Held("deviates", failures=failures)
+    return dataclasses.replace(
+        results(), drivers={"mtty": model.DriverResults("software", clauses={ECHO: held})}
+    )
+
+
+HALF = Failure("a part is accepted", "x.py::test_it[half]", known="why")
+NEW = Failure("4096 bytes of the kernel's heap at 0x12", "x.py::test_it[a_byte]")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "effect"),
+    [
+        ((HALF,), (HALF,), None),
+        ((HALF,), (HALF, NEW), Effect.WORSE),
+        ((HALF,), (dataclasses.replace(HALF, known=""),), Effect.WORSE),
+        ((NEW,), (dataclasses.replace(NEW, seen="another answer"),), Effect.WORSE),
+        ((NEW,), (dataclasses.replace(NEW, test="x.py::test_it[half]"),), Effect.WORSE),
+        ((NEW,), (dataclasses.replace(NEW, fingerprint="oops-1"),), Effect.WORSE),
+        ((NEW,), (dataclasses.replace(NEW, known="why"),), None),
+        # Addresses and counts differ from run to run.
+        ((NEW,), (dataclasses.replace(NEW, seen=NEW.seen.replace("0x12", "0x34")),), None),
+        # A known deviation may come in one test of those it names, or in another.
+        ((HALF,), (HALF, dataclasses.replace(NEW, known="why")), None),
+        ((HALF, NEW), (HALF,), Effect.BETTER),
+    ],
+)
+def test_a_change_inside_a_clause_that_deviates_is_seen(
+    before: tuple[Failure, ...], after: tuple[Failure, ...], effect: Effect | None
+) -> None:
+    found = compare.changes(failing(*before), failing(*after))
+    assert [change.effect for change in found] == ([] if effect is None else [effect])
+    assert all(change.tests for change in found)
+
+
+def test_what_else_than_the_kernel_differs_is_told() -> None:
+    one = results()
+    other = dataclasses.replace(
+        one,
+        suite=model.SuiteAbout("b" * 40, digest="2"),
+        kernel=dataclasses.replace(one.kernel, flavour="debug", compiler="clang 14"),
+        machine=model.MachineAbout("kvm", "8.0"),
+        options={"model-seed": "2"},
+    )
+    assert compare.differences(one, one) == []
+    assert [line.partition(":")[0] for line in compare.differences(one, other)] == [
+        *("suite", "flavour", "machine", "compiler", "model-seed"),
+    ]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "schema: 3\ndrivers: {}", "schema: 1", "schema: 2"])
 def test_what_holds_no_results_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "results.yaml").write_text(text)
     with pytest.raises(RunError, match=r"results\.yaml"):
-        compare.load(tmp_path)
+        model.load(tmp_path)
 
 
 # What a series is meant to change
@@ -301,8 +381,11 @@ def test_what_is_no_repository_is_refused(tmp_path: Path) -> None:
 # The gate, and its reports
 
 
-def judged(found: dict[str, Any]) -> Outcome:
-    return Outcome(Stage.JUDGED, found, Path("somewhere"))
+FOLDERS = itertools.count()
+
+
+def judged(found: Results) -> Outcome:
+    return Outcome(Stage.JUDGED, {Path(f"somewhere-{next(FOLDERS)}"): found})
 
 
 def steps(*outcomes: Outcome) -> list[Step]:
@@ -411,10 +494,11 @@ def test_the_report_of_a_bisect_fits_into_a_mail() -> None:
 def test_a_matrix_has_a_column_for_each_kernel() -> None:
     about = {"absent": "", "behaviours": {V2: "absent"}, "counts": {"conforms": 3}, "known": 0}
     kernel = {"name": "k1", "stage": "judged", "problem": "", "release": "1", "drivers": {}}
+    kernel |= {"attention": []}
     data = {
         "drivers": ["mtty"],
         "kernels": [
-            kernel | {"drivers": {"mtty": about}},
+            kernel | {"drivers": {"mtty": about}, "attention": ["mtty: a.rule: flaky: once"]},
             kernel | {"name": "k2", "stage": "does not build", "problem": "x", "release": ""},
             kernel | {"name": "k3", "drivers": {"mtty": about | {"behaviours": {V2: "supported"}}}},
         ],
@@ -438,6 +522,7 @@ def test_a_matrix_has_a_column_for_each_kernel() -> None:
     many = data | {"kernels": kernels * 4}
     assert max(map(len, matrix_report.text(many).splitlines())) <= 72
     assert "does not build: x" in text
+    assert "asks for attention on k1\n  mtty: a.rule: flaky: once\n" in text
     assert "from k1 to k3" in text
 
 
@@ -450,9 +535,7 @@ def test_history_tells_what_changed_in_each_tree(
         one = results({ECHO: "broken"}, {V2: value})
         folder = tmp_path / "steps" / str(number) / f"20260102-03040{number}-x"
         folder.mkdir(parents=True)
-        (folder / "results.yaml").write_text(
-            yaml.safe_dump(one | {"kernel": one["kernel"] | {"spec": spec}})
-        )
+        write(dataclasses.replace(one, kernel=dataclasses.replace(one.kernel, spec=spec)), folder)
     asked = ["--drivers=mtty", f"--results={tmp_path}"]
     assert history.main([*asked, f"--behaviour={V2}"]) == 0
     assert capsys.readouterr().out.splitlines() == [
@@ -482,6 +565,7 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Outcome]:
         ([judged(GOOD), judged(GOOD)], 0),
         ([judged(GOOD), judged(KNOWN)], 0),
         ([judged(GOOD), judged(BAD)], 1),
+        ([judged(GOOD), judged(results(missing="why"))], 2),
         ([judged(GOOD), Outcome(Stage.DOES_NOT_BUILD, problem="x")], 2),
     ],
 )
@@ -570,15 +654,123 @@ def test_a_step_in_doubt_is_made_once_more(
     runs += [outcome, judged(GOOD)]
     spec = RefSpec("x", Path("/x"), "abc")
     made = step.run_for_certain(spec, Selection(), "a step", Progress())
-    assert made == (judged(GOOD) if in_doubt else outcome)
+    assert made.stage is (Stage.JUDGED if in_doubt else outcome.stage)
     assert len(runs) == (0 if in_doubt else 1)
+
+
+def twice(runs: list[Outcome], first: Outcome, second: Outcome) -> Outcome:
+    """Return the outcome of a step that the first run leaves in doubt."""
+    runs += [first, second]
+    return step.run_for_certain(RefSpec("x", Path("/x"), "abc"), Selection(), "a step", Progress())
 
 
 def test_what_was_judged_is_not_given_up_for_a_busy_host(runs: list[Outcome]) -> None:
     flaky = judged(results({ECHO: "flaky"}))
-    runs += [flaky, Outcome(Stage.DOES_NOT_BOOT, problem="no ssh")]
-    spec = RefSpec("x", Path("/x"), "abc")
-    assert step.run_for_certain(spec, Selection(), "a step", Progress()) == flaky
+    made = twice(runs, flaky, Outcome(Stage.DOES_NOT_BOOT, problem="no ssh"))
+    assert (made.stage, made.results) == (Stage.JUDGED, flaky.results)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "verdict"),
+    [
+        ("flaky", "conforms", "flaky"),
+        ("flaky", "flaky", "deviates"),  # it came again
+        ("flaky", "deviates", "deviates"),
+        ("broken", "conforms", "conforms"),
+        ("broken", "broken", "broken"),
+        ({"verdict": "deviates", "fingerprints": ["kasan-1"]}, "conforms", "deviates"),
+        ({"verdict": "deviates", "fingerprints": ["kasan-1"]}, "not_applicable", "deviates"),
+    ],
+)
+def test_a_second_run_erases_nothing_of_the_first(
+    runs: list[Outcome], first: Any, second: str, verdict: str
+) -> None:
+    doubt = {ZERO: "broken"}  # so that there is a second run
+    made = twice(runs, judged(results({ECHO: first} | doubt)), judged(results({ECHO: second})))
+    assert made.results
+    assert made.results.drivers["mtty"].clauses[ECHO].verdict == verdict
+
+
+def test_a_clause_that_only_the_first_run_has_a_fault_of_is_kept(runs: list[Outcome]) -> None:
+    leak = {"leaks.references": {"verdict": "deviates", "fingerprints": ["leak-1"]}}
+    made = twice(runs, judged(results(leak | {ECHO: "flaky"})), judged(GOOD))
+    assert made.results
+    held = made.results.drivers["mtty"].clauses
+    assert (held["leaks.references"].verdict, held[ECHO].verdict) == ("deviates", "flaky")
+
+
+def test_a_fault_that_one_of_two_runs_of_a_patch_saw_is_for_the_worse(runs: list[Outcome]) -> None:
+    kasan = results({ECHO: "flaky", ZERO: {"verdict": "deviates", "fingerprints": ["kasan-1"]}})
+    sound = results({ECHO: "conforms", ZERO: "conforms"})
+    runs += [judged(sound), judged(kasan), judged(sound)]
+    commits = tuple(Commit(number, str(number) * 40, "x") for number in range(2))
+    patches = Series(Path("linux"), "v7.1", commits)
+    made = premerge.judge_all(patches, Selection(("mtty",)), Progress())
+    data = premerge.judgement(patches, Selection(("mtty",)), made, [])
+    assert data["status"] == premerge.WORSE
+    assert "kasan-1" in premerge_report.text(data)
+    assert f"patch 1: mtty: {ECHO}:" in premerge_report.text(data).partition("flaky:")[2]
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (NoSpace("no space left"), "no space left"),
+        (Terminated("terminated by a signal"), "terminated by a signal"),
+        (KeyboardInterrupt(), "interrupted"),
+    ],
+)
+def test_what_was_judged_before_a_step_that_cannot_be_made_is_reported(
+    monkeypatch: pytest.MonkeyPatch, raised: BaseException, said: str
+) -> None:
+    outcomes = [judged(GOOD), judged(BAD)]
+
+    def run(*_: object, **__: object) -> Outcome:
+        if not outcomes:
+            raise raised
+        return outcomes.pop(0)
+
+    monkeypatch.setattr(step, "run", run)
+    commits = tuple(Commit(number, str(number) * 40, "x") for number in range(4))
+    patches = Series(Path("linux"), "v7.1", commits)
+    written: list[int] = []
+    made = premerge.judge_all(
+        patches, Selection(("mtty",)), Progress(), lambda steps: written.append(len(steps))
+    )
+    data = premerge.judgement(patches, Selection(("mtty",)), made, [])
+    assert (data["status"], data["judged"], written) == (premerge.WORSE, 2, [1, 2, 3])
+    assert said in premerge_report.text(data)
+    made[1] = dataclasses.replace(made[1], changes=[])
+    assert premerge.judgement(patches, Selection(("mtty",)), made, [])["status"] == 2
+
+
+def test_what_a_run_that_was_cut_short_saw_is_for_the_worse() -> None:
+    partial = dataclasses.replace(BAD, complete=False)
+    out_of_time = Outcome(Stage.OUT_OF_TIME, {Path("x"): partial}, "--run-limit")
+    of_these = [
+        *steps(judged(GOOD)),
+        Step(
+            Commit(1, "1" * 40, "x"),
+            out_of_time,
+            Commit(0, "0" * 40, "base"),
+            premerge.changes(judged(GOOD), out_of_time),
+        ),
+    ]
+    patches = Series(Path("linux"), "v7.1", tuple(one.commit for one in of_these))
+    assert premerge.judgement(patches, Selection(("mtty",)), of_these, [])["status"] == 1
+
+
+def test_rules_that_cease_to_apply_are_named() -> None:
+    those = (ECHO, ZERO, "state-machine.arcs")
+    of_these = steps(
+        judged(results(dict.fromkeys(those, "conforms"))),
+        judged(results(dict.fromkeys(those, "not_applicable"))),
+    )
+    patches = Series(Path("linux"), "v7.1", tuple(one.commit for one in of_these))
+    data = premerge.judgement(patches, Selection(("mtty",)), of_these, [])
+    text = premerge_report.text(data)
+    assert data["status"] == premerge.WORSE
+    assert all(name in text for name in those)
 
 
 def test_what_is_in_doubt_is_not_taken_for_judged(
@@ -592,15 +784,20 @@ def test_what_is_in_doubt_is_not_taken_for_judged(
     left = [results({ECHO: "flaky"}), GOOD, BAD]
 
     def test(_: RefSpec, __: Selection, folder: Path, *___: object) -> Outcome:
-        found = left.pop(0)
-        (folder / "latest").mkdir(exist_ok=True)
-        (folder / "latest/results.yaml").write_text(yaml.safe_dump(found))
-        return judged(found)
+        run = folder / str(3 - len(left))
+        run.mkdir()
+        write(left.pop(0), run)
+        found = step.judged(folder)
+        assert found
+        return found
 
     monkeypatch.setattr(step, "_test", test)
     spec = RefSpec("x", Path("/x"), "abc")
-    for found in (results({ECHO: "flaky"}), GOOD, GOOD):
-        assert step.run(spec, Selection(), "a step", Progress()).results == found
+    for _ in range(3):  # the second run settles it, and there is no third one
+        made = step.run(spec, Selection(), "a step", Progress())
+        assert made.results
+        assert made.results.drivers["mtty"].clauses[ECHO].verdict == "flaky"
+    assert left == [BAD]
 
 
 @pytest.mark.parametrize("verdict", ["flaky", "broken"])
@@ -608,3 +805,8 @@ def test_a_doubt_is_no_value(verdict: str) -> None:
     for one in (subject.Subject(Kind.CLAUSE, ECHO, "mtty"), subject.Subject(None, "flags")):
         with pytest.raises(subject.NoValue):
             one.value(results({ECHO: verdict}))
+
+
+def test_what_was_flaky_once_is_settled_by_another_run() -> None:
+    for one in (subject.Subject(Kind.CLAUSE, ECHO, "mtty"), subject.Subject(None, "flags")):
+        assert one.value(results({ECHO: "flaky"}), settled=True) == "conforms"

@@ -48,4 +48,4 @@ def test_a_loss_is_told_with_who_allocated_it_and_how_much_more_there_is() -> No
     lost = MemoryLost(lost_since(OLD + NEW, 0))
     said = "unreferenced object (size 1024), allocated by mlx5vf_pci_save_device_data, and 1 more"
     assert str(lost) == said
-    assert lost.splat.fingerprint != lost_since(NEW, 0)[0].fingerprint
+    assert lost.lost[0].fingerprint != lost_since(NEW, 0)[0].fingerprint

@@ -17,16 +17,16 @@ import pytest
 import yaml
 
 from fixtures.paths import cache
-from fixtures.record.results import (
+from fixtures.record.model import (
     BROKEN,
     CONFORMS,
     DEVIATES,
     FLAKY,
     NOT_APPLICABLE,
-    Learnt,
-    Results,
-    file_name,
+    Failure,
+    Verdict,
 )
+from fixtures.record.results import Collector, Learnt, file_name
 from reports import html, junit, kcidb, ktap
 from reports.__main__ import FORMATS, main
 from reports.run import CUT_SHORT, Run, load
@@ -43,10 +43,16 @@ HOSTILE = f"{MARKUP} {STRANGE} {DECEIT}"
 CONSOLE = "[   12.000001] BUG: kernel NULL pointer dereference, address: 0"
 
 
-def learnt(driver: str, clause: str, verdict: str, parameters: str = "any", **more: Any) -> Learnt:
+def learnt(
+    driver: str, clause: str, verdict: Verdict, parameters: str = "any", **more: Any
+) -> Learnt:
     name = clause.replace(".", "_").replace("-", "_")
+    test = f"suites/x/test_x.py::test_{name}[{driver}-{parameters}]"
+    if verdict in (DEVIATES, BROKEN, FLAKY):
+        about = {key: more.pop(key) for key in ("known", "fingerprint") if key in more}
+        more["failures"] = (Failure(more.pop("reason", "it"), test, verdict, **about),)
     return Learnt(
-        test=f"suites/x/test_x.py::test_{name}[{driver}-{parameters}]",
+        test=test,
         driver=driver,
         realization="software" if driver == "mtty" else "double",
         clauses=(clause,),
@@ -61,13 +67,13 @@ def learnt(driver: str, clause: str, verdict: str, parameters: str = "any", **mo
 
 def make_run(root: Path, *, complete: bool = True) -> Path:
     """Make the folder of a run in which every verdict is, and much that is hostile."""
-    results = Results.begin(root, "debian:7.3")
+    results = Collector.begin(root, "debian:7.3")
     programs = {"c": "int main(void) { return 1; } /* </script> */\n", "py": "import os\n"}
     for one in (
         learnt("mtty", ECHO, CONFORMS, behaviours={"precopy_info.flags.v1": "echoed"}),
         learnt("mtty", ZERO, DEVIATES, reason=HOSTILE, reproducers=programs, fingerprint="oops-1"),
         learnt("mtty", ZERO, CONFORMS, "other"),
-        learnt("mtty", NOTHING, DEVIATES, expected="a known one", reproducers=programs),
+        learnt("mtty", NOTHING, DEVIATES, known="a known one", reproducers=programs),
         learnt("mtty", ARCS, BROKEN, reason=f"the guest was lost: {HOSTILE}"),
         learnt("mtty", REOPEN, FLAKY, reason="not on a fresh machine"),
         learnt("qat", ECHO, NOT_APPLICABLE, reason="has no PRE_COPY # SKIP"),
@@ -122,12 +128,13 @@ class Page(HTMLParser):
 
 def test_a_run_and_its_evidence(run: Run, folder: Path) -> None:
     assert run.name == folder.name
-    assert run.title == "debian:7.3 (7.3.4)"
-    assert str(run.machine) == "QEMU 7.2.22 tcg"
-    kinds = {(driver, clause): held.kind for driver, clause, held in run.held()}
+    assert run.results.kernel.title == "debian:7.3 (7.3.4)"
+    assert str(run.results.machine) == "QEMU 7.2.22 tcg"
+    kinds = {(driver, clause): held.kind for driver, clause, held in run.results.held()}
     assert kinds["mtty", ZERO] == "deviates"
     assert kinds["mtty", NOTHING] == "known"
-    assert run.drivers["mtty"].kinds == Counter(conforms=1, deviates=1, known=1, broken=1, flaky=1)
+    kinds_of = run.results.drivers["mtty"].kinds
+    assert kinds_of == Counter(conforms=1, deviates=1, known=1, broken=1, flaky=1)
     first, second = run.evidence("mtty", ZERO)
     assert first.parameters == "mtty-any"
     assert set(first.reproducers) == {"c", "py"}
@@ -190,12 +197,12 @@ def test_the_command_writes_all_formats(folder: Path, capsys: pytest.CaptureFixt
     [
         (None, [], "which run? python -m reports results/latest"),
         (None, ["{}/nowhere"], "is no folder; name that of a run"),
-        (None, ["{}"], "holds no results.yaml; name the folder of a run"),
+        (None, ["{}"], "No such file or directory; name the results.yaml of a run, or its folder"),
         (None, ["{}", "pdf"], "pdf is no format; choose from html, junit, ktap, kcidb, table"),
-        ("schema: 2\n", ["{}"], "is not a results file of schema 1; name the folder of a run"),
-        ("- a list\n", ["{}"], "is not a results file of schema 1; name the folder of a run"),
-        ("a: [b\n", ["{}"], "results.yaml:2: not YAML: "),
-        ("\x01", ["{}"], "not YAML: "),
+        ("schema: 3\n", ["{}"], "holds no results of schema 2 or 1; name the results.yaml"),
+        ("- a list\n", ["{}"], "holds no results of schema 2 or 1; name the results.yaml"),
+        ("a: [b\n", ["{}"], "results.yaml:2: is not YAML: "),
+        ("\x01", ["{}"], "is not YAML: "),
         ("schema: 1\ncomplete: true\n", ["{}"], "kernel: Field required; docs/results.md"),
         (
             "{schema: 1, complete: true, kernel: {}, machine: {qemu: '7'}, drivers: {}}",
@@ -246,7 +253,7 @@ def test_a_run_that_was_cut_short_says_so_in_every_format(
 
 
 def test_a_run_of_nothing(tmp_path: Path) -> None:
-    results = Results.begin(tmp_path, "x")
+    results = Collector.begin(tmp_path, "x")
     results.write(complete=False)
     assert main([str(results.folder), *FORMATS]) == 0
 
@@ -256,7 +263,7 @@ def test_keys_of_a_later_file_are_passed_over(folder: Path) -> None:
     data = yaml.safe_load(path.read_text())
     data["kernel"]["commit"] = data["drivers"]["mtty"]["firmware"] = "new"
     path.write_text(yaml.safe_dump(data))
-    assert load(folder).drivers["mtty"].realization == "software"
+    assert load(folder).results.drivers["mtty"].realization == "software"
 
 
 # The page
@@ -294,7 +301,7 @@ def test_the_page_holds_a_cell_for_every_verdict_and_the_evidence(run: Run) -> N
         for tag, attributes in page.elements
         if tag == "a" and (attributes.get("class") or "").startswith("sign")
     }
-    assert set(cells) == {f"#{driver}/{clause}" for driver, clause, _ in run.held()}
+    assert set(cells) == {f"#{driver}/{clause}" for driver, clause, _ in run.results.held()}
     assert cells[f"#mtty/{NOTHING}"]["class"] == "sign known"
     assert cells[f"#mtty/{ZERO}"]["class"] == "sign deviates"
     held = json.loads(page.scripts["data"])["held"]
@@ -387,7 +394,7 @@ def test_ktap_nests_clauses_in_drivers(run: Run) -> None:
 
 
 def test_a_driver_without_clauses_is_skipped(tmp_path: Path) -> None:
-    results = Results.begin(tmp_path, "x")
+    results = Collector.begin(tmp_path, "x")
     one = learnt("mtty", ECHO, NOT_APPLICABLE, absent="CONFIG_X is not set")
     one.clauses = ()
     results.add(one)

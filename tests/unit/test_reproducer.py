@@ -19,9 +19,10 @@ import pytest
 
 from fixtures.guest import Answer
 from fixtures.record.catalogue import Clause
+from fixtures.record.model import DEVIATES
 from fixtures.record.reproducer.about import About
 from fixtures.record.reproducer.render import reproducers
-from fixtures.record.results import DEVIATES, Learnt, Results
+from fixtures.record.results import Collector, Learnt
 from fixtures.record.transcript import Transcript
 from fixtures.session import READABLE
 from fixtures.session.uapi import FEATURE_HEADER, MIG_STATE, PRECOPY_INFO, Feature, Ioctl, Op, State
@@ -412,7 +413,7 @@ class TestRestart:
 
 
 def test_the_reproducers_lie_below_the_run(tmp_path: Path) -> None:
-    results = Results.begin(tmp_path, "x")
+    results = Collector.begin(tmp_path, "x")
     learnt = Learnt(
         test="suites/x/test_x.py::test_it[mtty-0x1]",
         driver="mtty",

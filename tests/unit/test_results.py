@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,29 @@ import pytest
 import yaml
 
 from fixtures.record import table
-from fixtures.record.results import BROKEN, CONFORMS, DEVIATES, NOT_APPLICABLE, Learnt, Results
+from fixtures.record.model import (
+    BROKEN,
+    CONFORMS,
+    DEVIATES,
+    FLAKY,
+    NOT_APPLICABLE,
+    Failure,
+    Held,
+    Results,
+    SuiteAbout,
+    Verdict,
+    load,
+)
+from fixtures.record.results import Collector, Learnt, write
 
 ECHO, ZERO = "precopy-info.flags.v1-echo", "precopy-info.flags.v2-zero"
 
 
-def learnt(verdict: str, clause: str = ECHO, **more: Any) -> Learnt:
+def learnt(verdict: Verdict, clause: str = ECHO, **more: Any) -> Learnt:
+    failed = {key: more.pop(key) for key in ("seen", "known", "fingerprint") if key in more}
+    if verdict in (DEVIATES, BROKEN, FLAKY):
+        failure = Failure(failed.pop("seen", "it"), f"{len(failed)}", verdict, **failed)
+        more["failures"] = (failure,)
     return Learnt(
         test=f"suites/x/test_x.py::test_it[mtty-{len(more)}]",
         driver="mtty",
@@ -28,12 +46,15 @@ def learnt(verdict: str, clause: str = ECHO, **more: Any) -> Learnt:
     )
 
 
-def clause_of(folder: Path, *those: Learnt) -> dict[str, Any]:
-    results = Results.begin(folder, "x")
+def collected(folder: Path, *those: Learnt) -> Results:
+    collector = Collector.begin(folder, "x")
     for one in those:
-        results.add(one)
-    entry: dict[str, Any] = results.as_data(True)["drivers"]["mtty"]["clauses"][ECHO]
-    return entry
+        collector.add(one)
+    return collector.results()
+
+
+def clause_of(folder: Path, *those: Learnt) -> Held:
+    return collected(folder, *those).drivers["mtty"].clauses[ECHO]
 
 
 @pytest.mark.parametrize(
@@ -47,46 +68,76 @@ def clause_of(folder: Path, *those: Learnt) -> dict[str, Any]:
     ],
 )
 def test_tests_of_one_clause_become_one_verdict(
-    tmp_path: Path, verdicts: list[str], together: str
+    tmp_path: Path, verdicts: list[Verdict], together: str
 ) -> None:
-    assert clause_of(tmp_path, *map(learnt, verdicts))["verdict"] == together
+    assert clause_of(tmp_path, *map(learnt, verdicts)).verdict == together
 
 
 def test_a_deviation_is_expected_only_if_all_of_it_is(tmp_path: Path) -> None:
-    known = learnt(DEVIATES, expected="because")
-    assert clause_of(tmp_path, known)["expected"] is True
-    assert "expected" not in clause_of(tmp_path, known, learnt(DEVIATES))
+    known = learnt(DEVIATES, known="because")
+    assert clause_of(tmp_path, known).kind == "known"
+    assert clause_of(tmp_path, known, learnt(DEVIATES)).kind == DEVIATES
 
 
 def test_the_reason_is_that_of_what_was_not_expected(tmp_path: Path) -> None:
-    known = learnt(DEVIATES, expected="because", reason="known")
-    entry = clause_of(tmp_path, known, learnt(DEVIATES, reason="new"))
-    assert entry["reason"] == "new"
-    assert clause_of(tmp_path, known)["reason"] == "because"
-    away = learnt(NOT_APPLICABLE, expected="because", reason="not here")
-    assert clause_of(tmp_path, away)["reason"] == "not here"
+    known = learnt(DEVIATES, known="because", seen="what it was")
+    held = clause_of(tmp_path, known, learnt(DEVIATES, seen="new"))
+    assert held.why == "new"
+    assert clause_of(tmp_path, known).why == "because"
+    assert clause_of(tmp_path, learnt(NOT_APPLICABLE, reason="not here")).why == "not here"
 
 
 def test_what_decides_the_exit_status(tmp_path: Path) -> None:
-    results = Results.begin(tmp_path, "x")
-    results.add(learnt(CONFORMS, ECHO, expected="because"))
-    results.add(learnt(DEVIATES, ZERO))
-    assert results.gone == [("mtty", ECHO)]
-    assert results.deviations == [("mtty", ZERO)]
-    assert results.broken == []
+    results = collected(tmp_path, learnt(CONFORMS), learnt(DEVIATES, ZERO))
+    assert [clause for _, clause, _ in results.of_kind(DEVIATES)] == [ZERO]
+    assert results.of_kind(BROKEN) == []
+    assert collected(tmp_path, learnt(CONFORMS, missing="why")).missing == {"mtty": "why"}
+
+
+def test_a_fault_that_two_parts_of_a_test_tell_of_is_one(tmp_path: Path) -> None:
+    oops = learnt(DEVIATES, fingerprint="oops-1")
+    assert len(clause_of(tmp_path, oops, oops).failures) == 1
+    assert len(clause_of(tmp_path, oops, learnt(DEVIATES, fingerprint="oops-2")).failures) == 2
+
+
+def test_what_is_written_is_read_again_as_it_was(tmp_path: Path) -> None:
+    failures = (
+        Failure("it fails", "x.py::test_it[1]", known="because", fixed_by="abc"),
+        Failure("a splat", "x.py::test_it[2]", fingerprint="oops-1", after="x.py::test_that[1]"),
+    )
+    one = learnt(CONFORMS, behaviours={"precopy_info.flags.v1": "echoed"}, capabilities=("P2P",))
+    other = replace(one, clauses=(ZERO,), verdict=DEVIATES, failures=failures)
+    results = replace(
+        collected(tmp_path, one, other),
+        suite=SuiteAbout("c" * 40, True, "d"),
+        options={"model-seed": "1"},
+        error="RunError: x",
+    )
+    write(results, tmp_path)
+    assert load(tmp_path) == results
+
+
+def test_what_is_no_text_does_not_lose_the_rest(tmp_path: Path) -> None:
+    results = Collector.begin(tmp_path, "x")
+    one = learnt(DEVIATES, seen="said \ud800", transcript="a \udcff")
+    results.add(one)
+    results.write(complete=True)
+    assert load(tmp_path / "latest").drivers["mtty"].clauses[ECHO].why == "said \\ud800"
+    assert "\\udcff" in results.transcript_path(one.test).read_text()
 
 
 def test_tests_that_saw_different_things(tmp_path: Path) -> None:
-    results = Results.begin(tmp_path, "x")
-    for word in ("echoed", "zeroed"):
-        results.add(learnt(CONFORMS, behaviours={"precopy_info.flags.v1": word}))
-    assert results.as_data(True)["drivers"]["mtty"]["behaviours"] == {
-        "precopy_info.flags.v1": "varies"
+    words = ("echoed", "zeroed")
+    those = [learnt(CONFORMS, behaviours={"precopy_info.flags.v1": word}) for word in words]
+    about = collected(tmp_path, *those).drivers["mtty"]
+    assert about.words == {"precopy_info.flags.v1": "varies"}
+    assert about.behaviours == {
+        "precopy_info.flags.v1": dict.fromkeys(words, ("suites/x/test_x.py::test_it",))
     }
 
 
 def test_the_file_is_there_before_the_end_and_says_so(tmp_path: Path) -> None:
-    results = Results.begin(tmp_path, "debian:7.3")
+    results = Collector.begin(tmp_path, "debian:7.3")
     results.add(learnt(CONFORMS))
     written = yaml.safe_load((tmp_path / "latest" / "results.yaml").read_text())
     assert written["complete"] is False
@@ -97,14 +148,14 @@ def test_the_file_is_there_before_the_end_and_says_so(tmp_path: Path) -> None:
 
 
 def test_runs_of_the_same_second_do_not_share_a_folder(tmp_path: Path) -> None:
-    folders = {Results.begin(tmp_path, "x").folder for _ in range(5)}
+    folders = {Collector.begin(tmp_path, "x").folder for _ in range(5)}
     assert len(folders) == 5
 
 
 def test_the_table_has_a_row_a_driver_and_names_what_deviates(tmp_path: Path) -> None:
-    results = Results.begin(tmp_path, "x")
+    results = Collector.begin(tmp_path, "x")
     results.add(learnt(DEVIATES, behaviours={"precopy_info.flags.v1": "zeroed"}))
-    lines = table.render(results.as_data(True))
+    lines = table.render(results.results())
     assert lines[0] == "debian:7.3 (7.3.4), QEMU 7.2.22 tcg"
     assert lines[3].split() == [
         "driver",
@@ -120,8 +171,8 @@ def test_the_table_has_a_row_a_driver_and_names_what_deviates(tmp_path: Path) ->
 
 
 def test_a_table_that_is_too_wide_goes_on_below(tmp_path: Path) -> None:
-    results = Results.begin(tmp_path, "x")
+    results = Collector.begin(tmp_path, "x")
     results.add(learnt(CONFORMS, behaviours={f"group.behaviour_{n}": "seen" for n in range(9)}))
-    lines = table.render(results.as_data(True), width=72)
+    lines = table.render(results.results(), width=72)
     assert max(map(len, lines)) <= 72
     assert sum(line.startswith("mtty") for line in lines) > 1

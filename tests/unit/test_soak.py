@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
+from fixtures.record.model import DriverResults, Held, Results, Verdict, nothing
 from workflows import soak
 
 
-def results(verdict: str, word: str = "echoed") -> dict[str, Any]:
-    clauses = {"a.rule": {"verdict": verdict}, "another.rule": {"verdict": "conforms"}}
-    return {"drivers": {"mtty": {"clauses": clauses, "behaviours": {"flags": word}}}}
+def results(verdict: Verdict, word: str = "echoed") -> Results:
+    clauses = {"a.rule": Held(verdict), "another.rule": Held("conforms")}
+    about = DriverResults(clauses=clauses, behaviours={"flags": {word: ()}})
+    return replace(nothing(), complete=True, drivers={"mtty": about})
 
 
 def test_runs_that_agree() -> None:
@@ -37,8 +39,7 @@ def test_what_is_flaky_each_time_is_a_disagreement_too() -> None:
 def test_a_run_that_was_not_carried_through_ends_it_with_what_was_learnt(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    runs = [results("conforms"), results("broken"), {}]
-    complete = [run | {"complete": bool(run)} for run in runs]
+    complete = [results("conforms"), results("broken"), nothing()]
     monkeypatch.setattr(soak, "_run", lambda options: 0)
     monkeypatch.setattr(soak, "_latest", lambda: complete.pop(0))
     assert soak.main(["20"]) == soak.NOT_MADE
