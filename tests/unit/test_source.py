@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.errors import SpecError
+from fixtures.git import state
 from fixtures.kernel import parse, source
 from fixtures.progress import Progress
 
@@ -56,6 +58,116 @@ def test_a_commit_without_an_edit_changes_nothing(tree: Path) -> None:
     before = of(str(tree))
     git(tree, "commit", "--quiet", "--allow-empty", "-m", "nothing")
     assert of(str(tree)).identity == before.identity
+
+
+def test_a_file_that_was_replaced_changes_the_identity_whatever_its_time_is(tree: Path) -> None:
+    path, found = tree / "Kbuild", {of(str(tree)).identity}
+    times = path.stat().st_mtime_ns
+    path.write_text("two\n")
+    os.utime(path, ns=(times, times))
+    found.add(of(str(tree)).identity)
+    path.chmod(0o755)
+    found.add(of(str(tree)).identity)
+    assert len(found) == 3
+
+
+def test_a_name_that_is_not_utf8_is_a_name(tree: Path) -> None:
+    before = of(str(tree)).identity
+    (tree / os.fsdecode(b"caf\xe9.c")).touch()
+    assert of(str(tree)).identity != before
+    (tree / ".config").touch()
+    assert (of(str(tree)).tree() / os.fsdecode(b"caf\xe9.c")).exists()
+
+
+def test_what_cannot_be_read_is_named(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(folder: bytes) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(SpecError, match=f"{tree} cannot be read: Permission denied"):
+        of(str(tree))
+
+
+def test_a_source_knows_its_commit_and_whether_it_was_edited(tree: Path) -> None:
+    v1, v2 = git(tree, "rev-parse", "v1", "v2").split()
+    assert (of(str(tree)).commit, of(str(tree)).dirty) == (v2, False)
+    (tree / "built.o").touch()  # git ignores it
+    assert not of(str(tree)).dirty
+    (tree / "Kbuild").write_text("edited\n")
+    assert (of(str(tree)).commit, of(str(tree)).dirty) == (v2, True)
+    assert (of(f"{tree}@v1").commit, of(f"{tree}@v1").dirty) == (v1, False)
+    git(tree, "checkout", "--quiet", "Kbuild")
+    (tree / "new.c").touch()
+    index = (tree / ".git/index").read_bytes()
+    os.utime(tree / "Kconfig")  # git would like to write down the new time
+    assert of(str(tree)).dirty
+    assert (tree / ".git/index").read_bytes() == index
+
+
+def test_a_repository_around_unpacked_sources_says_nothing_of_them(tree: Path) -> None:
+    for folder in (tree / "drivers/unpacked", tree.parent):
+        folder.mkdir(exist_ok=True)
+        assert state(folder) == ("", False)
+    assert state(tree / "drivers/vfio") == (git(tree, "rev-parse", "HEAD").strip(), False)
+    assert state(tree / "no such folder") == ("", False)
+
+
+def test_a_repository_without_a_commit_is_in_no_state(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet")
+    assert state(tmp_path) == ("", False)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("core.autocrlf=true",),
+        ("core.eol=crlf", "core.attributesFile={tree}/../attributes"),
+        ("core.symlinks=false",),
+        ("filter.a.smudge=tr o 0", "filter.a.required=true"),
+        ("filter.a.b.process=false", "filter.a.b.required=true"),
+    ],
+)
+def test_what_is_checked_out_is_what_was_committed(tree: Path, settings: tuple[str, ...]) -> None:
+    (tree / "link").symlink_to("Kbuild")
+    git(tree, "add", "link")
+    git(tree, "commit", "--quiet", "-m", "link")
+    (tree / "../attributes").write_text("* text\n")
+    name = settings[0].removeprefix("filter.").rpartition(".")[0]
+    (tree / ".git/info/attributes").write_text(
+        f"* filter={name}\n*.c diff=cpp -ident\n# eol=crlf\n"
+    )
+    for setting in settings:
+        git(tree, "config", *setting.format(tree=tree).split("=", 1))
+    folder = of(f"{tree}@HEAD").tree()
+    assert (folder / "Kconfig").read_bytes() == b"one\n"
+    assert (folder / "link").is_symlink()
+
+
+def test_a_sparse_checkout_is_the_users_own(tree: Path) -> None:
+    git(tree, "sparse-checkout", "set", "include")
+    assert not (tree / "drivers").exists()
+    assert (of(f"{tree}@v1").tree() / FILES[-1]).read_text() == "one\n"
+    assert (of(f"{tree}@v2").tree() / FILES[-1]).read_text() == "two\n"
+
+
+@pytest.mark.parametrize("attribute", ["eol=crlf", "ident", "working-tree-encoding=UTF-16"])
+def test_what_git_cannot_be_kept_from_is_refused(tree: Path, attribute: str) -> None:
+    (tree / ".git/info/attributes").write_text(f"*.c diff=cpp\n*.h text {attribute}\n")
+    with pytest.raises(SpecError, match=f"info/attributes: {attribute} has git check files out"):
+        of(f"{tree}@v1").tree()
+    (tree / ".git/info/attributes").write_text("*.c diff=cpp\n")
+    assert of(f"{tree}@v1").tree()
+
+
+def test_what_was_left_in_our_worktree_is_removed(tree: Path) -> None:
+    folder = of(f"{tree}@v1").tree()
+    (folder / "drivers/left.o").write_text("left\n")
+    (folder / "another/.git").mkdir(parents=True)
+    (folder / "Kbuild").write_text("edited\n")
+    assert of(f"{tree}@v1").tree() == folder
+    assert (folder / "Kbuild").read_text() == "one\n"
+    assert not (folder / "drivers/left.o").exists()
+    assert not (folder / "another").exists()
 
 
 def test_a_ref_is_checked_out_elsewhere(tree: Path) -> None:
