@@ -3,26 +3,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from mailbox import mbox
 from pathlib import Path
 
-from fixtures import cache
 from fixtures.errors import SpecError
-from fixtures.git import GitFailed, git, is_ancestor, no_repository
-from fixtures.kernel import source
+from fixtures.git import GitFailed, git, is_ancestor, no_repository, path, raw
 from fixtures.kernel.spec import RefSpec, kernel_commit
 from fixtures.progress import Progress
+from workflows import mails
+from workflows.mails import Patch
 
 _HUNK = re.compile(r"^error: patch failed: (.+)$", re.MULTILINE)
 _FILE = re.compile(r"^error: (.+: (?:does not exist in index|already exists in .*))$", re.MULTILINE)
-_STOPPED = re.compile(r"^Patch failed at (\d+) (.*)$", re.MULTILINE)
 _OTHER = re.compile(r"^error: (.+)$", re.MULTILINE)
-_NUMBERED = re.compile(r"\[[^]]*\b(\d+)/\d+\]")
-_COVER = re.compile(r"^Subject: \[[^]]*\b0+/\d+\]", re.MULTILINE)
+# To the index; and the person's settings neither change white space nor pass over it.
+_AS_IT_IS = ("--cached", "--whitespace=nowarn", "--no-ignore-whitespace")
 # Who commits is part of a commit's id, and must be the same when a job is taken up again.
 _COMMITTER = {
     "GIT_COMMITTER_NAME": "vfio conformance",
@@ -66,15 +64,15 @@ def repository(text: str) -> Path:
     if not text or not tree.is_dir():
         raise SpecError(f"TREE={text}: is no git repository of the kernel")
     if why := no_repository(tree):
-        raise SpecError(f"TREE={text}: is no git repository of the kernel: {why}")
+        raise SpecError(f"TREE={text}: {why}")
     return tree
 
 
 def load(tree: Path, base: str, series: str, progress: Progress) -> Series:
     """Return the series that ``series`` names: a mailbox, or a range such as ``v7.1..topic``.
 
-    ``base`` may be "" where a range says it. Patches of a mailbox become commits in a worktree of
-    ours; no branch, index or checkout of the person's is touched.
+    ``base`` may be "" where a range says it. Patches of a mailbox become commits; no branch, index
+    or checkout of the person's is touched.
 
     Raises SpecError: there is no such thing, or a patch does not apply.
     """
@@ -117,60 +115,75 @@ def _commits(tree: Path, start: str, tip: str, base: str, series: str) -> tuple[
 
 
 def _apply(tree: Path, start: str, base: str, mailbox: Path, progress: Progress) -> str:
-    """Apply the patches of ``mailbox`` to the commit ``start``, and return the last commit's id."""
-    with cache.locked(source.lock_of(source.worktree_lineage(tree)), progress):
-        folder = source.worktree(tree, start, base, progress)
-        # A run that was killed may have left one half done.
-        _quietly(folder, "am", "--abort")
-        with progress.step(f"applying {mailbox.name}"):
+    """Make a commit of each patch of ``mailbox``, the first on ``start``; return the last one's id.
+
+    Only the index is needed for that, and it is one of ours: no files are checked out, so that
+    neither what lies in a worktree nor how git is set to convert files plays a part.
+    """
+    patches = mails.read(mailbox, progress)
+    repository = path(tree, "--absolute-git-dir")
+    with (
+        tempfile.TemporaryDirectory() as place,
+        progress.step(f"applying {mailbox.name}") as step,
+    ):
+        index = _Index(Path(place), repository)
+        index.git("read-tree", start)
+        tip = start
+        for done, patch in enumerate(patches):
+            step.update(f"{done} of {len(patches)} patches")
             try:
-                git(
-                    folder,
-                    *("-c", "commit.gpgSign=false", "-c", "apply.whitespace=nowarn"),
-                    *(
-                        "am",
-                        "--quiet",
-                        "--no-3way",
-                        "--empty=drop",
-                        "--committer-date-is-author-date",
-                    ),
-                    str(mailbox),
-                    **_COMMITTER,
-                )
+                index.git("apply", *_AS_IT_IS, "-", stdin=patch.diff)
+                tip = index.commit(patch, tip)
             except GitFailed as failed:
-                _quietly(folder, "am", "--abort")
-                raise SpecError(_why_not(failed.said, mailbox, base)) from failed
-        tip = git(folder, "rev-parse", "HEAD").strip()
-        _check_none_is_missing(folder, start, tip, mailbox)
-        return tip
+                raise SpecError(f"{mailbox}: {_why_not(failed.said, patch, base)}") from failed
+    return tip
 
 
-def _check_none_is_missing(tree: Path, start: str, tip: str, mailbox: Path) -> None:
-    """Raise SpecError where mails are numbered as patches, and git saw no diff in one of them."""
-    subjects = [str(mail["subject"] or "") for mail in mbox(mailbox, create=False)]
-    numbers = {int(found[1]) for found in map(_NUMBERED.match, subjects) if found} - {0}
-    made = int(git(tree, "rev-list", "--count", f"{start}..{tip}"))
-    if made < len(numbers):
-        raise SpecError(
-            f"{mailbox}: {len(numbers)} mails are numbered as patches, and git finds {made} with a"
-            " diff (one may be HTML, or cut); get the series with b4 am"
-        )
+@dataclass(frozen=True)
+class _Index:
+    """An index of the repository ``repository``, in a folder of its own, without files."""
+
+    place: Path
+    repository: Path  # the git folder
+
+    def git(self, *arguments: str, stdin: bytes = b"", **environment: str) -> str:
+        """Run git with this index.
+
+        Raises GitFailed.
+        """
+        ours = {
+            "GIT_DIR": str(self.repository),
+            "GIT_WORK_TREE": str(self.place),
+            "GIT_INDEX_FILE": str(self.place / "index"),
+        }
+        command = ("-c", "core.splitIndex=false", "-c", "core.sparseCheckout=false", *arguments)
+        printed = raw(self.place, *command, stdin=stdin, environment=ours | environment)
+        return printed.decode().strip()
+
+    def commit(self, patch: Patch, parent: str) -> str:
+        """Make a commit of what the index holds, and return its id.
+
+        Raises GitFailed.
+        """
+        # A partial clone lacks what no patch touches.
+        content = self.git("write-tree", "--missing-ok")
+        message = patch.subject.encode() + b"\n\n" + patch.message
+        who = {
+            "GIT_AUTHOR_NAME": patch.author,
+            "GIT_AUTHOR_EMAIL": patch.address,
+            "GIT_AUTHOR_DATE": patch.date,
+            "GIT_COMMITTER_DATE": patch.date,
+        }
+        utf8 = ("-c", "i18n.commitEncoding=UTF-8")
+        commit = ("commit-tree", "--no-gpg-sign", "-p", parent, content)
+        return self.git(*utf8, *commit, stdin=message, **who, **_COMMITTER)
 
 
-def _quietly(folder: Path, *arguments: str) -> None:
-    with contextlib.suppress(GitFailed):
-        git(folder, *arguments)
-
-
-def _why_not(said: str, mailbox: Path, base: str) -> str:
-    """Return which patch does not apply, and which hunk of it."""
+def _why_not(said: str, patch: Patch, base: str) -> str:
+    """Return that ``patch`` does not apply, and which hunk of it."""
     where: Sequence[str] = [f"the hunk at {place}" for place in _HUNK.findall(said)]
-    where = where or _FILE.findall(said) or _OTHER.findall(said)[:1]
-    stopped = _STOPPED.search(said)
-    if not stopped:
-        return f"{mailbox}: git am: {said.splitlines()[0] if said else 'failed'}"
-    number, subject = stopped.groups()
-    # git counts the cover letter, which it drops.
-    cover = bool(_COVER.search(mailbox.read_text(errors="replace")))
+    where = where or _FILE.findall(said) or _OTHER.findall(said)[:1] or said.splitlines()[:1]
     detail = ": " + ", ".join(where) if where else ""
-    return f"{mailbox}: patch {int(number) - cover}, {subject!r}, does not apply to {base}{detail}"
+    if patch.flowed:
+        detail += "; the mail is format=flowed, which breaks diffs: get the series with b4 am"
+    return f"patch {patch.number}, {patch.subject!r}, does not apply to {base}{detail}"

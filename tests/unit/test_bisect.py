@@ -13,7 +13,7 @@ from fixtures.errors import RunError
 from fixtures.git import git
 from fixtures.progress import Progress
 from fixtures.record.compare import Kind
-from tests.unit.test_jobs import NOBODY
+from tests.unit.repository import NOBODY
 from workflows.bisect import Bisect, _run
 from workflows.bisect_step import BAD, GOOD, SKIP
 from workflows.step import Selection

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What jobs are made of, where no kernel is built: changes, expectations, series, reports."""
+"""What jobs are made of, where no kernel is built: changes, expectations, reports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from fixtures.errors import DescriptionError, NoSpace, RunError, SpecError
-from fixtures.git import git
 from fixtures.kernel import source
 from fixtures.kernel.spec import RefSpec
 from fixtures.plugin import selection
@@ -23,7 +22,7 @@ from fixtures.record.results import write
 from reports import bisect as bisect_report
 from reports import matrix as matrix_report
 from reports import premerge as premerge_report
-from workflows import bisect_step, expect, history, matrix, premerge, series, step, subject
+from workflows import bisect_step, expect, history, matrix, premerge, step, subject
 from workflows.premerge import Step
 from workflows.series import Commit, Series
 from workflows.step import Outcome, Selection, Stage
@@ -247,135 +246,6 @@ def test_what_is_expected_of_others_is_said_to_be_left_out(
     path.write_text(f"changes: [{{behaviour: {V2}, after: supported, drivers: [mlx5, mtty]}}]")
     assert [one.driver for one in expect.load(path, ["mtty"], Progress())] == ["mtty"]
     assert "not looked at, as not tested: mlx5" in capsys.readouterr().err
-
-
-# Series
-
-
-HEADER = "include/uapi/linux/vfio.h"
-NOBODY = {
-    f"GIT_{who}_{what}": value
-    for who in ("AUTHOR", "COMMITTER")
-    for what, value in (("NAME", "Nobody"), ("EMAIL", "nobody@example.com"))
-}
-
-
-COVER = """\
-From 0000 Mon Sep 17 00:00:00 2001
-From: N <n@example.com>
-Subject: [PATCH 0/2] vfio: write numbers
-
-What it is for.
-
-"""
-
-
-@pytest.fixture
-def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository with a kernel's header, a base, and two patches on a branch ``topic``."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    tree = tmp_path / "linux"
-    (tree / HEADER).parent.mkdir(parents=True)
-    git(tmp_path, "init", "--quiet", "--initial-branch=main", str(tree))
-    for branch, text in (("base", "1\n2\n3\n"), ("", "1\n2\n3\n4\n"), ("topic", "0\n2\n3\n4\n")):
-        (tree / HEADER).write_text(text)
-        git(tree, "add", "-A")
-        git(tree, "commit", "--quiet", "-m", f"vfio: write {text.split()}", **NOBODY)
-        if branch:
-            git(tree, "branch", branch)
-    git(tree, "checkout", "--quiet", "base")
-    return tree
-
-
-def test_a_mailbox_becomes_commits_and_the_tree_stays_as_it_is(tree: Path, tmp_path: Path) -> None:
-    mailbox = tmp_path / "series.mbx"
-    mailbox.write_text(COVER + git(tree, "format-patch", "--stdout", "base..topic"))
-    before = git(tree, "for-each-ref"), git(tree, "status", "--porcelain", "--branch")
-    loaded = series.load(tree, "base", str(mailbox), Progress())
-    assert [commit.number for commit in loaded.commits] == [0, 1, 2]
-    assert [git(tree, "show", f"{one.id}:{HEADER}") for one in loaded.commits] == [
-        "1\n2\n3\n",
-        "1\n2\n3\n4\n",
-        "0\n2\n3\n4\n",
-    ]
-    assert (git(tree, "for-each-ref"), git(tree, "status", "--porcelain", "--branch")) == before
-    start = loaded.commits[0]
-    assert series.load(tree, "", f"{start.id}..topic", Progress()).base == start.short
-    again = series.load(tree, "base", str(mailbox), Progress())
-    assert again == loaded  # so that what was learnt of its commits is found again
-
-
-def test_what_git_is_set_to_and_how_a_subject_looks_is_no_matter(
-    tree: Path, tmp_path: Path
-) -> None:
-    mailbox = tmp_path / "series.mbx"
-    git(tree, "config", "apply.whitespace", "error")
-    git(tree, "checkout", "--quiet", "topic")
-    (tree / HEADER).write_text("5 \n")
-    git(tree, "commit", "--quiet", "--all", "--message=a form\x0cfeed", **NOBODY)
-    mailbox.write_text(git(tree, "format-patch", "--stdout", "base..topic"))
-    assert len(series.load(tree, "base", str(mailbox), Progress()).commits) == 4
-    assert len(series.load(tree, "", "base..topic", Progress()).commits) == 4
-
-
-def test_a_patch_that_does_not_apply_is_named_with_its_hunk(tree: Path, tmp_path: Path) -> None:
-    mailbox = tmp_path / "series.mbx"
-    mailbox.write_text(COVER + git(tree, "format-patch", "--stdout", "base..topic"))
-    other = git(tree, "rev-parse", "topic").strip()
-    with pytest.raises(SpecError) as caught:
-        series.load(tree, other, str(mailbox), Progress())
-    assert "patch 1, \"vfio: write ['1', '2', '3', '4']\", does not apply" in str(caught.value)
-    assert f"the hunk at {HEADER}:1" in str(caught.value)
-    assert series.load(tree, "base", str(mailbox), Progress())  # nothing is left half applied
-
-
-def test_a_patch_that_was_mangled_is_told(tree: Path, tmp_path: Path) -> None:
-    mailbox = tmp_path / "series.mbx"
-    whole = git(tree, "format-patch", "--stdout", "base..topic")
-    mailbox.write_text(whole.replace("@@ -1,3 +1,4 @@", "@@ -1,3 +1,9 @@"))
-    with pytest.raises(SpecError, match="does not apply to base: corrupt patch at"):
-        series.load(tree, "base", str(mailbox), Progress())
-    mailbox.write_text(whole.rpartition("\n---\n")[0] + "\n")
-    with pytest.raises(SpecError, match=r"2 mails are numbered as patches, and git finds 1"):
-        series.load(tree, "base", str(mailbox), Progress())
-
-
-def test_a_range_is_its_commits(tree: Path) -> None:
-    loaded = series.load(tree, "", "base..topic", Progress())
-    assert len(loaded.commits) == 3
-    assert loaded.spec(loaded.commits[2]).commit == git(tree, "rev-parse", "topic").strip()
-
-
-def test_a_git_that_runs_us_does_not_say_which_repository_is_ours(
-    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    git(tmp_path, "init", "--quiet", str(tmp_path / "another"))
-    monkeypatch.setenv("GIT_DIR", str(tmp_path / "another/.git"))
-    assert len(series.load(tree, "", "base..topic", Progress()).commits) == 3
-
-
-@pytest.mark.parametrize(
-    ("base", "named", "said"),
-    [
-        ("", "no-such.mbx", "neither a mailbox that is there nor a range"),
-        ("", "../no-such.mbx", "neither a mailbox that is there nor a range"),
-        ("", "base...topic", "a range has two dots"),
-        ("", "base..base", "there is nothing in it"),
-        ("", "topic..main~2", "there is nothing in it"),
-        ("topic", "base..topic", "begin at different commits"),
-        ("", "nowhere..topic", "no such git ref"),
-    ],
-)
-def test_a_series_that_makes_no_sense_is_refused(
-    tree: Path, base: str, named: str, said: str
-) -> None:
-    with pytest.raises(SpecError, match=said):
-        series.load(tree, base, named, Progress())
-
-
-def test_what_is_no_repository_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="is no git repository of the kernel"):
-        series.repository(str(tmp_path))
 
 
 # The gate, and its reports

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What tests of more than one file start from."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.unit import repository
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository that every test gets a copy of."""
+    tree = tmp_path_factory.mktemp("made") / "linux"
+    repository.make(tree)
+    return tree
+
+
+@pytest.fixture
+def tree(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with a kernel's header, a base, and two patches on a branch ``topic``."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return shutil.copytree(made, tmp_path / "linux", symlinks=True)

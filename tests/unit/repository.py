@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A small git repository that stands in for the kernel's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fixtures.git import git
+
+HEADER = "include/uapi/linux/vfio.h"
+NOBODY = {
+    f"GIT_{who}_{what}": value
+    for who in ("AUTHOR", "COMMITTER")
+    for what, value in (("NAME", "Nobody"), ("EMAIL", "nobody@example.com"))
+}
+
+
+def make(tree: Path) -> None:
+    """Make ``tree`` a repository with a base, checked out, and two patches on ``topic``.
+
+    On ``three`` there are three patches that do not depend on one another, a file each.
+    """
+    (tree / HEADER).parent.mkdir(parents=True)
+    git(tree.parent, "init", "--quiet", "--initial-branch=main", str(tree))
+    for branch, text in (("base", "1\n2\n3\n"), ("", "1\n2\n3\n4\n"), ("topic", "0\n2\n3\n4\n")):
+        (tree / HEADER).write_text(text)
+        git(tree, "add", "-A")
+        git(tree, "commit", "--quiet", "-m", f"vfio: write {text.split()}", **NOBODY)
+        if branch:
+            git(tree, "branch", branch)
+    git(tree, "checkout", "--quiet", "-b", "three", "base")
+    for name in "abc":
+        (tree / name).write_text(f"{name}\n")
+        git(tree, "add", "--all")
+        git(tree, "commit", "--quiet", f"--message=vfio: add {name}", **NOBODY)
+    git(tree, "checkout", "--quiet", "base")
