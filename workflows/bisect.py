@@ -251,16 +251,24 @@ def _judge(bisect: Bisect, good: str, bad: str, progress: Progress) -> int:
 def _found(
     bisect: Bisect, candidates: Sequence[str], good: str, bad: str, progress: Progress
 ) -> dict[str, Any]:
-    """Look at the commit that was found, and the one before it, once more; tell what is known."""
-    found, doubt = "", ""
-    if len(candidates) == 1:
-        found = candidates[0]
-        before = git(bisect.tree, "rev-parse", f"{found}^").strip()
-        for commit, value in ((before, good), (found, bad)):
-            now = bisect.measure(commit, progress, again=True).value
-            if now != value:
-                found = ""
-                doubt = f"{commit[:12]}: {value} was expected, and it is {now or 'not judged'}"
+    """Look at the commit that was found, and those before it, once more; tell what is known."""
+    found, doubt, parents = "", "", {}
+    if begins := _where_it_begins(bisect, candidates, bad):
+        candidates = [begins]
+        parents = {
+            parent: bisect.measure(parent, progress, again=True)
+            for parent in _parents(bisect.tree, begins)
+        }
+        now = bisect.measure(begins, progress, again=True).value
+        if now != bad:
+            doubt = f"{begins[:12]}: {bad} was expected, and it is {now or 'not judged'}"
+        if not parents:
+            doubt = f"{begins[:12]}: the commit before it is not known, as in a shallow clone"
+        for parent, measured in parents.items():
+            if measured.value in (bad, ""):
+                seen = measured.value or f"not judged: {measured.reason}"
+                doubt = f"{parent[:12]}, the commit before it, is {seen}"
+        found = "" if doubt else begins
     return {
         "schema": 1,
         "subject": str(bisect.subject),
@@ -270,10 +278,37 @@ def _found(
         "candidates": [_about(bisect.tree, commit) for commit in candidates],
         "before": good,
         "after": bad,
+        # A branch may begin before GOOD: its commits need not do what GOOD does.
+        "parents": [
+            {"commit": parent, "value": measured.value} for parent, measured in parents.items()
+        ],
         "good": bisect.good,
         "bad": bisect.bad,
         "steps": [{"commit": commit} | about for commit, about in bisect.steps().items()],
     }
+
+
+def _where_it_begins(bisect: Bisect, candidates: Sequence[str], bad: str) -> str:
+    """Return the commit among ``candidates`` that is the first to do what BAD does, or "".
+
+    git is told to skip what does neither what GOOD nor what BAD does, and so may end with a
+    few candidates. Such a commit was judged all the same: BAD's behaviour begins after it.
+    """
+    if len(candidates) == 1:
+        return candidates[0]
+    seen = {commit: about["value"] for commit, about in bisect.steps().items()}
+    begins = [
+        commit
+        for commit in candidates
+        if seen.get(commit) == bad
+        and all(seen.get(parent) not in (bad, "") for parent in _parents(bisect.tree, commit))
+    ]
+    return begins[0] if len(begins) == 1 else ""
+
+
+def _parents(tree: Path, commit: str) -> list[str]:
+    """Return the ids of the commits right before ``commit``: more than one of a merge."""
+    return git(tree, "rev-parse", f"{commit}^@").split()
 
 
 def _about(tree: Path, commit: str) -> dict[str, str]:

@@ -4,18 +4,23 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fixtures import cache
 from fixtures.errors import RunError
 from fixtures.git import git
+from fixtures.kernel.spec import RefSpec
 from fixtures.progress import Progress
 from fixtures.record.compare import Kind
+from reports import bisect as report
 from tests.unit.repository import NOBODY
-from workflows.bisect import Bisect, _run
+from workflows.bisect import Bisect, _found, _run
 from workflows.bisect_step import BAD, GOOD, SKIP
+from workflows.measure import Measured
 from workflows.step import Selection
 from workflows.subject import Subject
 
@@ -90,3 +95,98 @@ def test_a_repository_that_was_cloned_again(bisect: Bisect) -> None:
     run(bisect, judge(bisect))
     shutil.rmtree(bisect.tree / ".git/worktrees")
     assert run(bisect, judge(bisect)) == ["2", "3"]
+
+
+# What the commit that git ends at is blamed for
+
+
+@pytest.fixture
+def forked(bisect: Bisect, monkeypatch: pytest.MonkeyPatch) -> Bisect:
+    """A bisect of commits that do what their subject says, "broken" ones apart."""
+
+    def measured(spec: RefSpec, *_: object, **__: object) -> Measured:
+        value = git(bisect.tree, "log", "-1", "--format=%s", spec.commit).strip()
+        return Measured("", "does not build: x") if value == "broken" else Measured(value)
+
+    monkeypatch.setattr("workflows.bisect.measure", measured)
+    return bisect
+
+
+def commit(bisect: Bisect, value: str, *parents: str) -> str:
+    """Make a commit that does ``value`` on top of ``parents``, and return its id."""
+    content = git(bisect.tree, "rev-parse", "HEAD^{tree}").strip()
+    names = [word for parent in parents for word in ("-p", parent)]
+    return git(bisect.tree, "commit-tree", "-m", value, *names, content, **NOBODY).strip()
+
+
+def find(forked: Bisect, good: str, bad: str) -> dict[str, Any]:
+    """Bisect from "zeroed" to "echoed", and return what is reported."""
+    asked = replace(forked, good=good, bad=bad)
+    for one in git(asked.tree, "rev-list", f"{good}..{bad}").split():
+        asked.measure(one, Progress())
+    value = f"git -C '{asked.folder}/worktree' log -1 --format=%s BISECT_HEAD"
+    words = f"zeroed) exit {GOOD};; echoed) exit {BAD};; *) exit {SKIP};;"
+    judge = ["sh", "-c", f'case "$({value})" in {words} esac']
+    with cache.locked("bisect-test", Progress()) as lock:
+        return _found(asked, _run(asked, judge, lock), "zeroed", "echoed", Progress())
+
+
+def test_a_branch_that_is_older_than_good_may_do_a_third_thing_before(forked: Bisect) -> None:
+    root = commit(forked, "other")
+    good = commit(forked, "zeroed", root)
+    culprit = commit(forked, "echoed", root)
+    bad = commit(forked, "echoed", good, culprit)
+    data = find(forked, good, bad)
+    assert (data["found"], data["doubt"]) == (culprit, "")
+    assert data["parents"] == [{"commit": root, "value": "other"}]
+    assert f"The commit before it, {root[:12]}, does neither: other" in report.text(data)
+
+
+@pytest.mark.parametrize(
+    ("before", "said"), [("echoed", "is echoed"), ("broken", "is not judged: does not build: x")]
+)
+def test_a_branch_that_began_with_what_bad_does_is_not_blamed(
+    forked: Bisect, before: str, said: str
+) -> None:
+    root = commit(forked, before)
+    good = commit(forked, "zeroed", root)
+    suspect = commit(forked, "echoed", root)
+    data = find(forked, good, commit(forked, "echoed", good, suspect))
+    assert data["found"] == ""
+    assert data["doubt"] == f"{root[:12]}, the commit before it, {said}"
+    assert "No commit is blamed" in report.text(data)
+
+
+def test_a_third_thing_between_good_and_bad_hides_no_commit(forked: Bisect) -> None:
+    good = commit(forked, "zeroed")
+    broken = commit(forked, "broken", good)
+    third = commit(forked, "other", broken)
+    culprit = commit(forked, "echoed", third)
+    data = find(forked, good, commit(forked, "echoed", culprit))
+    assert data["found"] == culprit
+    assert data["parents"] == [{"commit": third, "value": "other"}]
+
+
+def test_what_could_not_be_judged_right_before_is_not_passed_over(forked: Bisect) -> None:
+    good = commit(forked, "zeroed")
+    broken = commit(forked, "broken", good)
+    suspect = commit(forked, "echoed", broken)
+    data = find(forked, good, commit(forked, "echoed", suspect))
+    assert (data["found"], data["doubt"]) == ("", "")
+    assert {one["commit"] for one in data["candidates"]} == {broken, suspect}
+
+
+def test_a_merge_is_held_against_all_that_it_joins(forked: Bisect) -> None:
+    good = commit(forked, "zeroed")
+    one, other = commit(forked, "zeroed", good), commit(forked, "other", good)
+    merge = commit(forked, "echoed", one, other)
+    data = find(forked, good, merge)
+    assert data["found"] == merge
+    assert [parent["value"] for parent in data["parents"]] == ["zeroed", "other"]
+
+
+def test_a_commit_without_one_before_it_is_not_blamed(forked: Bisect) -> None:
+    good, root = commit(forked, "zeroed"), commit(forked, "echoed")
+    data = find(forked, good, commit(forked, "echoed", good, root))
+    assert data["found"] == ""
+    assert "the commit before it is not known" in data["doubt"]

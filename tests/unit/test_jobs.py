@@ -351,11 +351,13 @@ def test_the_report_of_a_bisect_fits_into_a_mail() -> None:
         "after": "echoed",
         "good": "b" * 40,
         "bad": "c" * 40,
+        "parents": [{"commit": "d" * 40, "value": "absent"}],
         "steps": [{"commit": "a" * 40, "subject": "s " * 60, "value": "", "reason": "does " * 30}],
     }
     text = bisect_report.text(data)
     assert max(map(len, text.splitlines())) <= 72
     assert "The first commit that does otherwise:" in text
+    assert "The commit before it, dddddddddddd, does neither: absent" in text
     assert "does not confirm it" in bisect_report.text(
         data | {"found": "", "doubt": "a: x, and then y"}
     )
