@@ -86,10 +86,11 @@ def load(tree: Path, base: str, series: str, progress: Progress) -> Series:
         left, _, right = series.partition("..")
         if right.startswith("."):
             raise SpecError(f"SERIES={series}: a range has two dots, BASE..TIP")
-        start, tip = kernel_commit(tree, left or "HEAD"), kernel_commit(tree, right or "HEAD")
+        left = left or base or "HEAD"
+        start, tip = kernel_commit(tree, left), kernel_commit(tree, right or "HEAD")
         if base and kernel_commit(tree, base) != start:
             raise SpecError(f"BASE={base} and SERIES={series} begin at different commits")
-        base = left or "HEAD"
+        base = left
     else:
         raise SpecError(f"SERIES={series}: neither a mailbox that is there nor a range BASE..TIP")
     # A whole id, as CI names a commit, is nothing to read out.
@@ -110,7 +111,8 @@ def _commits(tree: Path, start: str, tip: str, base: str, series: str) -> tuple[
             f"SERIES={series}: is not on top of {base}; rebase it, or name another BASE"
         )
     subjects = [(start, git(tree, "log", "-1", "--format=%s", start).strip())]
-    subjects += [(line[:40], line[41:]) for line in lines]
+    # An id has 40 digits, or 64.
+    subjects += [(commit, text) for commit, _, text in (line.partition(" ") for line in lines)]
     return tuple(Commit(number, *about) for number, about in enumerate(subjects))
 
 

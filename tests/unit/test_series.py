@@ -12,6 +12,7 @@ from fixtures.git import git
 from fixtures.kernel import source
 from fixtures.kernel.spec import RefSpec, parse
 from fixtures.progress import Progress
+from tests.unit import repository
 from tests.unit.repository import HEADER, NOBODY
 from workflows import series
 
@@ -113,6 +114,23 @@ def test_a_range_is_its_commits(tree: Path) -> None:
     loaded = series.load(tree, "", "base..topic", Progress())
     assert len(loaded.commits) == 3
     assert loaded.spec(loaded.commits[2]).commit == git(tree, "rev-parse", "topic").strip()
+
+
+def test_a_range_without_a_beginning_begins_at_base(tree: Path) -> None:
+    git(tree, "checkout", "--quiet", "three")
+    loaded = series.load(tree, "main~1", "..main", Progress())
+    assert (loaded.base, len(loaded.commits)) == ("main~1", 2)
+
+
+def test_a_repository_with_longer_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_DEFAULT_HASH", "sha256")
+    tree = tmp_path / "linux"
+    repository.make(tree)
+    mailbox = tmp_path / "series.mbx"
+    mailbox.write_text(git(tree, "format-patch", "--stdout", "base..topic"))
+    for base, named in (("", "base..topic"), ("base", str(mailbox))):
+        last = series.load(tree, base, named, Progress()).commits[-1]
+        assert (len(last.id), last.subject) == (64, "vfio: write ['0', '2', '3', '4']")
 
 
 def test_a_subject_of_a_range_may_have_any_character(tree: Path) -> None:
