@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import platform
 import re
 import sys
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from importlib import metadata
 from pathlib import Path
 
 from fixtures import cache, process
@@ -22,8 +24,9 @@ from fixtures.device import all_needs, chosen
 from fixtures.errors import BuildError, ConfigError, RunError, SpecError
 from fixtures.kernel import DEFAULT, source
 from fixtures.kernel.spec import RefSpec, Spec
-from fixtures.machine import accelerator
+from fixtures.machine import accelerator, provide_rootfs
 from fixtures.machine.machine import qemu_version
+from fixtures.machine.rootfs import INSTALLED
 from fixtures.paths import CHECKOUT, SUITES
 from fixtures.process import ProcessFailed
 from fixtures.progress import Progress, Step
@@ -53,6 +56,8 @@ _QEMUS = re.compile(r"the machine did not come up: QEMU ended with status (?!0\b
 _STATUS = {4: "pytest does not know one of the options", 5: "no test was chosen"}
 # What decides what a run learns.
 _OURS = ("conftest.py", "pytest.ini", "fixtures", "suites", "vm-images")
+# What is required beside that, and has no part in a run.
+_TOOLS = ("kcidb-io", "mypy", "ruff", "selenium", "types-paramiko", "types-PyYAML")
 
 
 class Stage(Enum):
@@ -286,7 +291,10 @@ def fingerprint() -> str:
     """Return a digest of what decides what a run learns, but for the kernel.
 
     That is files of this checkout, as they were when this process began, whatever is edited in the
-    meantime, and what machines are made with.
+    meantime, what runs them, and what machines are made with. The guest's root file system is
+    built for that, on first use.
+
+    Raises RunError where that cannot be built.
     """
     files = [
         path
@@ -295,7 +303,23 @@ def fingerprint() -> str:
         if path.is_file() and "__pycache__" not in path.parts
     ]
     host = f"QEMU {qemu_version()}, {'perhaps kvm' if accelerator.kvm_is_there() else 'tcg'}"
+    try:
+        guest = (provide_rootfs(Progress()) / INSTALLED).read_bytes()
+    except BuildError as error:  # that is no kernel's fault
+        raise RunError(str(error)) from error
     return cache.digest(
         host,
+        guest,
+        *_software(),
         *(part for path in files for part in (str(path.relative_to(CHECKOUT)), path.read_bytes())),
     )
+
+
+def _software() -> list[str]:
+    """Return the versions of Python, and of what is required of it to run the suites."""
+    lines = (CHECKOUT / "requirements.txt").read_text().splitlines()
+    names = [match[0] for line in lines if (match := re.match(r"[\w.-]+", line))]
+    return [
+        f"Python {platform.python_version()}",
+        *(f"{name} {metadata.version(name)}" for name in names if name not in _TOOLS),
+    ]
