@@ -18,7 +18,7 @@ from enum import Enum
 from importlib import metadata
 from pathlib import Path
 
-from fixtures import cache, process
+from fixtures import cache, process, suite
 from fixtures import kernel as kernels
 from fixtures.device import all_needs, chosen
 from fixtures.errors import BuildError, ConfigError, RunError, SpecError
@@ -54,8 +54,6 @@ _TIME = "--run-limit"  # the kernel's doing, or that of a busy host
 # QEMU ends with 0 when the guest does.
 _QEMUS = re.compile(r"the machine did not come up: QEMU ended with status (?!0\b)")
 _STATUS = {4: "pytest does not know one of the options", 5: "no test was chosen"}
-# What decides what a run learns.
-_OURS = ("conftest.py", "pytest.ini", "fixtures", "suites", "vm-images")
 # What is required beside that, and has no part in a run.
 _TOOLS = ("kcidb-io", "mypy", "ruff", "selenium", "types-paramiko", "types-PyYAML")
 
@@ -90,10 +88,12 @@ class Selection:
         Raises SpecError.
         """
         chosen(self.drivers)
-        for suite in self.suites:
-            if not (SUITES / suite).is_dir():
+        for folder in self.suites:
+            if not (SUITES / folder).is_dir():
                 known = sorted({path.parent.name for path in SUITES.glob("*/test_*.py")})
-                raise SpecError(f"{suite}: no such folder of suites/; there are {', '.join(known)}")
+                raise SpecError(
+                    f"{folder}: no such folder of suites/; there are {', '.join(known)}"
+                )
 
     @property
     def names(self) -> list[str]:
@@ -290,29 +290,17 @@ def _pytest(spec: Spec, selection: Selection, folder: Path, shown: Step) -> int:
 def fingerprint() -> str:
     """Return a digest of what decides what a run learns, but for the kernel.
 
-    That is files of this checkout, as they were when this process began, whatever is edited in the
-    meantime, what runs them, and what machines are made with. The guest's root file system is
-    built for that, on first use.
+    That is files of this checkout, what runs them, and what machines are made with. The guest's
+    root file system is built for that, on first use.
 
     Raises RunError where that cannot be built.
     """
-    files = [
-        path
-        for name in _OURS
-        for path in sorted([CHECKOUT / name, *(CHECKOUT / name).rglob("*")])
-        if path.is_file() and "__pycache__" not in path.parts
-    ]
     host = f"QEMU {qemu_version()}, {'perhaps kvm' if accelerator.kvm_is_there() else 'tcg'}"
     try:
         guest = (provide_rootfs(Progress()) / INSTALLED).read_bytes()
     except BuildError as error:  # that is no kernel's fault
         raise RunError(str(error)) from error
-    return cache.digest(
-        host,
-        guest,
-        *_software(),
-        *(part for path in files for part in (str(path.relative_to(CHECKOUT)), path.read_bytes())),
-    )
+    return cache.digest(host, guest, *_software(), suite.digest())
 
 
 def _software() -> list[str]:
