@@ -30,7 +30,6 @@ from fixtures.record.results import Collector, Learnt, file_name
 from reports import html, junit, kcidb, ktap
 from reports.__main__ import FORMATS, main
 from reports.run import CUT_SHORT, Run, load
-from reports.untrusted import clean, cut
 
 ECHO, ZERO = "precopy-info.flags.v1-echo", "precopy-info.flags.v2-zero"
 NOTHING, ARCS, REOPEN = "data-transfer.nothing", "state-machine.arcs", "state-machine.reopen"
