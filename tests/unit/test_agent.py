@@ -8,6 +8,7 @@ import errno
 import fcntl
 import json
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,9 @@ from typing import Any
 
 import pytest
 
+from fixtures.guest.answer import LONGEST
 from fixtures.guest.guest import AGENT
+from fixtures.record.transcript import LOST
 
 # As over ssh: the source comes first, on the same line as the requests. /dev/kmsg is not for
 # everybody's eyes, so that here the kernel's log is a file with nothing in it.
@@ -112,3 +115,37 @@ def test_nonsense_is_answered_with_an_errno_and_survived(
     answer = agent.line(line)
     assert (answer["ret"], answer["errno"]) == (-1, number)
     assert agent("hello")["ret"] == 0
+
+
+def test_a_name_that_is_not_utf_8_can_be_answered(agent: Pipe, tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"a\xff")).symlink_to(os.fsdecode(b"to\xfe"))
+    assert agent("list", path=str(tmp_path))["names"] == ["a\\xff"]
+    (tmp_path / "link").symlink_to(os.fsdecode(b"to\xfe"))
+    assert agent("readlink", path=str(tmp_path / "link"))["target"] == "to\\xfe"
+
+
+def test_a_file_without_an_end_is_not_read(agent: Pipe, tmp_path: Path) -> None:
+    assert agent("read_file", path="/dev/zero")["errno"] == errno.EFBIG
+    whole = bytes(range(256)) * 1000
+    (tmp_path / "file").write_bytes(whole)
+    assert base64.b64decode(agent("read_file", path=str(tmp_path / "file"))["data"]) == whole
+
+
+def test_the_longest_answers_are_no_longer_than_the_host_reads() -> None:
+    agent = runpy.run_path(str(AGENT))
+    log = 2 * agent["MOST_LOG"]  # at most, as JSON: each character of it may be escaped
+    assert agent["MOST_FILE"] * 4 / 3 + log + (1 << 20) < LONGEST
+
+
+def test_a_kernel_that_prints_without_end_does_not_keep_the_agent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    agent = runpy.run_path(str(AGENT))
+    log = agent["KernelLog"].__new__(agent["KernelLog"])
+    log.fd = os.open("/dev/null", os.O_RDONLY)
+    monkeypatch.setattr(os, "read", lambda fd, count: b"6,1,1000000,-;" + b"x" * 1000 + b"\n")
+    lines = log.drain()
+    monkeypatch.undo()
+    os.close(log.fd)
+    assert lines[-1] == LOST
+    assert sum(map(len, lines)) < agent["MOST_LOG"] + 2000

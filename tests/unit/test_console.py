@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a console tells of: which of many complaints the machine died of."""
+"""What a console tells of: what the machine died of; and how much it may say."""
 
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 
+import pytest
+
+from fixtures.errors import GuestLost, KernelDied
+from fixtures.machine import console as console_module
 from fixtures.machine.console import Console
 
 AT_BOOT = "[    1.000000] WARNING: kernel/rcu/tree.c:1 at something_of_the_boot+0x1/0x2\n"
@@ -29,3 +35,74 @@ def test_of_what_follows_from_one_another_the_first_is_the_fault(tmp_path: Path)
     fault = console.fault()
     assert fault is not None
     assert (fault.kind, fault.top) == ("atomic-sleep", ["misbehave_atomic"])
+
+
+def test_a_panic_is_seen_when_it_is_printed(tmp_path: Path) -> None:
+    console = Console(tmp_path / "console.log")
+    console.path.write_text(AT_BOOT)
+    assert console.death() is None
+    console.path.write_text(AT_BOOT + "[    2.0] Kernel panic - not sync")
+    assert console.death() is None
+    with console.path.open("a") as log:
+        log.write("ing: Fatal exception\r\n---[ end Kernel panic - not syncing ]---\r\n")
+    died = console.death()
+    assert isinstance(died, KernelDied)
+    assert str(died).startswith("the kernel died: Kernel panic - not syncing: Fatal exception")
+
+
+@pytest.mark.parametrize("line", [b"[    1.0] flood " + b"x" * 50 + b"\n", b"x" * 1000])
+def test_each_byte_is_looked_at_about_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: bytes
+) -> None:
+    looked = []
+    clean = console_module._clean
+
+    def look(printed: bytes) -> str:
+        looked.append(len(printed))
+        return clean(printed)
+
+    monkeypatch.setattr(console_module, "_clean", look)
+    console = Console(tmp_path / "console.log")
+    printed = 0
+    with console.path.open("wb", buffering=0) as log:
+        for _ in range(100):
+            printed += log.write(line * 20)
+            assert not console.says("Server listening")
+        log.write(b"\nServer listening")
+        assert console.says("Server listening")
+    assert sum(looked) < 1.5 * printed
+
+
+def test_what_is_read_of_a_console_is_clean(tmp_path: Path) -> None:
+    console = Console(tmp_path / "console.log")
+    console.path.write_bytes(b"one\r\n\x1b]0;Kernel panic - not syncing\x07two\xff\x9b\r\n")
+    assert console.tail() == "one\ntwo\ufffd\ufffd"
+    assert console.death() is None
+
+
+def test_a_flood_ends_the_machine_and_fills_no_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console_module, "LIMIT", 1 << 20)
+    console = Console(tmp_path / "console.log")
+    ended = []
+    ours, theirs = os.pipe()
+    with os.fdopen(ours, "rb") as source:
+        pump = threading.Thread(
+            target=console.fill,
+            args=(source, console.path.open("wb", buffering=0), lambda: ended.append(True)),
+        )
+        pump.start()
+        os.write(theirs, CASCADE.encode())
+        assert console.death() is None
+        for _ in range(300):  # it goes on for a while, and QEMU is not held by a pipe that is full
+            os.write(theirs, b"flood" * 2000)
+        os.close(theirs)
+        pump.join()
+    assert ended == [True]
+    assert console.size() < (1 << 20) + 200
+    assert console.path.read_text().endswith("MiB to its console]\n")
+    lost = console.death()
+    assert isinstance(lost, GuestLost)
+    assert "MiB to its console (BUG: scheduling while atomic" in str(lost)
+    assert lost.splat
