@@ -4,10 +4,14 @@
 from __future__ import annotations
 
 import struct
+from typing import Any, cast
 
 import pytest
 
-from fixtures.session.region import Region
+from fixtures.errors import Deviation
+from fixtures.guest import Answer
+from fixtures.session import uapi
+from fixtures.session.region import MigrationRegion, Refused, Region, regions
 
 SPARSE_MMAP = struct.pack("=HHIIIQQ", 1, 1, 0, 1, 0, 0x1000, 0x1000)
 TYPE = 2
@@ -53,3 +57,48 @@ def test_a_chain_that_leads_back_ends() -> None:
     data = bytearray(described([SPARSE_MMAP]))
     data[36:40] = struct.pack("=I", 32)
     assert Region.unpack(bytes(data)).type is None
+
+
+def test_a_capability_outside_of_the_structure_is_a_deviation() -> None:
+    data = bytearray(described([SPARSE_MMAP]))
+    data[36:40] = struct.pack("=I", 1 << 31)
+    with pytest.raises(Deviation, match="region 9 has a capability at byte 2147483648 of 64"):
+        Region.unpack(bytes(data))
+
+
+class Teller:
+    """A session whose device says of itself what it is told to."""
+
+    def __init__(self, count: int, argsz: int = 32, fields: dict[int, int] | None = None) -> None:
+        self._count, self._argsz, self._fields = count, argsz, fields or {}
+
+    def device_info(self) -> Answer:
+        return Answer(0, data=uapi.DEVICE_INFO.pack(24, 0, self._count, 0, 0, 0))
+
+    def region_info(self, index: int, argsz: int = 32) -> Answer:
+        assert argsz < 1 << 20, "so much is allocated"
+        given = uapi.REGION_INFO.pack(self._argsz, 0, index, 0, 1 << 63, 0)
+        return Answer(0, data=given.ljust(argsz, b"\0"))
+
+    def pread(self, count: int, offset: int) -> Answer:
+        assert count == 8, "so much is read"
+        return Answer(8, data=self._fields[offset].to_bytes(8, "little"))
+
+
+@pytest.mark.parametrize(
+    ("teller", "said"),
+    [
+        (Teller(1 << 31), "reports 2147483648 regions"),
+        (Teller(1, argsz=(1 << 32) - 1), "asks for 4294967295 bytes"),
+    ],
+)
+def test_what_a_device_says_of_its_regions_takes_no_memory(teller: Teller, said: str) -> None:
+    with pytest.raises(Deviation, match=said):
+        list(regions(cast(Any, teller)))
+
+
+def test_a_piece_that_no_region_holds_is_not_read() -> None:
+    told = {16: 64, 24: 1 << 62}  # data_offset, data_size
+    (found,) = regions(cast(Any, Teller(1)))
+    with pytest.raises(Refused, match="more than a test keeps"):
+        MigrationRegion(cast(Any, Teller(1, fields=told)), found).take(count=1)
