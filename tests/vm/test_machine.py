@@ -143,6 +143,33 @@ def test_a_panic_is_told_by_the_next_call(booted: Machine) -> None:
     assert booted.death() is not None
 
 
+def test_a_guest_that_prints_without_end_is_ended(
+    booted: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guest = Guest(booted)
+    monkeypatch.setattr(booted.console, "limit", booted.console.size() + (1 << 18))
+    with pytest.raises(GuestError, match="the guest printed more than"):
+        guest.call("run", argv=["sh", "-c", "while cat /proc/kallsyms; do :; done > /dev/ttyS0"])
+    assert booted.console.size() <= booted.console.limit + 1024
+    assert booted._process is not None
+    assert booted._process.poll() is not None
+
+
+def test_qemu_runs_in_its_sandbox_and_as_nobody_who_owns_a_file(booted: Machine) -> None:
+    about = next(
+        status
+        for path in Path("/proc").glob("[0-9]*/status")
+        if (status := path.read_text()).startswith("Name:\tqemu-system")
+        and str(booted._private) in (path.parent / "cmdline").read_text()
+    )
+    assert "\nSeccomp:\t2\n" in about
+    assert "\nNoNewPrivs:\t1\n" in about
+    if os.getuid() == 0:
+        user = next(line.split()[1:] for line in about.splitlines() if line.startswith("Uid:"))
+        assert "0" not in user
+        assert f"\nCapEff:\t{1 << 2:016x}\n" in about  # CAP_DAC_READ_SEARCH
+
+
 def test_a_killed_qemu_is_told_by_the_next_call(booted: Machine) -> None:
     guest = Guest(booted)
     assert booted._process is not None

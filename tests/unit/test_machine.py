@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""QEMU is started with no more rights than it needs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from fixtures.machine.machine import WRAPPER
+
+SANDBOX = "-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Path:
+    """A folder of programs for the wrapper that only note how they were called."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    note = f'echo "$(basename "$0") $*" >> {tmp_path}/calls'
+    for name, body in {
+        "id": "echo $UID_OF_THE_USER",
+        "stat": "echo 108",
+        "chown": note,
+        "setpriv": f'{note}; case "$*" in *$REFUSED*) exit 1;; esac',
+    }.items():
+        (folder / name).write_text(f"#!/bin/sh\n{body}\n")
+        (folder / name).chmod(0o755)
+    return folder
+
+
+def start(programs: Path, user: int, accelerator: str = "tcg", refused: str = "none") -> list[str]:
+    """Have the wrapper start QEMU, and return the calls that it made."""
+    environment = {
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "TMPDIR": str(programs.parent),
+        "ACCELERATOR": accelerator,
+        "UID_OF_THE_USER": str(user),
+        "REFUSED": refused,
+    }
+    subprocess.run([WRAPPER, "-m", "512M"], env=environment, check=False)
+    return (programs.parent / "calls").read_text().splitlines()
+
+
+def test_a_users_qemu_is_in_the_sandbox(programs: Path) -> None:
+    assert start(programs, 1000) == [
+        f"setpriv --pdeathsig KILL -- qemu-system-x86_64 {SANDBOX} -m 512M"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "groups"), [("tcg", "--clear-groups"), ("kvm", "--groups=108")]
+)
+def test_roots_qemu_is_another_users(programs: Path, accelerator: str, groups: str) -> None:
+    tried, *given, run = start(programs, 0, accelerator)
+    words = run.split()
+    (user,) = (word.partition("=")[2] for word in words if word.startswith("--reuid"))
+    assert int(user) > 1000
+    assert {f"--regid={user}", groups, "--no-new-privs"} < set(words)
+    only_to_read = "-all,+dac_read_search"
+    assert {f"--bounding-set={only_to_read}", f"--ambient-caps={only_to_read}"} < set(words)
+    assert run.endswith(f"--pdeathsig KILL -- qemu-system-x86_64 {SANDBOX} -m 512M")
+    assert tried.endswith("-- true")
+    assert given == [
+        f"chown {user} /proc/self/fd/1 /proc/self/fd/2",
+        f"chown -R {user} {programs.parent}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("refused", "rights"),
+    [
+        ("dac_read", "--no-new-privs --bounding-set=-all --inh-caps=-all "),
+        ("-all", ""),
+    ],
+)
+def test_where_root_may_not_become_another_user_it_has_what_it_may_give_up(
+    programs: Path, refused: str, rights: str
+) -> None:
+    *_, run = start(programs, 0, refused=refused)
+    assert run == f"setpriv {rights}--pdeathsig KILL -- qemu-system-x86_64 {SANDBOX} -m 512M"
