@@ -104,6 +104,7 @@ IOCTL = ("ioctl", {"fd": 3, "request": 1, "arg": bytes(8)})
         (READ, {"ret": True}),
         (READ, {"ret": 1 << 70}),
         (READ, {"ret": -2, "errno": 5}),
+        (("open", {"path": "/", "flags": 0}), {"ret": 1 << 40}),
         (READ, {"ret": -1}),
         (READ, {"errno": 5}),
         (READ, {"errno": "x"}),
