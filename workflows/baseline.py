@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from fixtures.durable import write_whole
 from fixtures.errors import RunError, SpecError
 from fixtures.paths import CHECKOUT
 from fixtures.record import compare, model
@@ -41,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
     if status == CANNOT or not results.exists() or not model.load(results).complete:
         raise RunError("the run was not carried through: nothing is recorded")
     try:
-        target.write_text(results.read_text())
+        write_whole(target, results.read_text(encoding="utf-8"))
     except OSError as error:
         raise RunError(f"{target}: {error.strerror}") from error
     print(f"recorded: {target}")

@@ -69,8 +69,8 @@ class Bench:
 
     def _builds(self, tree: Path) -> None:
         """A cold build, and one after an edit, of a copy of the tree in a cache of its own."""
-        with tempfile.TemporaryDirectory(dir=paths.cache()) as scratch, _cache_in(scratch):
-            copy = Path(scratch) / "linux"
+        with cache.scratch() as scratch, _cache_in(str(scratch)):
+            copy = scratch / "linux"
             with self._progress.step("copying the kernel tree"):
                 shutil.copytree(tree, copy, symlinks=True)
             spec = kernels.parse(str(copy))

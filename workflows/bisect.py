@@ -28,6 +28,7 @@ from typing import Any
 import yaml
 
 from fixtures import cache, paths, process
+from fixtures.durable import write_whole
 from fixtures.errors import RunError, SpecError
 from fixtures.git import NO_HOOKS, GitFailed, git, is_ancestor
 from fixtures.kernel.spec import RefSpec, kernel_commit
@@ -83,9 +84,7 @@ class Bisect:
         reason = for_a_mail(measured.reason, spec)
         entry = {"subject": subject, "value": measured.value, "reason": reason}
         seen[commit] = entry
-        partial = self.folder / f".{STEPS}"
-        partial.write_text(yaml.safe_dump(seen, sort_keys=False, width=100))
-        partial.rename(self.folder / STEPS)
+        write_whole(self.folder / STEPS, yaml.safe_dump(seen, sort_keys=False, width=100))
         return measured
 
     def steps(self) -> dict[str, dict[str, str]]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from fixtures.durable import write_whole
 from fixtures.errors import RunError, SpecError
 from fixtures.kernel import DEFAULT, FLAVOURS
 from fixtures.paths import CHECKOUT
@@ -81,7 +82,7 @@ def write_report(folder: Path, data: Mapping[str, Any], texts: Mapping[str, str]
     dump = yaml.safe_dump(dict(data), sort_keys=False, width=100, allow_unicode=True)
     try:
         for name, text in {f"{folder.parent.name}.yaml": dump, **texts}.items():
-            (folder / name).write_text(text, encoding="utf-8")
+            write_whole(folder / name, text)
     except OSError as error:
         raise RunError(f"{folder}: the report cannot be written: {error.strerror}") from error
 

@@ -18,7 +18,7 @@ from enum import Enum
 from importlib import metadata
 from pathlib import Path
 
-from fixtures import cache, process, suite
+from fixtures import cache, holding, process, suite
 from fixtures import kernel as kernels
 from fixtures.device import all_needs, chosen
 from fixtures.errors import BuildError, ConfigError, RunError, SpecError
@@ -36,6 +36,7 @@ from fixtures.record.results import merged
 from workflows.stop import Terminated
 
 STEPS = CHECKOUT / "results" / "steps"
+KEPT = 200  # steps, the most recently used
 OUTPUT = "output.txt"  # what pytest printed
 _SHARE = re.compile(r"\[ *(\d+)%\]$")
 _ERROR = re.compile(r"^(?:Error|ERROR): (.*)", re.MULTILINE)
@@ -166,11 +167,14 @@ def run(
         key = cache.digest(kernel, *selection.argv(), fingerprint())
         folder = STEPS / key
         with cache.locked(f"step-{key}", progress):
+            holding.hold(folder)
             if not again and (done := judged(folder)) and not done.in_doubt:
                 progress.note(f"{name}: judged before, in {done.folder}")
                 return done
             _make(folder)
-            kernels.provide(spec, all_needs(), progress, selection.flavour)
+            # A job has many steps: each holds only what it uses itself, and the run holds its own.
+            with holding.only_here():
+                kernels.provide(spec, all_needs(), progress, selection.flavour)
             return _test(spec, selection, folder, name, progress)
     except (BuildError, ConfigError) as error:
         return Outcome(Stage.DOES_NOT_BUILD, problem=str(error))
@@ -216,6 +220,8 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"{folder}: cannot be made: {error.strerror}") from error
+    holding.hold(folder)
+    cache.trim(STEPS, KEPT)
 
 
 def _test(spec: Spec, selection: Selection, folder: Path, name: str, progress: Progress) -> Outcome:
