@@ -5,14 +5,19 @@ from __future__ import annotations
 
 import functools
 import http.server
+import os
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from fixtures import holding, paths, process
 from fixtures.errors import FetchError
 from fixtures.kernel import archive
+from fixtures.machine import rootfs
+from fixtures.process import ProcessFailed
 from fixtures.progress import Progress
 
 RELEASE = """\
@@ -26,8 +31,10 @@ Components: main
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with holding.only_here():
+        yield
 
 
 @pytest.fixture
@@ -64,7 +71,220 @@ def test_an_archive_that_is_not_signed(server: str, monkeypatch: pytest.MonkeyPa
     assert "\n" not in str(caught.value)
 
 
-def test_versions_are_ordered_by_number() -> None:
-    versions = ["7.10.1-1", "7.3.4-1~bpo13+1", "6.12.107-1", "7.3.11-1"]
-    ordered = ["6.12.107-1", "7.3.4-1~bpo13+1", "7.3.11-1", "7.10.1-1"]
-    assert sorted(versions, key=archive._version) == ordered
+def test_versions_are_ordered_as_debian_does() -> None:
+    ordered = [
+        "6.12.107-1",
+        "7.3.4-1~bpo13+1",
+        "7.3.4-1",
+        "7.3.11~rc2-1",
+        "7.3.11-9",
+        "7.3.11-10",
+        "7.10.1-1",
+    ]
+    assert sorted(ordered[::-1], key=archive._as_dpkg) == ordered
+
+
+UBUNTU = "ID=ubuntu\nID_LIKE=debian\nVERSION_CODENAME=noble\n"
+DEBIAN = 'PRETTY_NAME="Debian"\nID=debian\nVERSION_CODENAME=bookworm\n'
+
+
+@pytest.mark.parametrize(
+    ("os_release", "targets", "found"),
+    [
+        (UBUNTU, ["noble|http://u.example/ubuntu/|Ubuntu|Ubuntu"], ""),
+        (UBUNTU, ["noble|http://u.example/ubuntu/|$(ORIGIN)|$(LABEL)"], ""),
+        (
+            UBUNTU,
+            ["noble|http://u.example/|Ubuntu|Ubuntu", "sid|http://d.example/|Debian|Debian"],
+            "http://d.example",
+        ),
+        (
+            DEBIAN,
+            [
+                "bookworm-security|http://s.example/|Debian|Debian-Security",
+                "bookworm|http://d.example/debian/|Debian|Debian",
+            ],
+            "http://d.example/debian",
+        ),
+        (DEBIAN, ["bookworm|http://other.example/|Docker|Docker CE"], ""),
+        (DEBIAN, ["bookworm|http://d.example/|$(ORIGIN)|$(LABEL)"], "http://d.example"),
+        (DEBIAN, [], ""),
+    ],
+)
+def test_which_archive_is_debians(
+    os_release: str, targets: list[str], found: str, tmp_path: Path
+) -> None:
+    (tmp_path / "os-release").write_text(os_release)
+    assert archive._debian_of(targets, tmp_path / "os-release") == found
+
+
+def test_a_host_without_an_archive_of_debian_takes_the_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("DEBIAN_MIRROR", raising=False)
+    monkeypatch.setattr(archive, "_targets", lambda *_: [])
+    assert archive.mirror() == archive.DEFAULT_MIRROR
+
+
+@pytest.mark.parametrize("address", ["deb.example", "http://a.example http://b.example", "/srv"])
+def test_a_mirror_that_is_no_address(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEBIAN_MIRROR", address)
+    with pytest.raises(FetchError, match="is no address such as"):
+        archive.mirror()
+
+
+# What apt-get update printed.
+LACKS_ONE = """\
+Get:1 http://deb.example/debian trixie-backports InRelease [54.0 kB]
+Ign:2 http://deb.example/debian bookworm-backports InRelease
+Hit:5 http://deb.example/debian sid InRelease
+Err:3 http://deb.example/debian bookworm-backports Release
+  404  Not Found [IP: 203.0.113.80 80]
+Get:4 http://deb.example/debian trixie-backports/main amd64 Packages [312 kB]
+Reading package lists...
+E: The repository 'http://deb.example/debian bookworm-backports Release' does not have a Release\
+ file.
+"""
+ONE_IS_SILENT = """\
+Get:1 http://deb.example/debian trixie-backports InRelease [54.0 kB]
+Get:2 http://deb.example/debian sid InRelease [200 kB]
+Err:3 http://deb.example/debian sid/main amd64 Packages
+  Connection timed out [IP: 203.0.113.80 80]
+E: Failed to fetch http://deb.example/debian/dists/sid/main/by-hash/x  Connection timed out
+"""
+NONE_ANSWERS = """\
+Err:1 http://deb.example/debian trixie-backports InRelease
+  Could not connect to deb.example:80 (203.0.113.80), connection timed out
+Err:2 http://deb.example/debian sid InRelease
+  Unable to connect to deb.example:80:
+E: Failed to fetch http://deb.example/debian/dists/sid/InRelease  Unable to connect
+"""
+UNSIGNED = """\
+Get:1 http://deb.example/debian trixie-backports InRelease [54.0 kB]
+Get:2 http://deb.example/debian sid InRelease [200 kB]
+Err:2 http://deb.example/debian sid InRelease
+  The following signatures couldn't be verified because the public key is not available: NO_PUBKEY 1
+E: The repository 'http://deb.example/debian sid InRelease' is not signed.
+"""
+
+
+class Apt:
+    """``apt-get update`` that prints ``says``, and fails; None is one that works."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.says: str | None = None
+        self.calls = 0
+        monkeypatch.setattr(process, "run", self._run)
+
+    def _run(self, argv: list[str], log: Path, **_: object) -> None:
+        self.calls += 1
+        if self.says is not None:
+            log.write_text(self.says)
+            raise ProcessFailed(argv, 100, log)
+
+    def refresh(self) -> int:
+        """Refresh the list of packages; return how often apt was run for that."""
+        before = self.calls
+        archive._Apt("http://deb.example/debian").refresh(Progress())
+        return self.calls - before
+
+
+@pytest.fixture
+def apt(monkeypatch: pytest.MonkeyPatch) -> Apt:
+    return Apt(monkeypatch)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Give a function that lets seconds go by."""
+    now = time.time
+
+    def later(seconds: float) -> None:
+        monkeypatch.setattr(time, "time", lambda: now() + seconds)
+
+    return later
+
+
+def test_a_suite_that_the_archive_lacks_is_left_out(
+    apt: Apt, capsys: pytest.CaptureFixture[str]
+) -> None:
+    apt.says = LACKS_ONE
+    assert [apt.refresh(), apt.refresh()] == [1, 0]
+    said = capsys.readouterr().err
+    assert "nothing is there of bookworm-backports; going on with trixie-backports, sid" in said
+
+
+def test_a_suite_that_does_not_answer_is_asked_again_soon(
+    apt: Apt, clock: Callable[[float], None]
+) -> None:
+    apt.says = ONE_IS_SILENT
+    assert [apt.refresh(), apt.refresh()] == [1, 0]
+    clock(archive.RETRY_AGE + 1)
+    apt.says = None
+    assert [apt.refresh(), apt.refresh()] == [1, 0]
+
+
+def test_an_archive_that_does_not_answer_is_left_in_peace_for_a_while(
+    apt: Apt, clock: Callable[[float], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert apt.refresh() == 1
+    apt.says = NONE_ANSWERS
+    clock(archive.INDEX_AGE + 1)
+    before = time.time()
+    assert apt.refresh() == 1
+    assert "going on with an older list" in capsys.readouterr().err
+    for stamp in paths.cache().glob("archive/*/failed"):  # touched by the real clock
+        os.utime(stamp, (before, before))
+    assert apt.refresh() == 0
+    clock(archive.INDEX_AGE + archive.RETRY_AGE + 2)
+    assert apt.refresh() == 1
+
+
+def test_without_a_list_an_archive_that_does_not_answer_is_an_error_each_time(apt: Apt) -> None:
+    apt.says = NONE_ANSWERS
+    for _ in range(2):
+        with pytest.raises(FetchError, match="cannot be used"):
+            apt.refresh()
+    assert apt.calls == 2
+
+
+def test_a_signature_that_fails_is_fatal_whatever_else_answers(
+    apt: Apt, clock: Callable[[float], None]
+) -> None:
+    assert apt.refresh() == 1
+    clock(archive.INDEX_AGE + 1)
+    apt.says = UNSIGNED
+    with pytest.raises(FetchError, match="is not signed by a key of"):
+        apt.refresh()
+
+
+def test_a_list_of_the_future_is_fetched_anew(apt: Apt, clock: Callable[[float], None]) -> None:
+    assert apt.refresh() == 1
+    clock(-archive.INDEX_AGE - 1)
+    assert apt.refresh() == 1
+
+
+def test_an_archive_without_the_first_release_gives_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def run(argv: list[str], log: Path, **_: object) -> None:
+        if argv[0] == "tar":
+            for place in ("mnt", "usr/local/sbin", "etc/ssh"):
+                Path(argv[-1], place).mkdir(parents=True)
+            return
+        release, tarball = argv[-3:-1]
+        asked.append(release)
+        if release == rootfs.RELEASES[0]:
+            log.write_text(LACKS_ONE)
+            raise ProcessFailed(argv, 25, log)
+        Path(tarball).touch()
+
+    monkeypatch.setenv("DEBIAN_MIRROR", "http://deb.example")
+    monkeypatch.setattr(rootfs, "_ways_to_be_root", lambda: [["mmdebstrap"]])
+    monkeypatch.setattr(process, "run", run)
+    first = rootfs.provide(Progress())
+    assert asked == list(rootfs.RELEASES[:2])
+    assert rootfs.provide(Progress()) == first
+    assert asked == list(rootfs.RELEASES[:2])  # nobody was asked again

@@ -171,18 +171,18 @@ def test_what_killed_makers_and_removers_left_is_removed(tmp_path: Path) -> None
 def test_a_lock_is_not_shared_with_one_that_was_pruned() -> None:
     with cache.locked("name", Progress()):
         assert cache.prune("locks", 0) == cache.Pruned(in_use=1)
-    stale = os.open(cache.cache() / "locks" / "name", os.O_RDWR)
+    stale = os.open(cache.place("locks", "name"), os.O_RDWR)
     fcntl.flock(stale, fcntl.LOCK_EX)
     seen: list[bool] = []
 
     def take_and_look() -> None:
         with cache.locked("name", Progress()) as lock:
-            seen.append(holding.is_at(lock, cache.cache() / "locks" / "name"))
+            seen.append(holding.is_at(lock, cache.place("locks", "name")))
 
     waiter = threading.Thread(target=take_and_look)
     waiter.start()
     time.sleep(0.2)
-    (cache.cache() / "locks" / "name").unlink()  # as prune does, with the lock held
+    (cache.place("locks", "name")).unlink()  # as prune does, with the lock held
     os.close(stale)
     waiter.join(10)
     assert seen == [True]
@@ -255,7 +255,7 @@ def test_a_build_that_a_power_cut_may_have_broken_begins_anew() -> None:
 
 
 def test_a_worktree_is_forgotten_by_its_repository(tmp_path: Path) -> None:
-    repository, folder = tmp_path / "linux", cache.cache() / "worktrees/key"
+    repository, folder = tmp_path / "linux", cache.place("worktrees", "key")
     commands = [
         ["init", "--quiet", str(repository)],
         ["-C", str(repository), "commit", "--quiet", "--allow-empty", "-m", "one"],
@@ -271,7 +271,7 @@ def test_a_worktree_is_forgotten_by_its_repository(tmp_path: Path) -> None:
 
 
 def test_scratch_that_a_killed_run_left_is_removed() -> None:
-    left = cache.cache() / "scratch/left"
+    left = cache.place("scratch", "left")
     left.mkdir(parents=True)
     with cache.scratch() as mine:
         assert cache.prune("scratch", 0) == cache.Pruned(removed=1, in_use=1)
