@@ -24,7 +24,7 @@ def wait_for(process: Any, words: str) -> None:
 
 def machines_below(pid: int) -> list[str]:
     """Return the QEMU processes of the session that ``pid`` leads, and of those it started."""
-    shown = subprocess.run(["pgrep", "-f", "vfio-conformance-"], capture_output=True, text=True)
+    shown = subprocess.run(["pgrep", "-f", "vfio-conf-"], capture_output=True, text=True)
     return [line for line in shown.stdout.split() if _is_of(int(line), pid)]
 
 
