@@ -4,7 +4,7 @@
     python -m workflows.soak RUNS [options of pytest ...]
 
 Ends with 0 where no two runs disagree and nothing was flaky or broken, with 1 where that is not so,
-and with 2 where a run could not be made.
+and with 2 where a run could not be made. Each soak has a folder of its own below results/soak/.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+from fixtures import holding
 from fixtures.paths import CHECKOUT
 from fixtures.record import model
 from fixtures.record.model import BROKEN, FLAKY, Results
 
-FOLDER = CHECKOUT / "results" / "soak"
+SOAKS = CHECKOUT / "results" / "soak"
+OUTPUT = "last-output.txt"  # what pytest printed in the last run
 NOT_MADE = 2  # the status of a run that could not be made
 
 UNSURE = {BROKEN, FLAKY}
@@ -34,14 +37,20 @@ def main(argv: list[str]) -> int:
     runs, options = int(argv[0]), argv[1:]
     all_results, failed = [], False
     try:
+        folder = _folder()
+    except OSError as error:
+        print(f"error: {SOAKS} cannot be written: {error.strerror}", file=sys.stderr)
+        return NOT_MADE
+    print(f"results: {folder}", flush=True)
+    try:
         for number in range(1, runs + 1):
             began = time.monotonic()
-            status = _run(options)
-            results = _latest()
+            status = _run(options, folder)
+            results = _latest(folder)
             took = time.monotonic() - began
             print(f"run {number} of {runs}: status {status}, {took:.0f} s", flush=True)
             if results is None or not results.complete:
-                print(f"error: run {number} could not be made; see {FOLDER}/latest")
+                print(f"error: run {number} could not be made; see {folder / OUTPUT}")
                 failed = True
                 break
             all_results.append(results)
@@ -55,16 +64,23 @@ def main(argv: list[str]) -> int:
     return NOT_MADE if failed else 1 if lines else 0
 
 
-def _run(options: list[str]) -> int:
-    argv = [sys.executable, "-m", "pytest", "suites", "-q", f"--results={FOLDER}", *options]
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    (FOLDER / "latest").unlink(missing_ok=True)  # of a soak before
-    with (FOLDER / "last-output.txt").open("w") as log:
+def _folder() -> Path:
+    """Make the folder of this soak: another one may go on at the same time."""
+    SOAKS.mkdir(parents=True, exist_ok=True)
+    folder = holding.make_folder(SOAKS, time.strftime("%Y%m%d-%H%M%S-"))
+    folder.chmod(0o755)
+    return folder
+
+
+def _run(options: list[str], folder: Path) -> int:
+    argv = [sys.executable, "-m", "pytest", "suites", "-q", f"--results={folder}", *options]
+    (folder / "latest").unlink(missing_ok=True)  # of the run before
+    with (folder / OUTPUT).open("w") as log:
         return subprocess.run(argv, cwd=CHECKOUT, stdout=log, stderr=subprocess.STDOUT).returncode
 
 
-def _latest() -> Results | None:
-    path = FOLDER / "latest" / "results.yaml"
+def _latest(folder: Path) -> Results | None:
+    path = folder / "latest" / "results.yaml"
     return model.load(path) if path.exists() else None
 
 

@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import yaml
 
 from fixtures.record.model import DriverResults, Held, Results, Verdict, nothing
 from workflows import soak
@@ -37,11 +41,12 @@ def test_what_is_flaky_each_time_is_a_disagreement_too() -> None:
 
 
 def test_a_run_that_was_not_carried_through_ends_it_with_what_was_learnt(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     complete = [results("conforms"), results("broken"), nothing()]
-    monkeypatch.setattr(soak, "_run", lambda options: 0)
-    monkeypatch.setattr(soak, "_latest", lambda: complete.pop(0))
+    monkeypatch.setattr(soak, "SOAKS", tmp_path)
+    monkeypatch.setattr(soak, "_run", lambda options, folder: 0)
+    monkeypatch.setattr(soak, "_latest", lambda folder: complete.pop(0))
     assert soak.main(["20"]) == soak.NOT_MADE
     said = capsys.readouterr().out
     assert "run 3 could not be made" in said
@@ -52,3 +57,29 @@ def test_a_run_that_was_not_carried_through_ends_it_with_what_was_learnt(
 def test_a_wrong_number_of_runs(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert soak.main(argv) == soak.NOT_MADE
     assert "RUNS=20" in capsys.readouterr().err
+
+
+def test_two_at_once_do_not_read_each_others_results(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # A pytest that leaves behind what its soak is to read, and lets another soak run meanwhile.
+    def pytest_that(verdict: str, meanwhile: Callable[[], None]) -> Callable[..., Any]:
+        def run(argv: list[str], **_: object) -> Any:
+            folder = next(word for word in argv if word.startswith("--results="))[10:]
+            (Path(folder) / "latest").mkdir(exist_ok=True)
+            data = results(verdict) | {"complete": True}
+            (Path(folder) / "latest/results.yaml").write_text(yaml.safe_dump(data))
+            meanwhile()
+            return subprocess.CompletedProcess(argv, 0)
+
+        return run
+
+    def other() -> None:
+        monkeypatch.setattr(subprocess, "run", pytest_that("deviates", lambda: None))
+        soak.main(["1"])
+
+    monkeypatch.setattr(soak, "SOAKS", tmp_path)
+    monkeypatch.setattr(subprocess, "run", pytest_that("flaky", other))
+    assert soak.main(["1"]) == 1
+    assert "mtty: a.rule: flaky 1" in capsys.readouterr().out
+    assert len(list(tmp_path.iterdir())) == 2
