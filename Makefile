@@ -25,6 +25,9 @@ CLAUSE    ?=
 TESTS     ?=
 BASELINE  ?=
 
+PRUNE ?=
+KEEP  ?=
+
 # make itself ends with status 2 when a recipe fails, whatever the recipe's status. With -q it
 # hands on a status of 1, which is what "something deviates" is; a recipe that begins with + is
 # carried out all the same, but not where make was asked to only print it (-n). Sub-makes (kernel
@@ -56,7 +59,7 @@ subject = --behaviour='$(BEHAVIOUR)' --clause='$(CLAUSE)' --tests="$$TESTS"
 export PYTEST TESTS
 
 .PHONY: help setup check premerge matrix bisect bisect-step baseline history soak report clauses
-.PHONY: test test-long lint bench clean
+.PHONY: test test-long lint bench cache clean
 
 help: ## list the targets and their variables
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +86,10 @@ help: ## list the targets and their variables
 	@echo "  GOOD     BAD: commits of before and after a change (bisect); GOOD: what a good kernel"
 	@echo "           does, in a word (bisect-step)"
 	@echo "  DRIVER   BEHAVIOUR, CLAUSE or TESTS (for pytest -k): what is looked at"
+	@echo "Of make cache:"
+	@echo "  PRUNE    what to remove: kinds of the table, or all (not the runs), separated by blanks;"
+	@echo "           nothing in use is removed"
+	@echo "  KEEP     how many of each to keep, the most recently used (0; runs need a number)"
 	@echo "Environment:"
 	@echo "  DEBIAN_MIRROR   the Debian archive (the one of the system's apt sources)"
 	@echo "  XDG_CACHE_HOME  where kernels and the guest's root are kept (~/.cache)"
@@ -157,6 +164,10 @@ lint: ## check the code's form: ruff, mypy
 bench: ## measure the steps of a run; writes results/bench.yaml; KERNEL=
 	@./setup.sh
 	@$(run) $(python) -m workflows.bench '$(KERNEL)'
+
+cache: ## show what is kept and how much room it takes, or remove it; PRUNE=, KEEP=
+	@$(run) ./setup.sh
+	@$(run) $(python) -m workflows.cache --prune='$(PRUNE)' --keep='$(KEEP)'
 
 clean: ## remove the virtual environment and the results (the cache stays)
 	rm -rf .venv .setup.lock results

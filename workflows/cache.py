@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Show what the cache and the results take up, and remove what is named.
+
+    python -m workflows.cache [--prune="kernels build"] [--keep=4]
+
+The cache, and the steps of jobs, are pruned by themselves: they can be made again. Runs are their
+user's, and removed only where they are named, with how many are to stay. Nothing in use is removed,
+and no folder that a ``latest`` points at. Ends with 2 where something could not be removed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fixtures import cache, holding, paths, process
+from fixtures.errors import SpecError
+from fixtures.paths import CHECKOUT
+from workflows import step
+from workflows.command import CANNOT, run_main, words
+
+RESULTS = CHECKOUT / "results"
+ALL = "all"  # that can be made again
+_RUNS = "[0-9]*-[0-9]*"  # begins the name of a run: when it began
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of entries: those of ``folders`` that ``names`` matches.
+
+    ``kept`` is how many stay by themselves, in each folder; None where all do.
+    """
+
+    name: str
+    folders: tuple[Path, ...]
+    kept: int | None
+    names: str = "*"
+
+    def entries(self) -> list[Path]:
+        """Return the entries, the most recently used of each folder first."""
+        return [path for folder in self.folders for path in cache.by_use(folder, self.names)]
+
+    def prune(self, keep: int) -> cache.Pruned:
+        """Remove all but the ``keep`` most recently used entries of each folder."""
+        whole = cache.Pruned()
+        for folder in self.folders:
+            latest = folder / "latest"
+            spare = {latest.resolve()} if latest.is_symlink() else set()
+            pruned = cache.trim(folder, keep, self.names, spare)
+            whole.removed += pruned.removed
+            whole.in_use += pruned.in_use
+            whole.problem = whole.problem or pruned.problem
+        return whole
+
+
+def kinds() -> list[Kind]:
+    """Return all kinds: those of the cache, then those of the results."""
+    results = RESULTS.resolve()
+    jobs = tuple(results / job for job in ("premerge", "matrix", "bisect"))
+    return [
+        *(Kind(name, (paths.cache() / name,), kept) for name, kept in cache.KEPT.items()),
+        Kind("steps", (step.STEPS.resolve(),), step.KEPT),
+        Kind("runs", (results,), None, f"{_RUNS}-*"),
+        Kind("baselines", (results / "baselines",), None),
+        Kind("soaks", (results / "soak",), None, f"{_RUNS}-*"),
+        Kind("tests", (results / "tests",), None, f"{_RUNS}-*"),
+        Kind("reports", jobs, None, f"{_RUNS}-*"),
+    ]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Carry out the command line and return the exit status.
+
+    Raises SpecError.
+    """
+    parser = argparse.ArgumentParser(prog="cache", description="What is kept, and takes room.")
+    parser.add_argument("--prune", default="", help="the kinds to prune, or all")
+    parser.add_argument("--keep", default="", help="how many to keep, the most recently used")
+    asked = parser.parse_args(argv)
+    chosen = _chosen(words(asked.prune), asked.keep)
+    if not chosen:
+        print(*table(kinds()), sep="\n")
+        return 0
+    problems = 0
+    for kind in chosen:
+        before = size(kind.entries())
+        pruned = kind.prune(int(asked.keep or 0))
+        freed = max(0, before - size(kind.entries()))
+        in_use = f"; {pruned.in_use} in use" if pruned.in_use else ""
+        print(f"{kind.name}: {pruned.removed} removed, {_bytes(freed)}{in_use}", flush=True)
+        if pruned.problem:
+            print(f"error: {pruned.problem}", file=sys.stderr)
+            problems += 1
+    return CANNOT if problems else 0
+
+
+def _chosen(named: Sequence[str], keep: str) -> list[Kind]:
+    known = {kind.name: kind for kind in kinds()}
+    for name in named:
+        if name not in known and name != ALL:
+            raise SpecError(f"PRUNE={name}: no such kind; there are {', '.join([ALL, *known])}")
+    if keep and not (keep.isascii() and keep.isdigit()):
+        raise SpecError(f"KEEP={keep}: is no number of entries to keep")
+    if keep and not named:
+        raise SpecError(f"KEEP={keep}: what is to be pruned? PRUNE=kernels, for instance")
+    for name in named:
+        if name != ALL and known[name].kept is None and not keep:
+            raise SpecError(
+                f"PRUNE={name}: these are nowhere else; say how many are to stay, KEEP=20 for"
+                " instance"
+            )
+    return [
+        kind
+        for kind in known.values()
+        if kind.name in named or (ALL in named and kind.kept is not None)
+    ]
+
+
+def table(rows: Iterable[Kind]) -> list[str]:
+    """Return the table of what there is, for a person."""
+    shown = [("kind", "entries", "size", "in use", "oldest use", "kept")]
+    total = 0
+    for kind in rows:
+        entries = kind.entries()
+        takes = size(entries)
+        total += takes
+        shown.append(
+            (
+                kind.name,
+                str(len(entries)),
+                _bytes(takes),
+                str(sum(_is_used(path) for path in entries)),
+                _oldest(entries),
+                "all" if kind.kept is None else str(kind.kept),
+            )
+        )
+    shown.append(("", "", _bytes(total), "", "", ""))
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if number == 0 else cell.rjust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in shown
+    ]
+    return [f"cache: {paths.cache()}; results: {RESULTS}", *lines]
+
+
+def size(entries: Iterable[Path]) -> int:
+    """Return how many bytes of the disk ``entries`` take up; what goes away meanwhile is 0."""
+    done = subprocess.run(
+        [process.need("du"), "--summarize", "--total", "--block-size=1", "--files0-from=-"],
+        input=b"".join(bytes(path) + b"\0" for path in entries),
+        capture_output=True,
+        env=process.clean_environment(),
+    )
+    lines = done.stdout.splitlines()
+    return int(lines[-1].split()[0]) if lines else 0
+
+
+def _is_used(path: Path) -> bool:
+    try:
+        with holding.unused(path) as unused:
+            return not unused
+    except OSError:  # gone, or another user's
+        return False
+
+
+def _oldest(entries: Iterable[Path]) -> str:
+    used = []
+    for path in entries:
+        with contextlib.suppress(FileNotFoundError):
+            used.append(path.stat().st_mtime)
+    if not used:
+        return "-"
+    hours = max(0.0, time.time() - min(used)) / 3600
+    return f"{hours:.0f} h ago" if hours < 48 else f"{hours / 24:.0f} days ago"
+
+
+def _bytes(number: int) -> str:
+    return f"{number / 1e6:.1f} MB" if number < 1e9 else f"{number / 1e9:.1f} GB"
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main, interrupted="what was removed is gone, the rest is whole"))
