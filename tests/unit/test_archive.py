@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures import holding, paths, process
+from fixtures import durable, holding, paths, process
 from fixtures.errors import FetchError
 from fixtures.kernel import archive
 from fixtures.machine import rootfs
@@ -33,6 +33,7 @@ Components: main
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(durable, "flush_tree", lambda folder: None)  # the host's disk may be slow
     with holding.only_here():
         yield
 
@@ -257,6 +258,19 @@ def test_a_signature_that_fails_is_fatal_whatever_else_answers(
     apt.says = UNSIGNED
     with pytest.raises(FetchError, match="is not signed by a key of"):
         apt.refresh()
+
+
+def test_the_lists_are_on_the_disk_before_they_count(
+    apt: Apt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+
+    def flush_tree(folder: Path) -> None:
+        seen.append((folder / "refreshed").exists())
+
+    monkeypatch.setattr(durable, "flush_tree", flush_tree)
+    apt.refresh()
+    assert seen == [False]
 
 
 def test_a_list_of_the_future_is_fetched_anew(apt: Apt, clock: Callable[[float], None]) -> None:
