@@ -91,7 +91,7 @@ help: ## list the targets and their variables
 	@echo "           nothing in use is removed"
 	@echo "  KEEP     how many of each to keep, the most recently used (0; runs need a number)"
 	@echo "Environment:"
-	@echo "  DEBIAN_MIRROR   the Debian archive (the one of the system's apt sources)"
+	@echo "  DEBIAN_MIRROR   the Debian archive (that of the system's apt sources, else Debian's own)"
 	@echo "  XDG_CACHE_HOME  where kernels and the guest's root are kept (~/.cache)"
 	@echo
 	@echo "make check ends with 0: nothing deviates that is not expected; 1: something does;"
