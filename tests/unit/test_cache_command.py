@@ -17,7 +17,7 @@ from fixtures.kernel import source
 from fixtures.kernel.spec import TreeSpec
 from fixtures.plugin.run import Prepared
 from fixtures.progress import Progress
-from fixtures.record.results import Results
+from fixtures.record.results import Collector
 from workflows import cache as command
 from workflows import step
 from workflows.step import Selection
@@ -79,7 +79,7 @@ def test_what_is_named_is_removed_but_for_what_is_in_use(
 def test_all_leaves_the_runs_alone(results: Path) -> None:
     entries("kernels", 1)
     with holding.only_here():
-        Results.begin(results, "debian:7.3")
+        Collector.begin(results, "debian:7.3")
     (results / "steps/0123456789abcdef").mkdir(parents=True)
     runs = names(results)
     assert command.main(["--prune=all"]) == 0
@@ -90,10 +90,10 @@ def test_all_leaves_the_runs_alone(results: Path) -> None:
 
 def test_the_latest_run_and_one_that_goes_on_stay(results: Path) -> None:
     with holding.only_here():
-        old = Results.begin(results, "old").folder
-        latest = Results.begin(results, "latest").folder
+        old = Collector.begin(results, "old").folder
+        latest = Collector.begin(results, "latest").folder
         (results / "steps").mkdir()
-    going_on = Results.begin(results, "goes-on").folder
+    going_on = Collector.begin(results, "goes-on").folder
     (results / "latest").unlink()
     (results / "latest").symlink_to(latest.name)
     for number, run in enumerate((latest, going_on, old)):

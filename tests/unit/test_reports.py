@@ -27,6 +27,7 @@ from fixtures.record.model import (
     Verdict,
 )
 from fixtures.record.results import Collector, Learnt, file_name
+from fixtures.untrusted import clean, cut
 from reports import html, junit, kcidb, ktap
 from reports.__main__ import FORMATS, main
 from reports.run import CUT_SHORT, Run, load

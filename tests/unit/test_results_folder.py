@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.record.results import Results
+from fixtures.record.results import Collector
 
 
 def test_runs_of_the_same_process_id_in_two_containers_do_not_share_a_link(
@@ -18,11 +18,11 @@ def test_runs_of_the_same_process_id_in_two_containers_do_not_share_a_link(
 
     def begin_meanwhile(path: Path, target: Path) -> Path:
         monkeypatch.setattr(Path, "rename", rename)
-        Results.begin(tmp_path, "other")
+        Collector.begin(tmp_path, "other")
         return rename(path, target)
 
     monkeypatch.setattr(Path, "rename", begin_meanwhile)
-    ours = Results.begin(tmp_path, "ours")
+    ours = Collector.begin(tmp_path, "ours")
     assert (tmp_path / "latest").resolve() == ours.folder
     assert len(list(tmp_path.iterdir())) == 3
 
@@ -30,7 +30,7 @@ def test_runs_of_the_same_process_id_in_two_containers_do_not_share_a_link(
 def test_results_are_on_the_disk_before_they_replace_those_of_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    results = Results.begin(tmp_path, "x")
+    results = Collector.begin(tmp_path, "x")
     results.write(complete=False)
 
     def cut(_: int) -> None:

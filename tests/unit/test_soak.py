@@ -7,11 +7,12 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-import yaml
 
 from fixtures.record.model import DriverResults, Held, Results, Verdict, nothing
+from fixtures.record.results import write
 from workflows import soak
 
 
@@ -63,12 +64,11 @@ def test_two_at_once_do_not_read_each_others_results(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # A pytest that leaves behind what its soak is to read, and lets another soak run meanwhile.
-    def pytest_that(verdict: str, meanwhile: Callable[[], None]) -> Callable[..., Any]:
+    def pytest_that(verdict: Verdict, meanwhile: Callable[[], None]) -> Callable[..., Any]:
         def run(argv: list[str], **_: object) -> Any:
             folder = next(word for word in argv if word.startswith("--results="))[10:]
             (Path(folder) / "latest").mkdir(exist_ok=True)
-            data = results(verdict) | {"complete": True}
-            (Path(folder) / "latest/results.yaml").write_text(yaml.safe_dump(data))
+            write(results(verdict), Path(folder) / "latest")
             meanwhile()
             return subprocess.CompletedProcess(argv, 0)
 
