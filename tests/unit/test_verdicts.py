@@ -86,7 +86,15 @@ class Suites:
     def run(self, source: str, *options: str, driver: str = "mtty") -> Done:
         self._pytester.makepyfile(HEAD + textwrap.dedent(source))
         results = self._pytester.path / "results"
-        argv = ["-q", "-p", "no:cacheprovider", f"--driver={driver}", f"--results={results}"]
+        argv = [
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:hypothesispytest",
+            f"--driver={driver}",
+            f"--results={results}",
+        ]
         done = self._pytester.runpytest_inprocess(*argv, *options)
         return Done(int(done.ret), "\n".join(done.outlines), load(results / "latest"))
 
