@@ -5,18 +5,22 @@
 
 FOLDER is that of a run, results/latest for instance. Writes report.html, junit.xml, report.ktap and
 kcidb.json into it (html, junit, ktap, kcidb), or prints the table (table); all but the table where
-no format is named. Ends with 0, whatever the run learnt, and with 2 where a report cannot be made.
+no format is named. Commas may separate formats, too. Ends with 0, whatever the run learnt, and with
+2 where a report cannot be made.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from fixtures.errors import RunError
+from fixtures.paths import named
 from fixtures.record import table
+from fixtures.terminal import show_any_character
 from reports import html, junit, kcidb, ktap
 from reports.run import CUT_SHORT, Run, load
 
@@ -35,6 +39,7 @@ def main(argv: list[str]) -> int:
     if argv and argv[0] in ("-h", "--help"):
         print(__doc__.strip())
         return 0
+    show_any_character()
     try:
         _report(argv)
     except RunError as error:
@@ -44,12 +49,13 @@ def main(argv: list[str]) -> int:
 
 
 def _report(argv: list[str]) -> None:
-    if not argv:
+    if not argv or not argv[0]:
         raise RunError("which run? python -m reports results/latest")
-    formats = list(dict.fromkeys(argv[1:])) or list(FILES)
+    asked = re.split(r"[\s,]+", " ".join(argv[1:]))
+    formats = list(dict.fromkeys(filter(None, asked))) or list(FILES)
     if wrong := [name for name in formats if name not in FORMATS]:
         raise RunError(f"{wrong[0]} is no format; choose from {', '.join(FORMATS)}")
-    run = load(Path(argv[0]))
+    run = load(named(argv[0]))
     for name in formats:
         if name == TABLE:
             print(*table.render(run.results), sep="\n")

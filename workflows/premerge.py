@@ -14,9 +14,9 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from fixtures.paths import named
 from fixtures.progress import Progress
 from fixtures.record import compare
 from fixtures.record.compare import NOTHING, Change, Effect
@@ -65,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
     selection, progress = selection_of(asked), Progress()
     expected: list[Expected] = []
     if asked.expect:
-        expected = expect.load(Path(asked.expect).expanduser(), selection.names, progress)
+        expected = expect.load(named(asked.expect), selection.names, progress)
     tree = series.repository(asked.tree)
     patches = series.load(tree, asked.base, asked.series, progress)
     on_sigterm()

@@ -11,7 +11,7 @@ import pytest
 
 from fixtures.paths import CHECKOUT
 
-TOOLS = "sh cat sed grep readlink flock mktemp rm dirname tail mkdir cp".split()
+TOOLS = ("sh", "cat", "sed", "grep", "readlink", "flock", "mktemp", "rm", "dirname", "mkdir", "cp")
 PYTHON = """#!/bin/sh
 case "$1 $2" in
 "-V ") echo "Python {version}" ;;
@@ -194,8 +194,8 @@ def test_without_sudo(host: Host) -> None:
 def test_a_host_of_another_kind(host: Host) -> None:
     (host.bin / "dpkg-query").unlink()
     (host.bin / "apt-get").unlink()
-    programs = "bc bison depmod file flex gcc git newuidmap pgrep qemu-system-x86_64 xz".split()
-    for name in programs:
+    programs = ("bc", "bison", "depmod", "file", "flex", "gcc", "git", "newuidmap", "pgrep", "xz")
+    for name in (*programs, "qemu-system-x86_64"):
         host.program(name, "#!/bin/sh\n")
     done = host.setup()
     assert done.returncode == 2

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -64,7 +65,12 @@ def test_debian(version: str) -> None:
         ("/etc/passwd", "is a file"),
         ("debian:", "a version such as 7.3"),
         ("debian:7.3.4", "a version such as 7.3"),
-        ("", "neither a kernel tree"),
+        ("", "has no name"),
+        (" ", "has no name"),
+        ("~nosuchuser/linux", "no home folder is known for ~nosuchuser"),
+        ("~nosuchuser/linux@v7.1", "no home folder is known for ~nosuchuser"),
+        ("x" * 300, "File name too long"),
+        ("a\0b", "is no path"),
     ],
 )
 def test_a_mistake_gets_a_line_that_helps(text: str, says: str) -> None:
@@ -82,3 +88,16 @@ def test_a_ref_of_a_tree_that_is_no_repository(tree: Path) -> None:
     (tree / ".git").rename(tree / "git")
     with pytest.raises(SpecError, match="git"):
         parse(f"{tree}@v7.1")
+
+
+def test_a_tree_that_kbuild_cannot_build(tree: Path) -> None:
+    renamed = tree.rename(tree.with_name("my linux"))
+    with pytest.raises(SpecError, match="kbuild takes no tree with ' ' in its path"):
+        parse(str(renamed))
+    assert isinstance(parse(f"{renamed}@v7.1"), RefSpec)  # which is built elsewhere
+
+
+def test_a_tree_that_may_not_be_read(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may read everything
+    with pytest.raises(SpecError, match="linux: Permission denied"):
+        parse(str(tree))
