@@ -2,78 +2,71 @@
 #
 # The jobs of this suite. `make help` lists them.
 
-KERNEL  ?= debian:newest
-DRIVERS ?=
-FLAVOUR ?= default
-JOBS    ?= auto
-RUNS    ?= 20
-RESULTS ?= results/latest
-FORMATS ?=
-SUITES  ?=
-PYTEST  ?=
-
-TREE      ?=
-BASE      ?=
-SERIES    ?=
-EXPECT    ?=
-KERNELS   ?=
-GOOD      ?=
-BAD       ?=
-DRIVER    ?=
-BEHAVIOUR ?=
-CLAUSE    ?=
-TESTS     ?=
-BASELINE  ?=
-
-PRUNE ?=
-KEEP  ?=
-
-# make itself ends with status 2 when a recipe fails, whatever the recipe's status. With -q it
-# hands on a status of 1, which is what "something deviates" is; a recipe that begins with + is
-# carried out all the same, but not where make was asked to only print it (-n). Sub-makes (kernel
-# builds) must not inherit this: env -u. Other goals would not be made under -q: this is for the
-# jobs, one at a time.
 jobs = check premerge matrix bisect bisect-step baseline history
-dry := $(findstring n,$(filter-out --%,$(firstword -$(MAKEFLAGS))))
-really = $(if $(dry),,+)
-ifneq ($(filter $(jobs),$(MAKECMDGOALS)),)
-ifeq ($(dry),)
-MAKEFLAGS += -q
-endif
-endif
+targets = $(jobs) help setup soak report clauses test test-long lint bench cache clean
+goals := $(MAKECMDGOALS)
+
+include variables.mk
 
 run = env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL
 python = .venv/bin/python
+ready = $(run) ./setup.sh
 
-empty :=
-comma := ,
-suites = $(if $(strip $(SUITES)),$(addprefix suites/,$(subst $(comma), ,$(SUITES))),suites)
-named = $(strip $(DRIVERS) $(DRIVER))
-drivers = $(if $(named),--driver=$(subst $(empty) $(empty),$(comma),$(named)))
+# What is run, once or in each step of a longer job, and what a job looks at.
+step = --drivers="$$DRIVERS $$DRIVER" --suites="$$SUITES" --flavour="$$FLAVOUR" \
+	--jobs="$$JOBS" --pytest="$$PYTEST"
+about = --behaviour="$$BEHAVIOUR" --clause="$$CLAUSE" --tests="$$TESTS"
 
-# What the longer jobs run in each of their steps, and what they look at.
-step = --drivers='$(named)' --suites='$(SUITES)' --flavour='$(FLAVOUR)' \
-	--jobs='$(JOBS)' --pytest="$$PYTEST"
-subject = --behaviour='$(BEHAVIOUR)' --clause='$(CLAUSE)' --tests="$$TESTS"
-# Not written into the commands: what is for pytest may hold quotes of its own.
-export PYTEST TESTS
+# make itself ends with status 2 when a recipe fails, whatever the recipe's status. With -q it
+# hands on a status of 1, which is what "something deviates" is; a recipe that begins with + is
+# carried out all the same, but not where make was asked to only print it (-n), or whether there is
+# something to do (-q). Sub-makes (kernel builds) must not inherit this: env -u.
+flags := $(filter-out --%,$(firstword -$(MAKEFLAGS)))
+flag = $(findstring $1,$(flags))
+really :=
+several :=
+ifneq ($(filter $(jobs),$(goals)),)
+ifneq ($(call flag,i)$(call flag,t),)
+$(error with -i or -t make ends with 0, whatever becomes of $(filter $(jobs),$(goals)); leave it out)
+endif
+ifeq ($(call flag,n)$(call flag,q),)
+really := +
+several := $(word 2,$(goals))
+override MAKEFLAGS += -q
+endif
+endif
 
-.PHONY: help setup check premerge matrix bisect bisect-step baseline history soak report clauses
-.PHONY: test test-long lint bench cache clean
+.PHONY: $(targets)
+
+ifneq ($(several),)
+# With -q no goal is made after one that ended with 1. So the first one's recipe makes them all, each
+# by a make of its own. What deviates (1) does not keep the next one, such as report, from being made.
+unknown := $(firstword $(filter-out $(targets),$(goals)))
+ifneq ($(unknown),)
+$(error No rule to make target '$(unknown)')
+endif
+$(firstword $(goals)):
+	+@worst=0; for goal in $(goals); do \
+		env -u MAKEFLAGS -u MFLAGS $(MAKE) --no-print-directory announced=1 $$goal; status=$$?; \
+		[ $$status -le $$worst ] || worst=$$status; \
+		[ $$status -lt 2 ] $(if $(call flag,k),|| true,|| break); \
+	done; exit $$worst
+$(filter-out $(firstword $(goals)),$(goals)): $(firstword $(goals)) ;
+else
 
 help: ## list the targets and their variables
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "Variables:"
 	@echo "  KERNEL   the kernel under test: a kernel tree, TREE@REF, a build folder,"
-	@echo "           debian:VERSION ($(KERNEL))"
+	@echo "           debian:VERSION ($(default.KERNEL))"
 	@echo "  DRIVERS  the drivers to test, separated by blanks or commas (all)"
 	@echo "  FLAVOUR  how the kernel is built: default, debug (KASAN, lockdep, kmemleak ...), fault"
 	@echo "  SUITES   folders of suites/ to run, for instance precopy_info (all)"
 	@echo "  JOBS     machines that run the tests at the same time; each keeps a core busy (auto: as"
 	@echo "           many as the cores and the memory bear)"
-	@echo "  RUNS     how often \`make soak' runs the suites ($(RUNS))"
-	@echo "  RESULTS  the folder of a run ($(RESULTS))"
+	@echo "  RUNS     how often \`make soak' runs the suites ($(default.RUNS))"
+	@echo "  RESULTS  the folder of a run ($(default.RESULTS))"
 	@echo "  FORMATS  html, junit, ktap, kcidb, table, separated by blanks (all but table)"
 	@echo "  PYTEST   more options for pytest, for instance PYTEST='-k flags -x'"
 	@echo "  PYTHON   the Python that .venv is made with (python3)"
@@ -102,72 +95,73 @@ setup: ## install packages and the virtual environment, where they are missing
 	@./setup.sh
 
 check: ## hold the drivers of KERNEL to the protocol; KERNEL=, DRIVERS=, PYTEST=
-	$(really)@$(run) ./setup.sh
-	$(really)@$(run) $(python) -m pytest $(suites) -n $(JOBS) --kernel='$(KERNEL)' \
-		--flavour='$(FLAVOUR)' $(drivers) $(if $(BASELINE),--baseline='$(BASELINE)') $(PYTEST)
+	$(really)@$(ready) || exit 2
+	$(really)@$(run) $(python) -m workflows.check --kernel="$$KERNEL" --baseline="$$BASELINE" \
+		$(about) $(step)
 
 premerge: ## judge a series, patch by patch; TREE=, BASE=, SERIES=, EXPECT=
-	$(really)@$(run) ./setup.sh
-	$(really)@$(run) $(python) -m workflows.premerge --tree='$(TREE)' --base='$(BASE)' \
-		--series='$(SERIES)' --expect='$(EXPECT)' $(step)
+	$(really)@$(ready) || exit 2
+	$(really)@$(run) $(python) -m workflows.premerge --tree="$$TREE" --base="$$BASE" \
+		--series="$$SERIES" --expect="$$EXPECT" $(step)
 
 matrix: ## run the suites on several kernels and compare them; KERNELS=, DRIVERS=
-	$(really)@$(run) ./setup.sh
-	$(really)@$(run) $(python) -m workflows.matrix '$(KERNELS)' $(step)
+	$(really)@$(ready) || exit 2
+	$(really)@$(run) $(python) -m workflows.matrix "$$KERNELS" $(step)
 
 bisect: ## find the commit that changed a behaviour; TREE=, GOOD=, BAD=, DRIVER=, BEHAVIOUR=
-	$(really)@$(run) ./setup.sh
-	$(really)@$(run) $(python) -m workflows.bisect --tree='$(TREE)' --good='$(GOOD)' --bad='$(BAD)' \
-		$(subject) $(step)
+	$(really)@$(ready) || exit 2
+	$(really)@$(run) $(python) -m workflows.bisect --tree="$$TREE" --good="$$GOOD" --bad="$$BAD" \
+		$(about) $(step)
 
 bisect-step: ## judge one kernel, for your own git bisect; TREE=, GOOD=, DRIVER=, BEHAVIOUR=
-	$(really)@$(run) ./setup.sh
-	$(really)@$(run) $(python) -m workflows.bisect_step --tree='$(TREE)' --good='$(GOOD)' \
-		$(subject) $(step) || case $$? in 3) exit 1;; *) exit 2;; esac
+	$(really)@$(ready) || exit 2
+	$(really)@$(run) $(python) -m workflows.bisect_step --tree="$$TREE" --good="$$GOOD" \
+		$(about) $(step) || case $$? in 3) exit 1;; *) exit 2;; esac
 
 baseline: ## record what a kernel does, for make check BASELINE=FILE; KERNEL=, BASELINE=
-	$(really)@$(run) ./setup.sh
-	$(really)@$(run) $(python) -m workflows.baseline '$(BASELINE)' $(suites) -n $(JOBS) --kernel='$(KERNEL)' \
-		--flavour='$(FLAVOUR)' $(drivers) $(PYTEST)
+	$(really)@$(ready) || exit 2
+	$(really)@$(run) $(python) -m workflows.baseline "$$BASELINE" --kernel="$$KERNEL" $(about) $(step)
 
 history: ## print what a driver was seen to do in all runs; DRIVER=, BEHAVIOUR= or CLAUSE=
-	$(really)@$(run) ./setup.sh
-	$(really)@$(run) $(python) -m workflows.history --drivers='$(named)' $(subject)
+	$(really)@$(ready) || exit 2
+	$(really)@$(run) $(python) -m workflows.history --drivers="$$DRIVERS $$DRIVER" \
+		--behaviour="$$BEHAVIOUR" --clause="$$CLAUSE"
 
 soak: ## run the suites RUNS times and print where the runs disagree; KERNEL=, DRIVERS=, PYTEST=
-	@./setup.sh
-	@$(run) $(python) -m workflows.soak '$(RUNS)' -n $(JOBS) --kernel='$(KERNEL)' \
-		--flavour='$(FLAVOUR)' $(drivers) $(PYTEST)
+	@$(ready)
+	@$(run) $(python) -m workflows.soak "$$RUNS" --kernel="$$KERNEL" $(about) $(step)
 
 report: ## show a run to a browser, a CI system or KernelCI; RESULTS=, FORMATS=
-	@./setup.sh
-	@$(run) $(python) -m reports '$(RESULTS)' $(FORMATS)
+	@$(ready)
+	@$(run) $(python) -m reports "$$RESULTS" "$$FORMATS"
 
 clauses: ## print every rule, its source and its tests; fail where a rule has none
-	@$(run) ./setup.sh
+	@$(ready)
 	@$(run) $(python) -m workflows.clauses
 
 test: ## pass the project's own tests: unit tests, and real kernels in VMs; PYTEST=
-	@./setup.sh packages-test.txt
-	@$(run) $(python) -m pytest tests --results=results/tests -m 'not long' $(PYTEST)
+	@$(ready) packages-test.txt
+	@eval "$(run) $(python) -m pytest tests --results=results/tests -m 'not long' $$PYTEST"
 
 test-long: ## the same, those that take more than ten minutes; PYTEST=
-	@./setup.sh packages-test.txt
-	@$(run) $(python) -m pytest tests --results=results/tests -m long $(PYTEST)
+	@$(ready) packages-test.txt
+	@eval "$(run) $(python) -m pytest tests --results=results/tests -m long $$PYTEST"
 
 lint: ## check the code's form: ruff, mypy
-	@./setup.sh
+	@$(ready)
 	@$(python) -m ruff check .
 	@$(python) -m ruff format --check .
 	@$(python) -m mypy
 
 bench: ## measure the steps of a run; writes results/bench.yaml; KERNEL=
-	@./setup.sh
-	@$(run) $(python) -m workflows.bench '$(KERNEL)'
+	@$(ready)
+	@$(run) $(python) -m workflows.bench "$$KERNEL"
 
 cache: ## show what is kept and how much room it takes, or remove it; PRUNE=, KEEP=
-	@$(run) ./setup.sh
-	@$(run) $(python) -m workflows.cache --prune='$(PRUNE)' --keep='$(KEEP)'
+	@$(ready)
+	@$(run) $(python) -m workflows.cache --prune="$$PRUNE" --keep="$$KEEP"
 
 clean: ## remove the virtual environment and the results (the cache stays)
 	rm -rf .venv .setup.lock results
+
+endif

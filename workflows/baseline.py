@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Record what a kernel does, to hold later runs against (``make check BASELINE=FILE``).
 
-    python -m workflows.baseline FILE suites --kernel=~/linux [options of pytest ...]
+    python -m workflows.baseline v7.1.yaml --kernel=~/linux@v7.1 --drivers=mtty
 
 Ends as the run does; a run that could not be made, or was cut short, records nothing.
 """
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -16,9 +19,9 @@ from pathlib import Path
 
 from fixtures.durable import write_whole
 from fixtures.errors import RunError, SpecError
-from fixtures.paths import CHECKOUT
+from fixtures.paths import CHECKOUT, named
 from fixtures.record import compare, model
-from workflows.command import CANNOT, run_main
+from workflows.command import CANNOT, add_run, pytest_words, run_main
 
 RUNS = CHECKOUT / "results" / "baselines"
 
@@ -28,17 +31,28 @@ def main(argv: Sequence[str]) -> int:
 
     Raises RunError.
     """
-    if not argv or not argv[0] or argv[0].startswith("-"):
+    parser = argparse.ArgumentParser(prog="baseline", description="Record what a kernel does.")
+    parser.add_argument("file", help="the file to write")
+    add_run(parser)
+    asked = parser.parse_args(argv)
+    if not asked.file:
         raise SpecError("BASELINE= is missing: the file to write")
-    target, options = Path(argv[0]).expanduser().absolute(), argv[1:]
-    if target.is_dir() or not target.parent.is_dir():
-        raise SpecError(f"BASELINE={argv[0]}: no file can be written there")
-    RUNS.mkdir(parents=True, exist_ok=True)
-    runs = Path(tempfile.mkdtemp(dir=RUNS))  # another one may be made at the same time
-    seed = f"--model-seed={compare.SEED}"
-    argv = [sys.executable, "-m", "pytest", f"--results={runs}", seed, *options]
-    status = subprocess.run(argv, cwd=CHECKOUT).returncode
-    results = runs / "latest" / "results.yaml"
+    target = named(asked.file).absolute()
+    place = target if target.exists() else target.parent
+    if target.is_dir() or not target.parent.is_dir() or not os.access(place, os.W_OK):
+        raise SpecError(f"BASELINE={asked.file}: no file can be written there")
+    options = pytest_words(asked)
+    try:
+        RUNS.mkdir(parents=True, exist_ok=True)
+        runs = tempfile.mkdtemp(dir=RUNS)  # another one may be made at the same time
+    except OSError as error:
+        raise RunError(f"{RUNS}: cannot be written: {error.strerror}") from error
+    more = (f"--results={runs}", f"--model-seed={compare.SEED}")
+    command = [sys.executable, "-m", "pytest", *more, *options]
+    status = subprocess.run(command, cwd=CHECKOUT).returncode
+    with contextlib.suppress(OSError):
+        os.rmdir(runs)  # a run that never began has left nothing in it
+    results = Path(runs) / "latest" / "results.yaml"
     if status == CANNOT or not results.exists() or not model.load(results).complete:
         raise RunError("the run was not carried through: nothing is recorded")
     try:

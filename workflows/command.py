@@ -20,6 +20,9 @@ from fixtures.durable import write_whole
 from fixtures.errors import RunError, SpecError
 from fixtures.kernel import DEFAULT, FLAVOURS
 from fixtures.paths import CHECKOUT
+from fixtures.plugin import selection
+from fixtures.terminal import show_any_character
+from workflows import subject as subjects
 from workflows.step import Selection
 
 CANNOT = 2  # exit status: nothing can be said
@@ -29,9 +32,16 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose what is run in each step."""
     parser.add_argument("--drivers", default="", help="separated by commas or blanks (all)")
     parser.add_argument("--suites", default="", help="folders of suites/ (all)")
-    parser.add_argument("--flavour", default=DEFAULT, choices=FLAVOURS)
+    parser.add_argument("--flavour", default=DEFAULT, help=", ".join(FLAVOURS))
     parser.add_argument("--jobs", default="auto", help="machines at the same time")
     parser.add_argument("--pytest", default="", help="more options for pytest")
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose a kernel, and what is run on it."""
+    parser.add_argument("--kernel", default="debian:newest", help="the kernel under test")
+    subjects.add_options(parser)
+    add_selection(parser)
 
 
 def selection_of(asked: argparse.Namespace, *more: str) -> Selection:
@@ -43,15 +53,40 @@ def selection_of(asked: argparse.Namespace, *more: str) -> Selection:
         options = shlex.split(asked.pytest)
     except ValueError as error:
         raise SpecError(f"PYTEST={asked.pytest}: {error}") from error
-    selection = Selection(
+    if asked.flavour not in FLAVOURS:
+        hint = selection.near(asked.flavour, FLAVOURS)
+        raise SpecError(f"FLAVOUR={asked.flavour}: there are {', '.join(FLAVOURS)}{hint}")
+    if not re.fullmatch(r"auto|logical|[0-9]+", asked.jobs):
+        raise SpecError(f"JOBS={asked.jobs}: how many machines at the same time, or auto")
+    chosen = Selection(
         drivers=words(asked.drivers),
-        suites=words(asked.suites),
+        suites=tuple(selection.suite(name) for name in words(asked.suites)),
         flavour=asked.flavour,
         jobs=asked.jobs,
         words=(*options, *more),
     )
-    selection.check()
-    return selection
+    chosen.check()
+    return chosen
+
+
+def pytest_words(asked: argparse.Namespace) -> list[str]:
+    """Return the words of pytest's command line that the options of ``add_run`` ask for.
+
+    Raises SpecError.
+    """
+    chosen = selection_of(asked)
+    selection.check_expression("TESTS", asked.tests)
+    if asked.tests and any(word.startswith("-k") for word in chosen.words):
+        raise SpecError("TESTS= and PYTEST=-k both name tests; one of them would have no effect")
+    return [
+        *([f"suites/{suite}" for suite in chosen.suites] or ["suites"]),
+        *("-n", chosen.jobs, f"--kernel={asked.kernel}", f"--flavour={chosen.flavour}"),
+        *([f"--driver={','.join(chosen.drivers)}"] if chosen.drivers else []),
+        *(f"--clause={name}" for name in words(asked.clause)),
+        *(f"--behaviour={name}" for name in words(asked.behaviour)),
+        *(["-k", asked.tests] if asked.tests else []),
+        *chosen.words,
+    ]
 
 
 def words(option: str) -> tuple[str, ...]:
@@ -96,6 +131,7 @@ def run_main(
 
     ``interrupted`` is what Ctrl-C means for what was done so far; "" where another process says it.
     """
+    show_any_character()
     try:
         return main(sys.argv[1:])
     except SystemExit as ended:  # argparse has said why, and would end with 2

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Run the suites again and again on one kernel, and print where the runs disagree.
 
-    python -m workflows.soak RUNS [options of pytest ...]
+    python -m workflows.soak RUNS --kernel=~/linux --drivers=mtty
 
 Ends with 0 where no two runs disagree and nothing was flaky or broken, with 1 where that is not so,
 and with 2 where a run could not be made. Each soak has a folder of its own below results/soak/.
@@ -9,15 +9,20 @@ and with 2 where a run could not be made. Each soak has a folder of its own belo
 
 from __future__ import annotations
 
+import argparse
+import re
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from fixtures import holding
+from fixtures.errors import SpecError
 from fixtures.paths import CHECKOUT
 from fixtures.record import model
 from fixtures.record.model import BROKEN, FLAKY, Results
+from workflows.command import add_run, pytest_words, run_main
 
 SOAKS = CHECKOUT / "results" / "soak"
 OUTPUT = "last-output.txt"  # what pytest printed in the last run
@@ -29,12 +34,18 @@ UNSURE = {BROKEN, FLAKY}
 Seen = dict[tuple[str, str], list[str]]
 
 
-def main(argv: list[str]) -> int:
-    """Make ``argv[0]`` runs and return the exit status."""
-    if not argv or not argv[0].isdecimal() or int(argv[0]) < 1:
-        print("error: how many runs? make soak RUNS=20", file=sys.stderr)
-        return NOT_MADE
-    runs, options = int(argv[0]), argv[1:]
+def main(argv: Sequence[str]) -> int:
+    """Make the runs that the command line asks for, and return the exit status.
+
+    Raises SpecError.
+    """
+    parser = argparse.ArgumentParser(prog="soak", description="Print where runs disagree.")
+    parser.add_argument("runs", help="how many runs")
+    add_run(parser)
+    asked = parser.parse_args(argv)
+    if not re.fullmatch(r"0*[1-9][0-9]*", asked.runs):
+        raise SpecError(f"RUNS={asked.runs}: how many runs? make soak RUNS=20")
+    runs, options = int(asked.runs), pytest_words(asked)
     all_results, failed = [], False
     try:
         folder = _folder()
@@ -73,7 +84,7 @@ def _folder() -> Path:
 
 
 def _run(options: list[str], folder: Path) -> int:
-    argv = [sys.executable, "-m", "pytest", "suites", "-q", f"--results={folder}", *options]
+    argv = [sys.executable, "-m", "pytest", "-q", f"--results={folder}", *options]
     (folder / "latest").unlink(missing_ok=True)  # of the run before
     with (folder / OUTPUT).open("w") as log:
         return subprocess.run(argv, cwd=CHECKOUT, stdout=log, stderr=subprocess.STDOUT).returncode
@@ -108,4 +119,4 @@ def table(lines: Seen, runs: int) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_main(main, interrupted="nothing was changed"))

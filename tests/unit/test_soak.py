@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from fixtures.errors import SpecError
 from fixtures.record.model import DriverResults, Held, Results, Verdict, nothing
 from fixtures.record.results import write
 from workflows import soak
@@ -54,10 +55,10 @@ def test_a_run_that_was_not_carried_through_ends_it_with_what_was_learnt(
     assert "mtty: a.rule: broken 1, conforms 1" in said
 
 
-@pytest.mark.parametrize("argv", [[], ["many"], ["0"]])
-def test_a_wrong_number_of_runs(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert soak.main(argv) == soak.NOT_MADE
-    assert "RUNS=20" in capsys.readouterr().err
+@pytest.mark.parametrize("runs", ["", "many", "0", "-1", "\u00b2"])
+def test_a_wrong_number_of_runs(runs: str) -> None:
+    with pytest.raises(SpecError, match="RUNS=20"):
+        soak.main(["--", runs])
 
 
 def test_two_at_once_do_not_read_each_others_results(
