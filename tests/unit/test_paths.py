@@ -16,6 +16,8 @@ from fixtures import paths
 from fixtures.errors import SpecError
 from fixtures.paths import CHECKOUT
 
+UMLAUT = os.fsdecode("ä".encode())  # as it is in an argument, whatever the locale
+
 
 def test_a_home_folder_is_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -24,7 +26,7 @@ def test_a_home_folder_is_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert paths.named(f"~{user.pw_name}/a") == Path(user.pw_dir, "a")
 
 
-@pytest.mark.parametrize("name", ["it's", "two words", "$HOME", "a\\b", "a#b", "ä", "a\nb"])
+@pytest.mark.parametrize("name", ["it's", "two words", "$HOME", "a\\b", "a#b", UMLAUT, "a\nb"])
 def test_any_name_will_do(tmp_path: Path, name: str) -> None:
     assert paths.named(str(tmp_path / name)) == tmp_path / name
 
@@ -59,7 +61,7 @@ def test_a_folder_that_may_not_be_looked_into(monkeypatch: pytest.MonkeyPatch) -
         paths.named("/locked/linux")
 
 
-@pytest.mark.parametrize("name", ["cache", "a.b-c_d+e@f~g", "ä"])
+@pytest.mark.parametrize("name", ["cache", "a.b-c_d+e@f~g", UMLAUT])
 def test_a_folder_for_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / name))
     assert paths.cache() == tmp_path / name / "vfio-conformance"
