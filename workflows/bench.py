@@ -208,7 +208,8 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     finally:
-        _report(bench.rows)
+        if bench.rows:
+            _report(bench.rows)
     return 0
 
 

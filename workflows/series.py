@@ -12,6 +12,7 @@ from pathlib import Path
 from fixtures.errors import SpecError
 from fixtures.git import GitFailed, git, is_ancestor, no_repository, path, raw
 from fixtures.kernel.spec import RefSpec, kernel_commit
+from fixtures.paths import named
 from fixtures.progress import Progress
 from workflows import mails
 from workflows.mails import Patch
@@ -60,7 +61,7 @@ def repository(text: str) -> Path:
 
     Raises SpecError where it is none.
     """
-    tree = Path(text).expanduser().resolve()
+    tree = named(text).resolve()
     if not text or not tree.is_dir():
         raise SpecError(f"TREE={text}: is no git repository of the kernel")
     if why := no_repository(tree):
@@ -76,7 +77,7 @@ def load(tree: Path, base: str, series: str, progress: Progress) -> Series:
 
     Raises SpecError: there is no such thing, or a patch does not apply.
     """
-    mailbox = Path(series).expanduser()
+    mailbox = named(series)
     if series and mailbox.is_file():
         if not base:
             raise SpecError("BASE= is missing: the commit that the patches apply to")

@@ -121,7 +121,8 @@ def of(asked: argparse.Namespace, drivers: tuple[str, ...]) -> Subject:
         return Subject(kind, name, drivers[0] if len(drivers) == 1 else "")
     known = catalogue.behaviours() if kind is Kind.BEHAVIOUR else catalogue.clauses()
     if name not in known:
-        raise SpecError(f"no {kind.value} is called {name}; all of them: suites/*.yaml")
+        hint = selection.near(name, known) or "; all of them: suites/*.yaml"
+        raise SpecError(f"no {kind.value} is called {name}{hint}")
     if len(drivers) != 1:
         raise SpecError(f"whose {kind.value} is it? DRIVER= names one driver")
     return Subject(kind, name, drivers[0])

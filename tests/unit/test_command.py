@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from fixtures import paths
 from fixtures.errors import RunError, SpecError
 from fixtures.paths import CHECKOUT
 from fixtures.plugin import options
 from fixtures.plugin.baseline import read as read_baseline
-from workflows import baseline, check, premerge
+from fixtures.progress import Progress
+from workflows import baseline, bench, check, history, premerge, series
 
 
 @pytest.fixture
@@ -96,6 +98,14 @@ def test_a_run_that_never_began_leaves_no_folder(
 
 
 @pytest.mark.parametrize("name", ["~nosuchuser/x", "x" * 300])
+def test_a_tree_and_a_mailbox_that_cannot_be(name: str) -> None:
+    with pytest.raises(SpecError, match=name[:20]):
+        series.repository(name)
+    with pytest.raises(SpecError, match=name[:20]):
+        series.load(Path("/"), "", name, Progress())
+
+
+@pytest.mark.parametrize("name", ["~nosuchuser/x", "x" * 300])
 def test_a_file_of_expectations_that_cannot_be_read(name: str) -> None:
     with pytest.raises(SpecError):
         premerge.main(["--tree=/nosuch", "--series=a..b", f"--expect={name}"])
@@ -128,3 +138,17 @@ def test_folders_that_pytest_s_options_name(
     monkeypatch.setattr(pytestconfig.option, "results", "~nosuchuser/x")
     with pytest.raises(SpecError, match="no home folder is known for ~nosuchuser"):
         options._asked_for(pytestconfig)
+
+
+def test_a_clause_that_is_almost_there() -> None:
+    with pytest.raises(SpecError, match=r"is called reinit\.onc; is it reinit\.once\?"):
+        history.main(["--drivers=mtty", "--clause=reinit.onc"])
+
+
+def test_a_benchmark_that_never_began_leaves_the_last_one_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(paths, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["bench", "/nosuch"])
+    assert bench.main() == 2
+    assert list(tmp_path.iterdir()) == []
