@@ -63,11 +63,13 @@ help: ## list the targets and their variables
 	@echo "  DRIVERS  the drivers to test, separated by blanks or commas (all)"
 	@echo "  FLAVOUR  how the kernel is built: default, debug (KASAN, lockdep, kmemleak ...), fault"
 	@echo "  SUITES   folders of suites/ to run, for instance precopy_info (all)"
+	@echo "  CLAUSE   run only what checks this clause; BEHAVIOUR, what records this behaviour;"
+	@echo "  TESTS    the tests that pytest -k chooses. In a bisect: what is looked at"
 	@echo "  JOBS     machines that run the tests at the same time; each keeps a core busy (auto: as"
 	@echo "           many as the cores and the memory bear)"
 	@echo "  RUNS     how often \`make soak' runs the suites ($(default.RUNS))"
 	@echo "  RESULTS  the folder of a run ($(default.RESULTS))"
-	@echo "  FORMATS  html, junit, ktap, kcidb, table, separated by blanks (all but table)"
+	@echo "  FORMATS  html, junit, ktap, kcidb, table, separated by blanks or commas (all but table)"
 	@echo "  PYTEST   more options for pytest, for instance PYTEST='-k flags -x'"
 	@echo "  PYTHON   the Python that .venv is made with (python3)"
 	@echo "  BASELINE the results of an earlier run: make baseline writes them, make check compares"
@@ -78,12 +80,12 @@ help: ## list the targets and their variables
 	@echo "  KERNELS  the kernels of a matrix, separated by blanks, each as KERNEL"
 	@echo "  GOOD     BAD: commits of before and after a change (bisect); GOOD: what a good kernel"
 	@echo "           does, in a word (bisect-step)"
-	@echo "  DRIVER   BEHAVIOUR, CLAUSE or TESTS (for pytest -k): what is looked at"
+	@echo "  DRIVER   as DRIVERS: whose behaviour or clause is looked at"
 	@echo "Of make cache:"
 	@echo "  PRUNE    what to remove: kinds of the table, or all (not the runs), separated by blanks;"
 	@echo "           nothing in use is removed"
 	@echo "  KEEP     how many of each to keep, the most recently used (0; runs need a number)"
-	@echo "Environment:"
+	@echo "They may be set in the environment, too; make prints those that are. Environment:"
 	@echo "  DEBIAN_MIRROR   the Debian archive (that of the system's apt sources, else Debian's own)"
 	@echo "  XDG_CACHE_HOME  where kernels and the guest's root are kept (~/.cache)"
 	@echo
@@ -94,7 +96,7 @@ help: ## list the targets and their variables
 setup: ## install packages and the virtual environment, where they are missing
 	@./setup.sh
 
-check: ## hold the drivers of KERNEL to the protocol; KERNEL=, DRIVERS=, PYTEST=
+check: ## hold the drivers of KERNEL to the protocol; KERNEL=, DRIVERS=, SUITES=, CLAUSE=
 	$(really)@$(ready) || exit 2
 	$(really)@$(run) $(python) -m workflows.check --kernel="$$KERNEL" --baseline="$$BASELINE" \
 		$(about) $(step)
