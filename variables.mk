@@ -30,9 +30,7 @@ default.RESULTS = results/latest
 environment = PYTHON DEBIAN_MIRROR XDG_CACHE_HOME TMPDIR PYTEST_ADDOPTS SHELL MAKEFLAGS \
 	LLVM LLVM_IAS KCFLAGS KCPPFLAGS KAFLAGS
 
-# A goal without a list, such as help, takes them all.
-unlisted := $(foreach goal,$(or $(goals),help),$(if $(takes.$(goal)),,$(goal)))
-taken := $(sort $(if $(unlisted),$(variables),$(foreach goal,$(goals),$(takes.$(goal)))))
+taken := $(sort $(foreach goal,$(goals),$(takes.$(goal))))
 origin_is = $(filter $1,$(firstword $(origin $2)))
 
 # A make that runs this one hands on arguments that are not meant for it.
@@ -47,7 +45,7 @@ $(error $(unknown)= is no variable of this Makefile; \
 	$(or $(hint),`make help` lists them (for the environment: $(unknown)=... make ...)))
 endif
 misplaced := $(firstword $(filter-out $(taken) $(environment),$(arguments)))
-ifneq ($(misplaced),)
+ifneq ($(and $(filter-out help,$(goals)),$(misplaced)),)
 takers := $(foreach goal,$(targets),$(if $(filter $(misplaced),$(takes.$(goal))),$(goal)))
 $(error $(misplaced)= is not for make $(goals); it is for $(strip $(takers)))
 endif

@@ -225,6 +225,10 @@ def test_of_several_goals_the_environment_is_told_once(checkout: Checkout) -> No
     assert done.stderr.count("from the environment") == 1
 
 
+def test_what_a_goal_does_not_take_is_not_told(checkout: Checkout) -> None:
+    assert checkout.make("lint", KERNEL="/a", PYTEST="-x").stderr == ""
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [
@@ -233,6 +237,8 @@ def test_of_several_goals_the_environment_is_told_once(checkout: Checkout) -> No
         (["check", "report", "KERNLE=x"], "is it KERNEL?"),
         (["check", "LLVM=1"], "LLVM= is no variable of this Makefile; `make help` lists them"),
         (["check", "SERIES=x"], "SERIES= is not for make check; it is for premerge"),
+        (["setup", "check", "SERIES=x"], "SERIES= is not for make setup check; it is for premerge"),
+        (["clauses", "CLAUSE=x"], "CLAUSE= is not for make clauses; it is for check"),
         (["history", "TESTS=x"], "TESTS= is not for make history; it is for check bisect"),
         (["check", "KERNEL="], "KERNEL= is empty; leave it out for debian:newest"),
     ],
