@@ -77,7 +77,9 @@ class Bench:
             cold = _timed(lambda: kernels.provide(spec, self._needs, self._progress))
             self._row("cold kernel build", 240, cold)
             edited = copy / "drivers/vfio/vfio_main.c"
-            edited.write_text(edited.read_text() + "\n/* edited */\n")
+            edited.write_text(
+                edited.read_text(encoding="utf-8") + "\n/* edited */\n", encoding="utf-8"
+            )
             again = _timed(lambda: kernels.provide(spec, self._needs, self._progress))
             self._row("one file under drivers/vfio changed: ready to boot", 20, again)
             self._steps(spec, edited)
@@ -91,7 +93,9 @@ class Bench:
             ("a step: five drivers' precopy_info", 60, every),
             ("a step: one driver, one behaviour", 30, one),
         ):
-            edited.write_text(edited.read_text() + f"\n/* {what} */\n")
+            edited.write_text(
+                edited.read_text(encoding="utf-8") + f"\n/* {what} */\n", encoding="utf-8"
+            )
             took = _timed(lambda chosen=selection: run(spec, chosen, "a step", self._progress))
             self._row(what, at_most, took)
 
@@ -176,12 +180,12 @@ def _timed(action: object) -> float:
 
 def _birth(path: Path) -> float:
     """Return when the file was made, in seconds since the epoch: nothing else touches its name."""
-    shown = subprocess.run(["stat", "-c", "%.W", str(path)], capture_output=True, text=True)
+    shown = subprocess.run(["stat", "-c", "%.W", str(path)], capture_output=True, encoding="utf-8")
     return float(shown.stdout)
 
 
 def _must(argv: list[str]) -> None:
-    done = subprocess.run(argv, capture_output=True, text=True, cwd=paths.CHECKOUT)
+    done = subprocess.run(argv, capture_output=True, encoding="utf-8", cwd=paths.CHECKOUT)
     if done.returncode not in (0, 1):
         raise RunError(f"{' '.join(argv)} ended with {done.returncode}: {done.stdout[-400:]}")
 
@@ -220,7 +224,9 @@ def _report(rows: Rows) -> None:
         print(f"{step:<{width}}  {row['seconds']:>9.3f} s  at most {row['at_most']:g} s{met}")
     place = paths.CHECKOUT / "results" / "bench.yaml"
     place.parent.mkdir(exist_ok=True)
-    place.write_text(yaml.safe_dump({"cores": os.cpu_count(), "steps": rows}, sort_keys=False))
+    place.write_text(
+        yaml.safe_dump({"cores": os.cpu_count(), "steps": rows}, sort_keys=False), encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ class Bisect:
     def steps(self) -> dict[str, dict[str, str]]:
         """Return what was measured so far, by commit."""
         path = self.folder / STEPS
-        return dict(yaml.safe_load(path.read_text())) if path.exists() else {}
+        return dict(yaml.safe_load(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -176,7 +176,7 @@ def _run(bisect: Bisect, judge: Sequence[str], lock: int) -> list[str]:
         started.touch()
     if not _candidates(work):
         run = ["git", *NO_HOOKS, "-C", str(work), "bisect", "run", "sh", "-c", _command(judge)]
-        with (bisect.folder / "git.log").open("w") as log:
+        with (bisect.folder / "git.log").open("w", encoding="utf-8") as log:
             # On the terminal stays what each step says of itself, on standard error.
             subprocess.run(
                 process.until_we_die(run),
@@ -184,7 +184,7 @@ def _run(bisect: Bisect, judge: Sequence[str], lock: int) -> list[str]:
                 env=process.clean_environment(),
                 pass_fds=[lock],
             )
-    (bisect.folder / "bisect.log").write_text(git(work, "bisect", "log"))
+    (bisect.folder / "bisect.log").write_text(git(work, "bisect", "log"), encoding="utf-8")
     if not (candidates := _candidates(work)):
         # Whatever state git is in, it begins anew: what was judged is known without it.
         started.unlink()
@@ -318,7 +318,7 @@ def _about(tree: Path, commit: str) -> dict[str, str]:
 
 def _write(bisect: Bisect, data: dict[str, Any]) -> Path:
     """Write the report, and remove what git worked with; return the report's folder."""
-    log = (bisect.folder / "bisect.log").read_text()
+    log = (bisect.folder / "bisect.log").read_text(encoding="utf-8")
     folder = make_folder("bisect")
     write_report(folder, data, {"report.txt": report.text(data), "bisect.log": log})
     with contextlib.suppress(GitFailed):

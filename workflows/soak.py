@@ -86,7 +86,7 @@ def _folder() -> Path:
 def _run(options: list[str], folder: Path) -> int:
     argv = [sys.executable, "-m", "pytest", "-q", f"--results={folder}", *options]
     (folder / "latest").unlink(missing_ok=True)  # of the run before
-    with (folder / OUTPUT).open("w") as log:
+    with (folder / OUTPUT).open("w", encoding="utf-8") as log:
         return subprocess.run(argv, cwd=CHECKOUT, stdout=log, stderr=subprocess.STDOUT).returncode
 
 

@@ -262,7 +262,7 @@ def _failed(folder: Path, status: int) -> Outcome:
     this = model.load(latest) if (latest / "results.yaml").exists() else model.nothing()
     problem, runs = this.error, _runs(folder)
     if not problem:
-        problems = _ERROR.findall((folder / OUTPUT).read_text(errors="replace"))
+        problems = _ERROR.findall((folder / OUTPUT).read_text(errors="replace", encoding="utf-8"))
         problem = problems[0] if problems else _STATUS.get(status, f"pytest: status {status}")
     if not _QEMUS.search(problem):
         if NO_MACHINE in problem and not this.drivers:
@@ -311,7 +311,7 @@ def fingerprint() -> str:
 
 def _software() -> list[str]:
     """Return the versions of Python, and of what is required of it to run the suites."""
-    lines = (CHECKOUT / "requirements.txt").read_text().splitlines()
+    lines = (CHECKOUT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     names = [match[0] for line in lines if (match := re.match(r"[\w.-]+", line))]
     return [
         f"Python {platform.python_version()}",

@@ -43,7 +43,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The address of the page of a run in which there is much that is hostile."""
     folder = make_run(tmp_path_factory.mktemp("results"))
     path = folder / "report.html"
-    path.write_text(html.render(load(folder)))
+    path.write_text(html.render(load(folder)), encoding="utf-8")
     return path.as_uri()
 
 
@@ -175,7 +175,7 @@ def test_a_click_shows_what_a_verdict_stands_on(opened: Any, downloads: Path) ->
     find(opened, ".program .download").click()
     WebDriverWait(opened, 10).until(lambda _: list(downloads.glob("*.c")))
     (saved,) = downloads.glob("*.c")
-    assert saved.read_text().startswith("int main(void)")
+    assert saved.read_text(encoding="utf-8").startswith("int main(void)")
 
 
 def test_copying_a_reproducer(opened: Any) -> None:

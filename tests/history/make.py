@@ -125,7 +125,7 @@ def read_patches(folder: Path) -> list[Patch]:
 
 
 def _read_patch(path: Path) -> Patch:
-    mail = email.message_from_string(path.read_text())
+    mail = email.message_from_string(path.read_text(encoding="utf-8"))
     body, _, diff = str(mail.get_payload()).partition("\n---\n")
     return Patch(path.stem, f"{mail['Subject']}\n\n{body}\n", diff)
 

@@ -23,14 +23,14 @@ def make(tree: Path) -> None:
     (tree / HEADER).parent.mkdir(parents=True)
     git(tree.parent, "init", "--quiet", "--initial-branch=main", str(tree))
     for branch, text in (("base", "1\n2\n3\n"), ("", "1\n2\n3\n4\n"), ("topic", "0\n2\n3\n4\n")):
-        (tree / HEADER).write_text(text)
+        (tree / HEADER).write_text(text, encoding="utf-8")
         git(tree, "add", "-A")
         git(tree, "commit", "--quiet", "-m", f"vfio: write {text.split()}", **NOBODY)
         if branch:
             git(tree, "branch", branch)
     git(tree, "checkout", "--quiet", "-b", "three", "base")
     for name in "abc":
-        (tree / name).write_text(f"{name}\n")
+        (tree / name).write_text(f"{name}\n", encoding="utf-8")
         git(tree, "add", "--all")
         git(tree, "commit", "--quiet", f"--message=vfio: add {name}", **NOBODY)
     git(tree, "checkout", "--quiet", "base")

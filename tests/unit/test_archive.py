@@ -44,7 +44,7 @@ def server(tmp_path: Path) -> Iterator[str]:
     for suite in archive.SUITES:
         folder = tmp_path / "www" / "dists" / suite
         folder.mkdir(parents=True)
-        (folder / "Release").write_text(RELEASE.format(suite=suite))
+        (folder / "Release").write_text(RELEASE.format(suite=suite), encoding="utf-8")
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
@@ -116,7 +116,7 @@ DEBIAN = 'PRETTY_NAME="Debian"\nID=debian\nVERSION_CODENAME=bookworm\n'
 def test_which_archive_is_debians(
     os_release: str, targets: list[str], found: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "os-release").write_text(os_release)
+    (tmp_path / "os-release").write_text(os_release, encoding="utf-8")
     assert archive._debian_of(targets, tmp_path / "os-release") == found
 
 
@@ -181,7 +181,7 @@ class Apt:
     def _run(self, argv: list[str], log: Path, **_: object) -> None:
         self.calls += 1
         if self.says is not None:
-            log.write_text(self.says)
+            log.write_text(self.says, encoding="utf-8")
             raise ProcessFailed(argv, 100, log)
 
     def refresh(self) -> int:
@@ -292,7 +292,7 @@ def test_an_archive_without_the_first_release_gives_the_next(
         release, tarball = argv[-3:-1]
         asked.append(release)
         if release == rootfs.RELEASES[0]:
-            log.write_text(LACKS_ONE)
+            log.write_text(LACKS_ONE, encoding="utf-8")
             raise ProcessFailed(argv, 25, log)
         Path(tarball).touch()
 

@@ -37,8 +37,8 @@ def bisect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bisect:
     git(tmp_path, "init", "--quiet", "--initial-branch=main", str(tree))
     folder.mkdir()
     for number, status in enumerate(COMMITS):
-        (tree / "status").write_text(str(status))
-        (tree / "number").write_text(str(number))
+        (tree / "status").write_text(str(status), encoding="utf-8")
+        (tree / "number").write_text(str(number), encoding="utf-8")
         git(tree, "add", "-A")
         git(tree, "commit", "--quiet", "-m", f"commit {number}", **NOBODY)
     good, bad = (git(tree, "rev-parse", name).strip() for name in ("HEAD~5", "HEAD"))

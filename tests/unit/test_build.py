@@ -62,7 +62,9 @@ def tree(tmp_path: Path, configured: str = "true", built: str = "true") -> Path:
     (folder / "drivers/vfio").mkdir(parents=True)
     for name in ("Kbuild", "Kconfig", "include/uapi/linux/vfio.h"):
         (folder / name).touch()
-    (folder / "Makefile").write_text(MAKEFILE.format(configured=configured, built=built))
+    (folder / "Makefile").write_text(
+        MAKEFILE.format(configured=configured, built=built), encoding="utf-8"
+    )
     return folder
 
 
@@ -78,7 +80,7 @@ def environment_of(folder: Path) -> dict[str, str]:
     with pytest.raises(BuildError) as caught:
         build(folder)
     log = Path(str(caught.value).rpartition("the whole log: ")[2])
-    lines = (line.partition("=") for line in log.read_text().splitlines())
+    lines = (line.partition("=") for line in log.read_text(encoding="utf-8").splitlines())
     return {name: value for name, _, value in lines if name.isidentifier()}
 
 
@@ -89,15 +91,15 @@ def test_a_kernel_that_does_not_compile(tmp_path: Path) -> None:
     message = str(caught.value)
     assert "\n" not in message
     log = Path(message.rpartition("the whole log: ")[2])
-    assert "unknown type name" in log.read_text()
+    assert "unknown type name" in log.read_text(encoding="utf-8")
 
 
 def test_an_option_that_does_not_hold(tmp_path: Path) -> None:
     folder = tree(tmp_path, configured="sed -i /CONFIG_IOMMUFD=/d $(O)/.config")
-    (folder / "Kconfig").write_text("config VFIO\n")
+    (folder / "Kconfig").write_text("config VFIO\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"CONFIG_IOMMUFD=y \(this tree has no such option\)"):
         build(folder)
-    (folder / "Kconfig").write_text("config IOMMUFD\n")
+    (folder / "Kconfig").write_text("config IOMMUFD\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"do not hold after configuring: CONFIG_IOMMUFD=y;"):
         build(folder)
 
@@ -184,7 +186,7 @@ def test_another_linker_is_another_kernel(tmp_path: Path, monkeypatch: pytest.Mo
     before = identity(parse(str(folder)), DRIVERS, Progress())
     linker = tmp_path / "bin/ld"
     linker.parent.mkdir()
-    linker.write_text("#!/bin/sh\necho GNU ld 99\n")
+    linker.write_text("#!/bin/sh\necho GNU ld 99\n", encoding="utf-8")
     linker.chmod(0o755)
     monkeypatch.setenv("PATH", f"{linker.parent}:{os.environ['PATH']}")
     assert identity(parse(str(folder)), DRIVERS, Progress()) != before
@@ -262,7 +264,7 @@ def test_a_build_folder_without_what_the_guest_needs(tmp_path: Path) -> None:
         (folder / name).touch()
     options = kconfig.fragment(kconfig.DEFAULT)
     del options["CONFIG_9P_FS"]
-    (folder / ".config").write_text(kconfig.as_text(options))
+    (folder / ".config").write_text(kconfig.as_text(options), encoding="utf-8")
     with pytest.raises(ConfigError, match="was built without CONFIG_9P_FS=y"):
         build(folder)
 
@@ -276,7 +278,7 @@ def test_a_build_folder_in_which_nothing_was_built(tmp_path: Path) -> None:
 
 def test_a_program_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    with pytest.raises(RunError, match="gcc is not installed; `make setup` installs"):
+    with pytest.raises(RunError, match=r"(gcc|sync) is not installed; `make setup` installs"):
         build(tree(tmp_path))
 
 
@@ -285,7 +287,7 @@ def test_ctrl_c_while_building_leaves_no_process_and_no_entry(tmp_path: Path) ->
     argv = [sys.executable, "-m", "pytest", "suites", f"--kernel={folder}", "--driver=mtty"]
     argv += [f"--results={tmp_path}/results"]
     running = subprocess.Popen(
-        argv, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        argv, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
     )
     assert running.stdout is not None
     for line in running.stdout:
@@ -295,6 +297,6 @@ def test_ctrl_c_while_building_leaves_no_process_and_no_entry(tmp_path: Path) ->
     os.kill(running.pid, signal.SIGINT)
     output, _ = running.communicate(timeout=30)
     assert running.returncode == 2, output
-    left = subprocess.run(["pgrep", "-f", str(folder)], capture_output=True, text=True)
+    left = subprocess.run(["pgrep", "-f", str(folder)], capture_output=True, encoding="utf-8")
     assert left.stdout == ""
     assert list((tmp_path / "cache/vfio-conformance/kernels").iterdir()) == []

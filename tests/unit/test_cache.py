@@ -44,7 +44,7 @@ def left_in(tmp_path: Path) -> set[str]:
 
 
 def fill(folder: Path, _lock: int) -> None:
-    with (folder / "made").open("a") as made:
+    with (folder / "made").open("a", encoding="utf-8") as made:
         made.write(f"{os.getpid()}\n")
     time.sleep(0.2)
 
@@ -55,7 +55,7 @@ def provide() -> Path:
 
 def test_an_entry_is_made_once(tmp_path: Path) -> None:
     assert provide() == provide()
-    assert (provide() / "made").read_text().count("\n") == 1
+    assert (provide() / "made").read_text(encoding="utf-8").count("\n") == 1
 
 
 def test_runs_at_the_same_time_make_it_once() -> None:
@@ -65,7 +65,7 @@ def test_runs_at_the_same_time_make_it_once() -> None:
     for maker in makers:
         maker.join()
     assert [maker.exitcode for maker in makers] == [0] * 4
-    assert (provide() / "made").read_text().count("\n") == 1
+    assert (provide() / "made").read_text(encoding="utf-8").count("\n") == 1
 
 
 @pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt])
@@ -85,7 +85,7 @@ def test_a_maker_that_was_killed_leaves_nothing_that_counts() -> None:
     time.sleep(0.1)
     maker.kill()
     maker.join()
-    assert (provide() / "made").read_text() == f"{os.getpid()}\n"
+    assert (provide() / "made").read_text(encoding="utf-8") == f"{os.getpid()}\n"
 
 
 def test_a_full_disk_is_one_line() -> None:
@@ -248,7 +248,7 @@ def test_a_build_that_a_power_cut_may_have_broken_begins_anew() -> None:
     with cache.work_folder("build", "key") as folder:  # make knows what it was at
         assert (folder / "whole.o").exists()
     with contextlib.suppress(KeyboardInterrupt), cache.work_folder("build", "key") as folder:
-        (folder / ".changing").write_text("another boot of this host")
+        (folder / ".changing").write_text("another boot of this host", encoding="utf-8")
         raise KeyboardInterrupt
     with cache.work_folder("build", "key") as folder:
         assert not (folder / "whole.o").exists()

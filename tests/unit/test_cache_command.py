@@ -168,6 +168,7 @@ def test_a_job_holds_no_kernel_that_it_is_done_with(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(kernels, "identity", lambda *_: "identity")
     monkeypatch.setattr(kernels, "provide", provide)
     monkeypatch.setattr(step, "_test", lambda *_: None)
+    monkeypatch.setattr(step, "fingerprint", lambda: "suite")
     step.run(TreeSpec("linux", Path("linux")), Selection(), "linux", Progress())
     assert cache.prune("kernels", 0) == cache.Pruned(removed=1)
 
@@ -179,7 +180,9 @@ def test_a_worker_holds_the_kernel_and_the_root_that_it_boots(
     entries("rootfs", 1)
     folder, root = cache.place("kernels", "0"), cache.place("rootfs", "0") / "root"
     (folder / "kernel.yaml").write_text(
-        "{release: '7.3', features: [], lacking: {}, broken: {}, build: /, flavour: default}"
+        "{release: '7.3', features: [], lacking: {}, broken: {}, build: /, flavour: default,"
+        " compiler: gcc, config: x}",
+        encoding="utf-8",
     )
     wire = {"kernel": {"spec": "x", "folder": str(folder)}, "rootfs": str(root), "machine": {}}
     Prepared.from_wire(wire)

@@ -13,7 +13,10 @@ from workflows.clauses import gaps
 
 def test_make_clauses_shows_no_gap() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "workflows.clauses"], cwd=CHECKOUT, capture_output=True, text=True
+        [sys.executable, "-m", "workflows.clauses"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""

@@ -25,13 +25,13 @@ CASCADE = """\
 
 def test_of_what_follows_from_one_another_the_first_is_the_fault(tmp_path: Path) -> None:
     console = Console(tmp_path / "console.log")
-    console.path.write_text(AT_BOOT)
+    console.path.write_text(AT_BOOT, encoding="utf-8")
     fault = console.fault()
     assert fault is not None
     assert fault.kind == "warning"  # a machine that does not come up has no other
     console.is_up()
     assert console.fault() is None
-    console.path.write_text(AT_BOOT + CASCADE)
+    console.path.write_text(AT_BOOT + CASCADE, encoding="utf-8")
     fault = console.fault()
     assert fault is not None
     assert (fault.kind, fault.top) == ("atomic-sleep", ["misbehave_atomic"])
@@ -39,11 +39,11 @@ def test_of_what_follows_from_one_another_the_first_is_the_fault(tmp_path: Path)
 
 def test_a_panic_is_seen_when_it_is_printed(tmp_path: Path) -> None:
     console = Console(tmp_path / "console.log")
-    console.path.write_text(AT_BOOT)
+    console.path.write_text(AT_BOOT, encoding="utf-8")
     assert console.death() is None
-    console.path.write_text(AT_BOOT + "[    2.0] Kernel panic - not sync")
+    console.path.write_text(AT_BOOT + "[    2.0] Kernel panic - not sync", encoding="utf-8")
     assert console.death() is None
-    with console.path.open("a") as log:
+    with console.path.open("a", encoding="utf-8") as log:
         log.write("ing: Fatal exception\r\n---[ end Kernel panic - not syncing ]---\r\n")
     died = console.death()
     assert isinstance(died, KernelDied)
@@ -99,7 +99,7 @@ def test_a_flood_ends_the_machine_and_fills_no_disk(tmp_path: Path) -> None:
         pump.join()
     assert ended == [True]
     assert console.size() < console.limit + 200
-    assert console.path.read_text().endswith("more than 256 KiB to its console]\n")
+    assert console.path.read_text(encoding="utf-8").endswith("more than 256 KiB to its console]\n")
     lost = console.death()
     assert isinstance(lost, GuestLost)
     assert "KiB to its console (BUG: scheduling while atomic" in str(lost)

@@ -36,13 +36,13 @@ HONEST = [
 def kernel(tmp_path: Path) -> Kernel:
     build, folder = tmp_path / "build", tmp_path / "kernel"
     (build / "source" / "scripts").mkdir(parents=True)
-    (build / "source" / "scripts" / "decode_stacktrace.sh").write_text(SCRIPT)
+    (build / "source" / "scripts" / "decode_stacktrace.sh").write_text(SCRIPT, encoding="utf-8")
     (build / "vmlinux").touch()
     (build / "arch/x86/boot").mkdir(parents=True)
     folder.mkdir()
     for image in (build / "arch/x86/boot/bzImage", folder / "bzImage"):
-        image.write_text("the same")
-    (folder / "config").write_text("CONFIG_DEBUG_INFO=y\n")
+        image.write_text("the same", encoding="utf-8")
+    (folder / "config").write_text("CONFIG_DEBUG_INFO=y\n", encoding="utf-8")
     return Kernel("x", "7.3.4", folder, (), {}, {}, build)
 
 

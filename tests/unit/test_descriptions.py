@@ -34,7 +34,7 @@ device:
 
 
 def read(tmp_path: Path, text: str) -> Driver:
-    (tmp_path / "mtty.yaml").write_text(text)
+    (tmp_path / "mtty.yaml").write_text(text, encoding="utf-8")
     return known_drivers(tmp_path)["mtty"]
 
 
@@ -96,7 +96,7 @@ def test_every_expectation_names_tests_that_there_are() -> None:
     names = {
         f"{path.parent.name}/{path.name}::{name}"
         for path in SUITES.glob("*/test_*.py")
-        for name in re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE)
+        for name in re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
     }
     for driver in known_drivers().values():
         for expectation in driver.expectations:
@@ -113,8 +113,10 @@ def test_every_expectation_names_features_that_there_are() -> None:
 
 def test_two_drivers_cannot_have_one_slot(tmp_path: Path) -> None:
     for name in ("qat", "virtio"):
-        text = (DRIVERS / f"{name}.yaml").read_text()
-        (tmp_path / f"{name}.yaml").write_text(re.sub(r"slot: \d", "slot: 0", text))
+        text = (DRIVERS / f"{name}.yaml").read_text(encoding="utf-8")
+        (tmp_path / f"{name}.yaml").write_text(
+            re.sub(r"slot: \d", "slot: 0", text), encoding="utf-8"
+        )
     with pytest.raises(
         DescriptionError, match=r"virtio\.yaml and qat\.yaml: both have device\.slot 0"
     ):
@@ -199,7 +201,7 @@ def test_where_an_expectation_stands_is_known() -> None:
     driver = known_drivers()["mlx5"]
     path, _, line = driver.line_of(driver.expectations[0]).partition(":")
     assert path == "fixtures/drivers/mlx5.yaml"
-    text = (CHECKOUT / path).read_text().splitlines()[int(line) - 1]
+    text = (CHECKOUT / path).read_text(encoding="utf-8").splitlines()[int(line) - 1]
     assert text.strip() == f"- clause: {driver.expectations[0].clause}"
 
 

@@ -33,7 +33,7 @@ def build_folder(tmp_path: Path, recipe: str) -> Path:
     folder = tmp_path / "build"
     folder.mkdir(exist_ok=True)
     script = f"[ -e {tmp_path}/well ] && touch $(M)/modules.order || {{ {recipe}; }}"
-    (folder / "Makefile").write_text(f"modules:\n\t@{script}\n")
+    (folder / "Makefile").write_text(f"modules:\n\t@{script}\n", encoding="utf-8")
     return folder
 
 
@@ -46,7 +46,7 @@ def module(path: Path, name: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     source = f"int {name}(void) {{ return 0; }}"
     argv = ["gcc", "-x", "c", "-c", "-o", str(path), "-"]
-    subprocess.run(argv, input=source, text=True, check=True)
+    subprocess.run(argv, input=source, encoding="utf-8", check=True)
     return path
 
 
@@ -142,7 +142,9 @@ def test_modules_that_a_build_folder_does_not_build_any_more(tmp_path: Path) -> 
     every = _built_in(tmp_path)
     assert every["virtio_vfio_pci"] == moved  # the newest one, where nothing says more
     order = tmp_path / "modules.order"
-    order.write_text("drivers/vfio/vfio.o\ndrivers/vfio/pci/virtio2/virtio-vfio-pci.o\n")
+    order.write_text(
+        "drivers/vfio/vfio.o\ndrivers/vfio/pci/virtio2/virtio-vfio-pci.o\n", encoding="utf-8"
+    )
     os.utime(order, (4, 4))
     assert _built_in(tmp_path) == {
         "vfio": kept,

@@ -44,7 +44,7 @@ def test_the_file_is_on_the_disk_before_it_gets_its_name(
 def test_what_cannot_be_written_leaves_the_old_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "file").write_text("old")
+    (tmp_path / "file").write_text("old", encoding="utf-8")
 
     def fails(_: int) -> None:
         raise OSError("the disk is gone")
@@ -52,19 +52,21 @@ def test_what_cannot_be_written_leaves_the_old_and_nothing_else(
     monkeypatch.setattr(os, "fsync", fails)
     with pytest.raises(OSError, match="the disk is gone"):
         durable.write_whole(tmp_path / "file", "new")
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"file": "old"}
+    assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == {
+        "file": "old"
+    }
 
 
 def test_a_lone_surrogate_is_an_escape(tmp_path: Path) -> None:
     durable.write_whole(tmp_path / "file", "name \udce9")
-    assert (tmp_path / "file").read_text() == "name \\udce9"
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "name \\udce9"
 
 
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("file")
     durable.write_whole(tmp_path / "link", "text")
     assert (tmp_path / "link").is_symlink()
-    assert (tmp_path / "file").read_text() == "text"
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "text"
 
 
 def test_a_device_stays_one() -> None:

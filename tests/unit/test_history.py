@@ -31,7 +31,7 @@ diff --git a/{file} b/{file}
 
 def git(folder: Path, *arguments: str) -> str:
     done = subprocess.run(
-        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
+        ["git", "-C", str(folder), *arguments], capture_output=True, encoding="utf-8", check=True
     )
     return done.stdout.strip()
 
@@ -43,9 +43,11 @@ def source(tmp_path: Path) -> Path:
     for name in ("Makefile", "Kbuild", "Kconfig", "ignored.o", HEADER, DRIVER):
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).touch()
-    (tree / ".gitignore").write_text("*.o\n")
-    (tree / HEADER).write_text("/* uAPI */\n\n#define V1 1\n#define V2 2\n\n/* the end */\n")
-    (tree / DRIVER).write_text("one\ntwo\n\nflags = v2;\n\nthree\n")
+    (tree / ".gitignore").write_text("*.o\n", encoding="utf-8")
+    (tree / HEADER).write_text(
+        "/* uAPI */\n\n#define V1 1\n#define V2 2\n\n/* the end */\n", encoding="utf-8"
+    )
+    (tree / DRIVER).write_text("one\ntwo\n\nflags = v2;\n\nthree\n", encoding="utf-8")
     return tree
 
 
@@ -75,7 +77,7 @@ def patches(tmp_path: Path) -> Path:
     ):
         path = folder / f"{name}.patch"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(PATCH.format(subject=subject, file=file) + hunk)
+        path.write_text(PATCH.format(subject=subject, file=file) + hunk, encoding="utf-8")
     return folder
 
 
@@ -119,7 +121,8 @@ def test_ids_are_the_same_for_everyone(
     ours = make(source, tmp_path / "ours", patches)
     config = tmp_path / "config"
     config.write_text(
-        "[user]\nname = Somebody\n[core]\nautocrlf = true\n[format]\nsignOff = true\n"
+        "[user]\nname = Somebody\n[core]\nautocrlf = true\n[format]\nsignOff = true\n",
+        encoding="utf-8",
     )
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
     monkeypatch.setenv("GIT_AUTHOR_NAME", "Somebody")
@@ -144,14 +147,14 @@ def test_the_series_as_mails(source: Path, patches: Path, tmp_path: Path) -> Non
 def test_a_newer_source_with_other_lines_around(
     source: Path, patches: Path, tmp_path: Path
 ) -> None:
-    text = (source / DRIVER).read_text()
-    (source / DRIVER).write_text("zero\n" * 9 + text.replace("two", "2"))
+    text = (source / DRIVER).read_text(encoding="utf-8")
+    (source / DRIVER).write_text("zero\n" * 9 + text.replace("two", "2"), encoding="utf-8")
     repository = make(source, tmp_path / "repo", patches).repository
     assert "flags = v1;" in git(repository, "show", f"base:{DRIVER}")
 
 
 def test_a_source_that_differs(source: Path, patches: Path, tmp_path: Path) -> None:
-    (source / DRIVER).write_text("one\ntwo\n\nflags = v4;\n\nthree\n")
+    (source / DRIVER).write_text("one\ntwo\n\nflags = v4;\n\nthree\n", encoding="utf-8")
     says = "this source differs from what the history was written for"
     with pytest.raises(HistoryError, match=f"{says}: {DRIVER}: 0002-mtty cannot") as caught:
         make(source, tmp_path / "repo", patches)

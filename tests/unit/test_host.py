@@ -21,7 +21,7 @@ def files(root: Path, texts: dict[str, str]) -> Path:
     memory = {"proc/meminfo": "MemTotal: 1 kB\nMemAvailable: 67108864 kB\n"}
     for name, text in (memory | texts).items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
+        (root / name).write_text(text, encoding="utf-8")
     return root
 
 

@@ -196,7 +196,7 @@ def test_what_else_than_the_kernel_differs_is_told() -> None:
 
 @pytest.mark.parametrize("text", ["{", "[]", "schema: 3\ndrivers: {}", "schema: 1", "schema: 2"])
 def test_what_holds_no_results_is_refused(tmp_path: Path, text: str) -> None:
-    (tmp_path / "results.yaml").write_text(text)
+    (tmp_path / "results.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(RunError, match=r"results\.yaml"):
         model.load(tmp_path)
 
@@ -206,7 +206,10 @@ def test_what_holds_no_results_is_refused(tmp_path: Path, text: str) -> None:
 
 def test_an_expected_change_is_covered_and_comes_true(tmp_path: Path) -> None:
     path = tmp_path / "expect.yaml"
-    path.write_text(f"changes:\n  - behaviour: {V2}\n    before: absent\n    after: supported\n")
+    path.write_text(
+        f"changes:\n  - behaviour: {V2}\n    before: absent\n    after: supported\n",
+        encoding="utf-8",
+    )
     (expected,) = expect.load(path, ["mtty"], Progress())
     before, after = results(behaviours={V2: "absent"}), results(behaviours={V2: "supported"})
     (change,) = compare.changes(before, after)
@@ -234,7 +237,7 @@ def test_an_expectation_that_makes_no_sense_is_refused(
     tmp_path: Path, text: str, said: str
 ) -> None:
     path = tmp_path / "expect.yaml"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(DescriptionError, match=said):
         expect.load(path, ["mtty"], Progress())
 
@@ -243,7 +246,9 @@ def test_what_is_expected_of_others_is_said_to_be_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "expect.yaml"
-    path.write_text(f"changes: [{{behaviour: {V2}, after: supported, drivers: [mlx5, mtty]}}]")
+    path.write_text(
+        f"changes: [{{behaviour: {V2}, after: supported, drivers: [mlx5, mtty]}}]", encoding="utf-8"
+    )
     assert [one.driver for one in expect.load(path, ["mtty"], Progress())] == ["mtty"]
     assert "not looked at, as not tested: mlx5" in capsys.readouterr().err
 

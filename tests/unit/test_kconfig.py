@@ -34,7 +34,7 @@ endif
 def tree(tmp_path: Path) -> Path:
     for name, text in (("drivers/vfio/Kconfig", KCONFIG), ("samples/Kconfig.x", "config MTTY\n")):
         (tmp_path / name).parent.mkdir(parents=True)
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_text(text, encoding="utf-8")
     return tmp_path
 
 

@@ -26,7 +26,7 @@ def programs(tmp_path: Path) -> Path:
         "chown": note,
         "setpriv": f'{note}; case "$*" in *$REFUSED*) exit 1;; esac',
     }.items():
-        (folder / name).write_text(f"#!/bin/sh\n{body}\n")
+        (folder / name).write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
         (folder / name).chmod(0o755)
     return folder
 
@@ -41,7 +41,7 @@ def start(programs: Path, user: int, accelerator: str = "tcg", refused: str = "n
         "REFUSED": refused,
     }
     subprocess.run([WRAPPER, "-m", "512M"], env=environment, check=False)
-    return (programs.parent / "calls").read_text().splitlines()
+    return (programs.parent / "calls").read_text(encoding="utf-8").splitlines()
 
 
 def test_a_users_qemu_is_in_the_sandbox(programs: Path) -> None:

@@ -272,7 +272,7 @@ def test_a_format_that_breaks_diffs_is_named_where_a_patch_does_not_apply(
 ) -> None:
     mail = git(tree, "format-patch", "--stdout", "-1", "topic").replace("\n 2\n", "\n  2\n")
     kind = "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8; format=flowed"
-    mailbox.write_text(mail.replace("\n\n", f"\n{kind}\n\n", 1))
+    mailbox.write_text(mail.replace("\n\n", f"\n{kind}\n\n", 1), encoding="utf-8")
     with pytest.raises(SpecError, match=r"patch 1, .* does not apply .*the mail is format=flowed"):
         series.load(tree, "topic~1", str(mailbox), Progress())
 
@@ -308,7 +308,7 @@ def test_headers_may_be_in_any_state(tree: Path, mailbox: Path) -> None:
     ],
 )
 def test_a_subject_says(mailbox: Path, subject: str, read: tuple[bool, str | None, int]) -> None:
-    mailbox.write_text(f"From: A <a@b.c>\nSubject: {subject}\n\ntext\n")
+    mailbox.write_text(f"From: A <a@b.c>\nSubject: {subject}\n\ntext\n", encoding="utf-8")
     (mail,) = mails._split(mailbox)
     number = f"{mail.number}/{mail.total}" if mail.numbered else None
     assert (mail.answers, number, mail.version) == read

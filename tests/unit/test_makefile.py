@@ -235,7 +235,7 @@ def test_what_a_goal_does_not_take_is_not_told(checkout: Checkout) -> None:
         (["check", "DRIVRES=mtty"], "DRIVRES= is no variable of this Makefile; is it DRIVERS?"),
         (["report", "RESULT=x"], "RESULT= is no variable of this Makefile; is it RESULTS?"),
         (["check", "report", "KERNLE=x"], "is it KERNEL?"),
-        (["check", "LLVM=1"], "LLVM= is no variable of this Makefile; `make help` lists them"),
+        (["check", "ARCH=x"], "ARCH= is no variable of this Makefile; `make help` lists them"),
         (["check", "SERIES=x"], "SERIES= is not for make check; it is for premerge"),
         (["setup", "check", "SERIES=x"], "SERIES= is not for make setup check; it is for premerge"),
         (["clauses", "CLAUSE=x"], "CLAUSE= is not for make clauses; it is for check"),

@@ -41,7 +41,9 @@ def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_a_run_in_another_container_keeps_its_folder_until_it_is_killed(temporary: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(temporary)}
     argv = [sys.executable, "-c", OTHER_RUN, str(temporary)]
-    other = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=environment, cwd=CHECKOUT)
+    other = subprocess.Popen(
+        argv, stdout=subprocess.PIPE, encoding="utf-8", env=environment, cwd=CHECKOUT
+    )
     assert other.stdout is not None
     made = Path(other.stdout.readline().strip())
     # As it looks from a container that does not see that process.

@@ -219,7 +219,7 @@ def test_a_mistake_ends_with_a_line_that_says_what_to_do(
     says: str,
 ) -> None:
     if contents is not None:
-        (tmp_path / "results.yaml").write_text(contents)
+        (tmp_path / "results.yaml").write_text(contents, encoding="utf-8")
     assert main([one.format(tmp_path) for one in argv]) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -237,7 +237,10 @@ def test_a_file_that_cannot_be_written(folder: Path, capsys: pytest.CaptureFixtu
 
 def test_a_wrong_verdict_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = folder / "results.yaml"
-    path.write_text(path.read_text().replace("verdict: broken", "verdict: whatever"))
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("verdict: broken", "verdict: whatever"),
+        encoding="utf-8",
+    )
     assert main([str(folder)]) == 2
     assert f"drivers.mtty.clauses.{ARCS}.verdict: " in capsys.readouterr().err
 
@@ -249,7 +252,7 @@ def test_a_run_that_was_cut_short_says_so_in_every_format(
     assert main([str(folder), *FORMATS]) == 0
     assert CUT_SHORT in capsys.readouterr().out  # the table
     for name in ("report.html", "junit.xml", "report.ktap", "kcidb.json"):
-        assert CUT_SHORT in (folder / name).read_text(), name
+        assert CUT_SHORT in (folder / name).read_text(encoding="utf-8"), name
 
 
 def test_a_run_of_nothing(tmp_path: Path) -> None:
@@ -260,9 +263,9 @@ def test_a_run_of_nothing(tmp_path: Path) -> None:
 
 def test_keys_of_a_later_file_are_passed_over(folder: Path) -> None:
     path = folder / "results.yaml"
-    data = yaml.safe_load(path.read_text())
+    data = yaml.safe_load(path.read_text(encoding="utf-8"))
     data["kernel"]["commit"] = data["drivers"]["mtty"]["firmware"] = "new"
-    path.write_text(yaml.safe_dump(data))
+    path.write_text(yaml.safe_dump(data), encoding="utf-8")
     assert load(folder).results.drivers["mtty"].realization == "software"
 
 
@@ -410,7 +413,7 @@ def test_the_kernel_s_own_parser_counts_the_same(folder: Path) -> None:
     for parser in parsers:
         # -B: nothing is to be written into the tree.
         argv = [sys.executable, "-B", str(parser), "parse", str(folder / "report.ktap")]
-        parsed = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+        parsed = subprocess.run(argv, capture_output=True, encoding="utf-8", timeout=60)
         assert parsed.returncode == 1, parsed.stderr  # as for any run with a failure in it
         assert "Ran 7 tests: passed: 4, failed: 2, skipped: 1\n" in parsed.stdout
         assert "[ERROR]" not in parsed.stdout

@@ -115,9 +115,9 @@ def made_of(calls: Calls, **more: Any) -> tuple[str, str]:
 
 def compiled(tmp_path: Path, source: str) -> Path:
     """Compile a reproducer, with all warnings as errors."""
-    (tmp_path / "r.c").write_text(source)
+    (tmp_path / "r.c").write_text(source, encoding="utf-8")
     argv = ["gcc", "-Wall", "-Wextra", "-Werror", "-o", "r", "r.c"]
-    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, encoding="utf-8")
     assert done.returncode == 0, f"{done.stderr}\n{source}"
     return tmp_path / "r"
 
@@ -192,7 +192,7 @@ CASES = {"group": group, "cdev": cdev, "everything": everything}
 def test_the_c_compiles_without_a_warning(tmp_path: Path, name: str) -> None:
     source, _ = made_of(CASES[name]())
     program = compiled(tmp_path, source)
-    done = subprocess.run([program], capture_output=True, text=True)
+    done = subprocess.run([program], capture_output=True, encoding="utf-8")
     assert done.returncode == 2
     assert "DEVICE" in done.stdout
 
@@ -201,11 +201,11 @@ def test_the_c_compiles_without_a_warning(tmp_path: Path, name: str) -> None:
 def test_the_python_compiles_and_knows_every_name_that_it_uses(tmp_path: Path, name: str) -> None:
     _, source = made_of(CASES[name]())
     script = tmp_path / "r.py"
-    script.write_text(source)
+    script.write_text(source, encoding="utf-8")
     ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "--select=E9,F", str(script)]
-    done = subprocess.run(ruff, capture_output=True, text=True)
+    done = subprocess.run(ruff, capture_output=True, encoding="utf-8")
     assert done.returncode == 0, f"{done.stdout}\n{source}"
-    done = subprocess.run([sys.executable, "-I", script], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-I", script], capture_output=True, encoding="utf-8")
     assert done.returncode == 2
     assert "DEVICE" in done.stdout
 
@@ -363,10 +363,10 @@ def test_what_only_a_double_could_tell_is_not_said_to_be_reproduced(tmp_path: Pa
     calls.made("read_file", Answer(3, data=b"bad"), path=path)
     calls.open_by_cdev(VF, "pci")
     c, python = made_of(calls)
-    (tmp_path / "r.py").write_text(python)
+    (tmp_path / "r.py").write_text(python, encoding="utf-8")
     for program in ([compiled(tmp_path, c)], [sys.executable, tmp_path / "r.py"]):
         argv = [*map(str, program), "no-such-device"]
-        done = subprocess.run(argv, capture_output=True, text=True)
+        done = subprocess.run(argv, capture_output=True, encoding="utf-8")
         assert done.returncode == 2
         assert "not tried: this is about what a device double saw" in done.stdout
 
@@ -426,4 +426,4 @@ def test_the_reproducers_lie_below_the_run(tmp_path: Path) -> None:
     folder = results.folder / "reproducers"
     name = "suites_x_test_x.py_test_it[mtty-0x1]"
     assert sorted(path.name for path in folder.iterdir()) == [f"{name}.c", f"{name}.py"]
-    assert (folder / f"{name}.py").read_text() == "pass\n"
+    assert (folder / f"{name}.py").read_text(encoding="utf-8") == "pass\n"

@@ -123,7 +123,7 @@ def test_what_is_no_text_does_not_lose_the_rest(tmp_path: Path) -> None:
     results.add(one)
     results.write(complete=True)
     assert load(tmp_path / "latest").drivers["mtty"].clauses[ECHO].why == "said \\ud800"
-    assert "\\udcff" in results.transcript_path(one.test).read_text()
+    assert "\\udcff" in results.transcript_path(one.test).read_text(encoding="utf-8")
 
 
 def test_tests_that_saw_different_things(tmp_path: Path) -> None:
@@ -139,10 +139,10 @@ def test_tests_that_saw_different_things(tmp_path: Path) -> None:
 def test_the_file_is_there_before_the_end_and_says_so(tmp_path: Path) -> None:
     results = Collector.begin(tmp_path, "debian:7.3")
     results.add(learnt(CONFORMS))
-    written = yaml.safe_load((tmp_path / "latest" / "results.yaml").read_text())
+    written = yaml.safe_load((tmp_path / "latest" / "results.yaml").read_text(encoding="utf-8"))
     assert written["complete"] is False
     results.write(complete=True)
-    written = yaml.safe_load((tmp_path / "latest" / "results.yaml").read_text())
+    written = yaml.safe_load((tmp_path / "latest" / "results.yaml").read_text(encoding="utf-8"))
     assert written["complete"] is True
     assert written["drivers"]["mtty"]["counts"][CONFORMS] == 1
 

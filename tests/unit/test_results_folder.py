@@ -39,4 +39,4 @@ def test_results_are_on_the_disk_before_they_replace_those_of_before(
     monkeypatch.setattr(os, "fsync", cut)
     with pytest.raises(OSError, match="the power was cut"):
         results.write(complete=True)
-    assert "complete: false" in (results.folder / "results.yaml").read_text()
+    assert "complete: false" in (results.folder / "results.yaml").read_text(encoding="utf-8")

@@ -28,7 +28,9 @@ What it is for.
 
 def test_a_mailbox_becomes_commits_and_the_tree_stays_as_it_is(tree: Path, tmp_path: Path) -> None:
     mailbox = tmp_path / "series.mbx"
-    mailbox.write_text(COVER + git(tree, "format-patch", "--stdout", "base..topic"))
+    mailbox.write_text(
+        COVER + git(tree, "format-patch", "--stdout", "base..topic"), encoding="utf-8"
+    )
     before = git(tree, "for-each-ref"), git(tree, "status", "--porcelain", "--branch")
     loaded = series.load(tree, "base", str(mailbox), Progress())
     assert [commit.number for commit in loaded.commits] == [0, 1, 2]
@@ -50,16 +52,18 @@ def test_what_git_is_set_to_and_how_a_subject_looks_is_no_matter(
     mailbox = tmp_path / "series.mbx"
     git(tree, "config", "apply.whitespace", "error")
     git(tree, "checkout", "--quiet", "topic")
-    (tree / HEADER).write_text("5 \n")
+    (tree / HEADER).write_text("5 \n", encoding="utf-8")
     git(tree, "commit", "--quiet", "--all", "--message=a form\x0cfeed", **NOBODY)
-    mailbox.write_text(git(tree, "format-patch", "--stdout", "base..topic"))
+    mailbox.write_text(git(tree, "format-patch", "--stdout", "base..topic"), encoding="utf-8")
     assert len(series.load(tree, "base", str(mailbox), Progress()).commits) == 4
     assert len(series.load(tree, "", "base..topic", Progress()).commits) == 4
 
 
 def test_a_patch_that_does_not_apply_is_named_with_its_hunk(tree: Path, tmp_path: Path) -> None:
     mailbox = tmp_path / "series.mbx"
-    mailbox.write_text(COVER + git(tree, "format-patch", "--stdout", "base..topic"))
+    mailbox.write_text(
+        COVER + git(tree, "format-patch", "--stdout", "base..topic"), encoding="utf-8"
+    )
     other = git(tree, "rev-parse", "topic").strip()
     with pytest.raises(SpecError) as caught:
         series.load(tree, other, str(mailbox), Progress())
@@ -71,37 +75,37 @@ def test_a_patch_that_does_not_apply_is_named_with_its_hunk(tree: Path, tmp_path
 def test_a_patch_that_was_mangled_is_told(tree: Path, tmp_path: Path) -> None:
     mailbox = tmp_path / "series.mbx"
     whole = git(tree, "format-patch", "--stdout", "base..topic")
-    mailbox.write_text(whole.replace("@@ -1,3 +1,4 @@", "@@ -1,3 +1,9 @@"))
+    mailbox.write_text(whole.replace("@@ -1,3 +1,4 @@", "@@ -1,3 +1,9 @@"), encoding="utf-8")
     with pytest.raises(SpecError, match="does not apply to base: corrupt patch at"):
         series.load(tree, "base", str(mailbox), Progress())
-    mailbox.write_text(whole.rpartition("\n---\n")[0] + "\n")
+    mailbox.write_text(whole.rpartition("\n---\n")[0] + "\n", encoding="utf-8")
     with pytest.raises(SpecError, match=r"patch 2 of 2, .*, has no diff"):
         series.load(tree, "base", str(mailbox), Progress())
 
 
 def test_what_lies_in_our_worktree_is_no_matter(tree: Path, tmp_path: Path) -> None:
     git(tree, "checkout", "--quiet", "topic")
-    (tree / "new.c").write_text("new\n")
+    (tree / "new.c").write_text("new\n", encoding="utf-8")
     git(tree, "add", "--all")
     git(tree, "commit", "--quiet", "--message=a new file", **NOBODY)
     mailbox = tmp_path / "series.mbx"
-    mailbox.write_text(git(tree, "format-patch", "--stdout", "base..topic"))
+    mailbox.write_text(git(tree, "format-patch", "--stdout", "base..topic"), encoding="utf-8")
     base = RefSpec.of_commit(tree, git(tree, "rev-parse", "base").strip())
     folder = source.of(base, Progress()).tree()
-    (folder / "new.c").write_text("left over\n")
+    (folder / "new.c").write_text("left over\n", encoding="utf-8")
     loaded = series.load(tree, "base", str(mailbox), Progress())
     source.of(base, Progress()).tree()
     assert not (folder / "new.c").exists()
     source.of(loaded.spec(loaded.commits[-1]), Progress()).tree()
-    assert (folder / "new.c").read_text() == "new\n"
+    assert (folder / "new.c").read_text(encoding="utf-8") == "new\n"
 
 
 def test_git_need_not_know_who_commits(
     tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mailbox = tmp_path / "series.mbx"
-    mailbox.write_text(git(tree, "format-patch", "--stdout", "base..topic"))
-    (tmp_path / "config").write_text("[user]\n\tuseConfigOnly = true\n")
+    mailbox.write_text(git(tree, "format-patch", "--stdout", "base..topic"), encoding="utf-8")
+    (tmp_path / "config").write_text("[user]\n\tuseConfigOnly = true\n", encoding="utf-8")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "config"))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     for _ in range(2):
@@ -127,7 +131,7 @@ def test_a_repository_with_longer_ids(tmp_path: Path, monkeypatch: pytest.Monkey
     tree = tmp_path / "linux"
     repository.make(tree)
     mailbox = tmp_path / "series.mbx"
-    mailbox.write_text(git(tree, "format-patch", "--stdout", "base..topic"))
+    mailbox.write_text(git(tree, "format-patch", "--stdout", "base..topic"), encoding="utf-8")
     for base, named in (("", "base..topic"), ("base", str(mailbox))):
         last = series.load(tree, base, named, Progress()).commits[-1]
         assert (len(last.id), last.subject) == (64, "vfio: write ['0', '2', '3', '4']")

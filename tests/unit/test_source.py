@@ -20,7 +20,7 @@ FILES = ("Makefile", "Kbuild", "Kconfig", "include/uapi/linux/vfio.h", "drivers/
 
 def git(folder: Path, *arguments: str) -> str:
     command = ["git", "-C", str(folder), "-c", "user.name=x", "-c", "user.email=x@y"]
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=True)
+    done = subprocess.run([*command, *arguments], capture_output=True, encoding="utf-8", check=True)
     return done.stdout
 
 
@@ -31,11 +31,11 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "linux"
     for name in FILES:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text("one\n")
-    (folder / ".gitignore").write_text("*.o\n.config\n/include/config/\n")
+        (folder / name).write_text("one\n", encoding="utf-8")
+    (folder / ".gitignore").write_text("*.o\n.config\n/include/config/\n", encoding="utf-8")
     git(tmp_path, "init", "--quiet", str(folder))
     for tag, text in (("v1", "one\n"), ("v2", "two\n")):
-        (folder / "drivers/vfio/vfio_main.c").write_text(text)
+        (folder / "drivers/vfio/vfio_main.c").write_text(text, encoding="utf-8")
         git(folder, "add", ".")
         git(folder, "commit", "--quiet", "-m", tag)
         git(folder, "tag", tag)
@@ -48,7 +48,7 @@ def of(text: str) -> source.Source:
 
 def test_an_edit_changes_the_identity_and_not_the_lineage(tree: Path) -> None:
     before, same = of(str(tree)), of(str(tree))
-    (tree / "drivers/vfio/vfio_main.c").write_text("edited\n")
+    (tree / "drivers/vfio/vfio_main.c").write_text("edited\n", encoding="utf-8")
     after = of(str(tree))
     assert before.identity == same.identity != after.identity
     assert before.lineage == after.lineage
@@ -63,7 +63,7 @@ def test_a_commit_without_an_edit_changes_nothing(tree: Path) -> None:
 def test_a_file_that_was_replaced_changes_the_identity_whatever_its_time_is(tree: Path) -> None:
     path, found = tree / "Kbuild", {of(str(tree)).identity}
     times = path.stat().st_mtime_ns
-    path.write_text("two\n")
+    path.write_text("two\n", encoding="utf-8")
     os.utime(path, ns=(times, times))
     found.add(of(str(tree)).identity)
     path.chmod(0o755)
@@ -93,7 +93,7 @@ def test_a_source_knows_its_commit_and_whether_it_was_edited(tree: Path) -> None
     assert (of(str(tree)).commit, of(str(tree)).dirty) == (v2, False)
     (tree / "built.o").touch()  # git ignores it
     assert not of(str(tree)).dirty
-    (tree / "Kbuild").write_text("edited\n")
+    (tree / "Kbuild").write_text("edited\n", encoding="utf-8")
     assert (of(str(tree)).commit, of(str(tree)).dirty) == (v2, True)
     assert (of(f"{tree}@v1").commit, of(f"{tree}@v1").dirty) == (v1, False)
     git(tree, "checkout", "--quiet", "Kbuild")
@@ -131,10 +131,10 @@ def test_what_is_checked_out_is_what_was_committed(tree: Path, settings: tuple[s
     (tree / "link").symlink_to("Kbuild")
     git(tree, "add", "link")
     git(tree, "commit", "--quiet", "-m", "link")
-    (tree / "../attributes").write_text("* text\n")
+    (tree / "../attributes").write_text("* text\n", encoding="utf-8")
     name = settings[0].removeprefix("filter.").rpartition(".")[0]
     (tree / ".git/info/attributes").write_text(
-        f"* filter={name}\n*.c diff=cpp -ident\n# eol=crlf\n"
+        f"* filter={name}\n*.c diff=cpp -ident\n# eol=crlf\n", encoding="utf-8"
     )
     for setting in settings:
         git(tree, "config", *setting.format(tree=tree).split("=", 1))
@@ -146,38 +146,42 @@ def test_what_is_checked_out_is_what_was_committed(tree: Path, settings: tuple[s
 def test_a_sparse_checkout_is_the_users_own(tree: Path) -> None:
     git(tree, "sparse-checkout", "set", "include")
     assert not (tree / "drivers").exists()
-    assert (of(f"{tree}@v1").tree() / FILES[-1]).read_text() == "one\n"
-    assert (of(f"{tree}@v2").tree() / FILES[-1]).read_text() == "two\n"
+    assert (of(f"{tree}@v1").tree() / FILES[-1]).read_text(encoding="utf-8") == "one\n"
+    assert (of(f"{tree}@v2").tree() / FILES[-1]).read_text(encoding="utf-8") == "two\n"
 
 
 @pytest.mark.parametrize("attribute", ["eol=crlf", "ident", "working-tree-encoding=UTF-16"])
 def test_what_git_cannot_be_kept_from_is_refused(tree: Path, attribute: str) -> None:
-    (tree / ".git/info/attributes").write_text(f"*.c diff=cpp\n*.h text {attribute}\n")
+    (tree / ".git/info/attributes").write_text(
+        f"*.c diff=cpp\n*.h text {attribute}\n", encoding="utf-8"
+    )
     with pytest.raises(SpecError, match=f"info/attributes: {attribute} has git check files out"):
         of(f"{tree}@v1").tree()
-    (tree / ".git/info/attributes").write_text("*.c diff=cpp\n")
+    (tree / ".git/info/attributes").write_text("*.c diff=cpp\n", encoding="utf-8")
     assert of(f"{tree}@v1").tree()
 
 
 def test_what_was_left_in_our_worktree_is_removed(tree: Path) -> None:
     folder = of(f"{tree}@v1").tree()
-    (folder / "drivers/left.o").write_text("left\n")
+    (folder / "drivers/left.o").write_text("left\n", encoding="utf-8")
     (folder / "another/.git").mkdir(parents=True)
-    (folder / "Kbuild").write_text("edited\n")
+    (folder / "Kbuild").write_text("edited\n", encoding="utf-8")
     assert of(f"{tree}@v1").tree() == folder
-    assert (folder / "Kbuild").read_text() == "one\n"
+    assert (folder / "Kbuild").read_text(encoding="utf-8") == "one\n"
     assert not (folder / "drivers/left.o").exists()
     assert not (folder / "another").exists()
 
 
 def test_a_ref_is_checked_out_elsewhere(tree: Path) -> None:
-    (tree / "Kconfig").write_text("an edit that is not committed\n")
+    (tree / "Kconfig").write_text("an edit that is not committed\n", encoding="utf-8")
     git(tree, "add", "Kconfig")
-    (tree / ".git/hooks/post-checkout").write_text(f"#!/bin/sh\ntouch {tree}/hook-ran\n")
+    (tree / ".git/hooks/post-checkout").write_text(
+        f"#!/bin/sh\ntouch {tree}/hook-ran\n", encoding="utf-8"
+    )
     (tree / ".git/hooks/post-checkout").chmod(0o755)
     before = git(tree, "status", "--porcelain"), git(tree, "rev-parse", "HEAD")
     folder = of(f"{tree}@v1").tree()
-    assert (folder / "drivers/vfio/vfio_main.c").read_text() == "one\n"
+    assert (folder / "drivers/vfio/vfio_main.c").read_text(encoding="utf-8") == "one\n"
     assert (git(tree, "status", "--porcelain"), git(tree, "rev-parse", "HEAD")) == before
     assert not (tree / "hook-ran").exists()
 
@@ -187,7 +191,7 @@ def test_the_next_ref_touches_only_what_differs(tree: Path) -> None:
     before = (folder / "Makefile").stat().st_mtime_ns
     again = of(f"{tree}@v2").tree()
     assert again == folder
-    assert (folder / "drivers/vfio/vfio_main.c").read_text() == "two\n"
+    assert (folder / "drivers/vfio/vfio_main.c").read_text(encoding="utf-8") == "two\n"
     assert (folder / "Makefile").stat().st_mtime_ns == before
 
 
@@ -199,8 +203,8 @@ def test_refs_with_the_same_content_are_built_once(tree: Path) -> None:
 
 def test_a_tree_that_was_built_in_is_copied_without_what_was_built(tree: Path) -> None:
     for name in (".config", "drivers/vfio/vfio_main.o"):
-        (tree / name).write_text("built\n")
-    (tree / "drivers/vfio/new.c").write_text("new, and not added yet\n")
+        (tree / name).write_text("built\n", encoding="utf-8")
+    (tree / "drivers/vfio/new.c").write_text("new, and not added yet\n", encoding="utf-8")
     copy = of(str(tree)).tree()
     assert copy != tree
     assert not (copy / ".config").exists()

@@ -19,7 +19,7 @@ def guest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The list of the packages of a guest's root file system that is there."""
     packages = tmp_path / "var/lib/dpkg/status"
     packages.parent.mkdir(parents=True)
-    packages.write_text("Package: python3\nVersion: 3.11.2\n")
+    packages.write_text("Package: python3\nVersion: 3.11.2\n", encoding="utf-8")
     monkeypatch.setattr(step, "provide_rootfs", lambda _: tmp_path)
     return packages
 
@@ -49,7 +49,7 @@ def test_another_python_is_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_other_packages_in_the_guest_are_another_key(guest: Path) -> None:
     before = key()
-    guest.write_text("Package: python3\nVersion: 3.11.3\n")
+    guest.write_text("Package: python3\nVersion: 3.11.3\n", encoding="utf-8")
     assert key() != before
 
 

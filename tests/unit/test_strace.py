@@ -91,7 +91,7 @@ def test_the_agents_word_for_lost_lines_is_known() -> None:
     transcript = Transcript()
     transcript.add("close", {"fd": 3}, Answer(0, log=(LOST,)))
     assert transcript.overran
-    assert LOST in AGENT.read_text()
+    assert LOST in AGENT.read_text(encoding="utf-8")
 
 
 def test_a_register_is_shown_with_its_content() -> None:

@@ -8,8 +8,7 @@ import io
 import pytest
 
 from fixtures import untrusted
-from fixtures.errors import BootError, Deviation, GuestLost
-from fixtures.git import GitFailed
+from fixtures.errors import BootError, Deviation, GuestLost, NoSpace
 from fixtures.guest import Answer, Request
 from fixtures.progress import Progress
 from fixtures.record.transcript import Transcript
@@ -42,7 +41,7 @@ def test_a_line_stays_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [BootError(HOSTILE), GuestLost(HOSTILE), GitFailed(HOSTILE, ""), Deviation(HOSTILE)]
+    "error", [BootError(HOSTILE), GuestLost(HOSTILE), NoSpace(HOSTILE), Deviation(HOSTILE)]
 )
 def test_an_error_is_clean(error: Exception) -> None:
     assert str(error) == CLEAN

@@ -415,13 +415,19 @@ def test_a_baseline_that_lacks_something_excuses_nothing(suites: Suites) -> None
     """
     baseline = suites.run(conforms)
     path = suites._pytester.path / "baseline.yaml"
-    path.write_text((suites._pytester.path / "results/latest/results.yaml").read_text())
+    path.write_text(
+        (suites._pytester.path / "results/latest/results.yaml").read_text(encoding="utf-8"),
+        encoding="utf-8",
+    )
     assert suites.run(conforms, f"--baseline={path}").status == 0
     done = suites.run(deviates, f"--baseline={path}")
     assert (baseline.status, done.status) == (0, 1)
     assert f"worse: mtty: {REOPEN}: - -> deviates: new" in done.printed
     both = suites._pytester.path / "both.yaml"
-    both.write_text((suites._pytester.path / "results/latest/results.yaml").read_text())
+    both.write_text(
+        (suites._pytester.path / "results/latest/results.yaml").read_text(encoding="utf-8"),
+        encoding="utf-8",
+    )
     assert suites.run(deviates, f"--baseline={both}").status == 0
     assert suites.run(deviates.replace('"new"', '"else"'), f"--baseline={both}").status == 1
 

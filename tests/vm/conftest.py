@@ -49,7 +49,7 @@ class Suites:
             cwd=checkout,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
             env=os.environ | (environment or {}),
             start_new_session=True,
         )
@@ -62,7 +62,7 @@ class Suites:
             os.killpg(process.pid, signal.SIGKILL)
             raise
         path = self.folder / "latest" / "results.yaml"
-        results = yaml.safe_load(path.read_text()) if path.exists() else {}
+        results = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
         return Finished(process.returncode, output, results)
 
     def run(self, *options: str, **more: Any) -> Finished:
@@ -84,5 +84,7 @@ def copy_of_build(kernel: Kernel, folder: Path) -> Path:
     copy = folder / "build"
     subprocess.run(["cp", "-a", str(kernel.build), str(copy)], check=True)
     makefile = copy / "Makefile"
-    makefile.write_text(makefile.read_text().replace(str(kernel.build), str(copy)))
+    makefile.write_text(
+        makefile.read_text(encoding="utf-8").replace(str(kernel.build), str(copy)), encoding="utf-8"
+    )
     return copy

@@ -43,16 +43,16 @@ def with_change(kernel: Kernel, module: Module, old: str, new: str, folder: Path
     """Return a copy of the kernel's build folder in which ``module`` says ``new`` for ``old``."""
     built = kernel.build
     original = built / "source" / module.source
-    source = original.read_text()
+    source = original.read_text(encoding="utf-8")
     assert source.count(old) == 1
     place = folder / "module"
     place.mkdir()
-    (place / "changed.c").write_text(source.replace(old, new))
+    (place / "changed.c").write_text(source.replace(old, new), encoding="utf-8")
     for other in module.others:
         shutil.copy(original.with_name(other), place)
     objects = [name.replace(".c", ".o") for name in ("changed.c", *module.others) if ".c" in name]
     kbuild = f"obj-m := {module.name}.o\n{module.name}-y := {' '.join(objects)}\n"
-    (place / "Kbuild").write_text(kbuild)
+    (place / "Kbuild").write_text(kbuild, encoding="utf-8")
     # What a double exports is unknown to the kernel's own build.
     argv = ["make", "-C", str(built), f"M={place}", "KBUILD_MODPOST_WARN=1", "modules"]
     process.run(argv, folder / "make.log")
@@ -159,7 +159,7 @@ def test_a_driver_that_dies_as_a_device_comes_or_goes_is_caught(
     assert entry["reason"].startswith("the kernel died: ")
     assert entry["fingerprints"][0].startswith("oops-")
     (transcript, *_) = (suites.folder / "latest/transcripts").glob("*pre_copy*")
-    assert f"{function}+" in transcript.read_text()
+    assert f"{function}+" in transcript.read_text(encoding="utf-8")
 
 
 def test_a_driver_that_breaks_a_rule_of_its_firmware_is_caught(

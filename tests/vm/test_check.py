@@ -90,7 +90,10 @@ def test_a_double_that_does_not_compile_leaves_the_others(
         CHECKOUT, checkout, ignore=shutil.ignore_patterns(".git", ".venv", "results", ".*_cache")
     )
     source = checkout / "vm-images/doubles/qat/vfio_double_qat.c"
-    source.write_text(source.read_text() + "\nint broken(void) { return no_such_thing; }\n")
+    source.write_text(
+        source.read_text(encoding="utf-8") + "\nint broken(void) { return no_such_thing; }\n",
+        encoding="utf-8",
+    )
     # A build folder, so that no kernel has to be built for the changed doubles.
     kernel = run.prepare().kernel.build
     done = suites.run(f"--kernel={kernel}", "--driver=qat,mtty", "-k", "flags", checkout=checkout)
@@ -103,8 +106,10 @@ def test_a_double_that_does_not_compile_leaves_the_others(
 
 def test_a_kernel_without_the_driver(suites: Suites, tmp_path: Path, run: Run) -> None:
     folder = copy_of_build(run.prepare().kernel, tmp_path)
-    config = (folder / ".config").read_text()
-    (folder / ".config").write_text(config.replace("CONFIG_SAMPLE_VFIO_MDEV_MTTY=m\n", ""))
+    config = (folder / ".config").read_text(encoding="utf-8")
+    (folder / ".config").write_text(
+        config.replace("CONFIG_SAMPLE_VFIO_MDEV_MTTY=m\n", ""), encoding="utf-8"
+    )
     done = suites.run(f"--kernel={folder}", "--driver=mtty", "-k", "flags")
     assert done.status == 2
     assert "has none of the drivers: mtty: not in this kernel: CONFIG_SAMPLE_VFIO_MDEV_MTTY=m" in (

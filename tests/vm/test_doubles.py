@@ -26,7 +26,7 @@ def sections(module: Path) -> dict[str, str]:
     listed = subprocess.run(
         ["readelf", "--section-headers", "--wide", str(module)],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     found = {}

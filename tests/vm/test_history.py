@@ -41,11 +41,11 @@ def job(name: str, *options: str) -> tuple[int, str, dict[str, Any]]:
     folder = CHECKOUT / "results" / name
     before = set(folder.glob("*"))
     argv = [sys.executable, "-m", f"workflows.{name}", *options]
-    done = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, text=True)
+    done = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, encoding="utf-8")
     made = set(folder.glob("*")) - before
     data = {}
     if made:
-        data = yaml.safe_load((made.pop() / f"{name}.yaml").read_text())
+        data = yaml.safe_load((made.pop() / f"{name}.yaml").read_text(encoding="utf-8"))
     return done.returncode, done.stdout + done.stderr, data
 
 
@@ -66,7 +66,9 @@ def changed(step: dict[str, Any], name: str) -> dict[str, tuple[str, str]]:
 def test_premerge_tells_what_each_patch_does(history: History, tmp_path: Path) -> None:
     series, wanted = tmp_path / "series.mbx", tmp_path / "expect.yaml"
     series.write_bytes(mailbox(history))
-    wanted.write_text(f"changes: [{{behaviour: {V2}, before: absent, after: supported}}]\n")
+    wanted.write_text(
+        f"changes: [{{behaviour: {V2}, before: absent, after: supported}}]\n", encoding="utf-8"
+    )
     before = seen_by_its_owner(history.repository)
     status, said, data = job(
         "premerge",

@@ -24,7 +24,7 @@ def wait_for(process: Any, words: str) -> None:
 
 def machines_below(pid: int) -> list[str]:
     """Return the QEMU processes of the session that ``pid`` leads, and of those it started."""
-    shown = subprocess.run(["pgrep", "-f", "vfio-conf-"], capture_output=True, text=True)
+    shown = subprocess.run(["pgrep", "-f", "vfio-conf-"], capture_output=True, encoding="utf-8")
     return [line for line in shown.stdout.split() if _is_of(int(line), pid)]
 
 
@@ -33,7 +33,9 @@ def _is_of(child: int, pid: int) -> bool:
         if child == pid:
             return True
         try:
-            child = int(Path(f"/proc/{child}/stat").read_text().rsplit(")", 1)[1].split()[1])
+            child = int(
+                Path(f"/proc/{child}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[1]
+            )
         except FileNotFoundError:
             return False
     return False

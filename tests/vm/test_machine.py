@@ -67,7 +67,7 @@ def test_the_guest_cannot_write_what_it_is_shown(guest: Guest, path: str) -> Non
 
 
 def test_the_guest_sees_no_file_of_the_host(guest: Guest, tmp_path: Path) -> None:
-    (tmp_path / "a-secret-of-the-host").write_text("secret")
+    (tmp_path / "a-secret-of-the-host").write_text("secret", encoding="utf-8")
     for where in (tmp_path, Path.home(), Path.cwd()):
         assert guest.call("list", path=f"{where}/{tmp_path.name}").error == "ENOENT"
     names = ["-name", "a-secret-of-the-host", "-o", "-name", "conftest.py"]
@@ -95,7 +95,7 @@ def processor_seconds(session: int) -> float:
     ticks = 0
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            fields = stat.read_text().rpartition(")")[2].split()
+            fields = stat.read_text(encoding="utf-8").rpartition(")")[2].split()
             if int(fields[3]) == session:
                 ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
@@ -159,8 +159,8 @@ def test_qemu_runs_in_its_sandbox_and_as_nobody_who_owns_a_file(booted: Machine)
     about = next(
         status
         for path in Path("/proc").glob("[0-9]*/status")
-        if (status := path.read_text()).startswith("Name:\tqemu-system")
-        and str(booted._private) in (path.parent / "cmdline").read_text()
+        if (status := path.read_text(encoding="utf-8")).startswith("Name:\tqemu-system")
+        and str(booted._private) in (path.parent / "cmdline").read_text(encoding="utf-8")
     )
     assert "\nSeccomp:\t2\n" in about
     assert "\nNoNewPrivs:\t1\n" in about

@@ -47,9 +47,9 @@ def changed(old: str, new: str, folder: Path) -> Path:
         if path.stem != NAME:
             path.unlink()  # no need to compile the others' doubles
     source = checkout / "vm-images/doubles/region/migration.c"
-    text = source.read_text()
+    text = source.read_text(encoding="utf-8")
     assert text.count(old) == 1
-    source.write_text(text.replace(old, new))
+    source.write_text(text.replace(old, new), encoding="utf-8")
     return checkout
 
 

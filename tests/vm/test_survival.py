@@ -50,7 +50,7 @@ def a_checkout(folder: Path, words: list[str]) -> Path:
             shutil.rmtree(other)
     suite.mkdir()
     shutil.copy(Path(__file__).with_name("misdeeds.py"), suite / "test_misdeeds.py")
-    with (copy / "suites" / "clauses.yaml").open("a") as clauses:
+    with (copy / "suites" / "clauses.yaml").open("a", encoding="utf-8") as clauses:
         for word in sorted({*words, "after"}):
             clauses.write(
                 f"  misdeeds.{word}:\n    level: MUST\n    text: It lives on.\n    source: here\n"
@@ -79,7 +79,7 @@ def left_over() -> list[str]:
 
     Others' runs may go on beside this.
     """
-    shown = subprocess.run(["pgrep", "-af", "qemu-system"], capture_output=True, text=True)
+    shown = subprocess.run(["pgrep", "-af", "qemu-system"], capture_output=True, encoding="utf-8")
     return [
         line
         for line in shown.stdout.splitlines()
@@ -99,7 +99,7 @@ def check(run: Finished, suites: Suites, misdeeds: list[tuple[str, str, str, str
         if kind:
             assert entry["fingerprints"][0].startswith(f"{kind}-"), (word, entry)
         found = (suites.folder / "latest/transcripts").glob(f"*test_it*any-{word}]*")
-        text = next(found).read_text()
+        text = next(found).read_text(encoding="utf-8")
         assert f"write_file('/sys/kernel/debug/vfio-misbehave', '{word}')" in text
         assert function in text, text
     assert clauses["misdeeds.after"]["verdict"] == "conforms"
@@ -117,7 +117,9 @@ def test_what_only_the_debug_flavour_sees(suites: Suites, tmp_path: Path) -> Non
     run = misbehave(suites, tmp_path, words, "--retries=0", "-n2", "--flavour=debug")
     check(run, suites, DEBUG)
     (transcript,) = (suites.folder / "latest/transcripts").glob("*test_it*any-freed]*")
-    _, _, decoded = transcript.read_text().partition("# the same, with lines of source")
+    _, _, decoded = transcript.read_text(encoding="utf-8").partition(
+        "# the same, with lines of source"
+    )
     assert re.search(r"misbehave_freed \(.*vfio_misbehave\.c:\d+\)", decoded), decoded
 
 

@@ -48,10 +48,10 @@ class StandIn:
         self.home = folder / "home"
         ssh = self.home / ".ssh"
         ssh.mkdir(parents=True)
-        (ssh / "id_ed25519").write_text(machine._user_key.private_text)
+        (ssh / "id_ed25519").write_text(machine._user_key.private_text, encoding="utf-8")
         (ssh / "id_ed25519").chmod(0o600)
         key = machine._host_key.public_text
-        (ssh / "known_hosts").write_text(f"[{host}]:{port} {key}")
+        (ssh / "known_hosts").write_text(f"[{host}]:{port} {key}", encoding="utf-8")
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_devices_named_by_address_on_a_host_reached_over_ssh(
 
 
 def test_a_host_that_is_not_known_is_refused(stand_in: StandIn, suites: Suites) -> None:
-    (stand_in.home / ".ssh" / "known_hosts").write_text("")
+    (stand_in.home / ".ssh" / "known_hosts").write_text("", encoding="utf-8")
     done = suites.run(
         f"--target={stand_in.target}",
         f"--driver={DRIVER}",
