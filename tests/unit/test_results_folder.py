@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from fixtures import holding
+from fixtures.errors import RunError
 from fixtures.record.results import Collector
 
 
@@ -40,3 +42,22 @@ def test_results_are_on_the_disk_before_they_replace_those_of_before(
     with pytest.raises(OSError, match="the power was cut"):
         results.write(complete=True)
     assert "complete: false" in (results.folder / "results.yaml").read_text(encoding="utf-8")
+
+
+def test_a_run_that_never_began_leaves_no_trace(tmp_path: Path) -> None:
+    with holding.only_here():
+        first = Collector.begin(tmp_path, "first").folder
+        Collector.begin(tmp_path, "second").discard()
+        assert [path.name for path in tmp_path.iterdir() if path.name != "latest"] == [first.name]
+        assert (tmp_path / "latest").resolve() == first
+        alone = tmp_path / "alone"
+        Collector.begin(alone, "x").discard()
+        assert list(alone.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_done(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="name another folder with --results"):
+        Collector.check(tmp_path / "file")
+    Collector.check(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

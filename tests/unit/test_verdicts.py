@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from fixtures.device import Driver, Expectation, known_drivers
-from fixtures.errors import GuestLost, HostFailed
+from fixtures.errors import GuestLost, HostFailed, RunError
 from fixtures.kernel import Kernel
 from fixtures.plugin import recording
 from fixtures.plugin.run import Prepared, Run
@@ -489,3 +489,11 @@ class Answering:
     """A guest of which no call is made."""
 
     loss = None
+
+
+def test_a_choice_of_no_test_is_told_and_leaves_nothing(suites: Suites) -> None:
+    suites.patch.setattr("fixtures.plugin.options._has_suites", lambda config: True)
+    results = suites._pytester.path / "results"
+    with pytest.raises(RunError, match="No such file"):
+        suites.run("def test_it(): pass", "-k", "no_such")
+    assert not results.exists() or not list(results.iterdir())
