@@ -553,6 +553,7 @@ def test_what_was_judged_is_not_given_up_for_a_busy_host(runs: list[Outcome]) ->
         ("flaky", "conforms", "flaky"),
         ("flaky", "flaky", "deviates"),  # it came again
         ("flaky", "deviates", "deviates"),
+        ({"verdict": "flaky", "fingerprints": ["kasan-1"]}, "conforms", "deviates"),
         ("broken", "conforms", "conforms"),
         ("broken", "broken", "broken"),
         ({"verdict": "deviates", "fingerprints": ["kasan-1"]}, "conforms", "deviates"),
