@@ -497,3 +497,22 @@ def test_a_choice_of_no_test_is_told_and_leaves_nothing(suites: Suites) -> None:
     with pytest.raises(RunError, match="No such file"):
         suites.run("def test_it(): pass", "-k", "no_such")
     assert not results.exists() or not list(results.iterdir())
+
+
+def test_what_a_first_try_found_out_about_a_device_is_found_out_again(suites: Suites) -> None:
+    done = suites.run("""
+        from fixtures.plugin.run import Abilities, of
+        from fixtures.session import Migration
+
+        TRIES = iter([True, False])
+
+        @arcs
+        def test_it(record, driver_name, request):
+            run = of(request.config)
+            if ("mtty", "") not in run.abilities:
+                record.behaviour("feature.pre_copy", "supported")
+                run.abilities["mtty", ""] = Abilities(Migration(0), (), request.node.nodeid)
+            assert not next(TRIES), "once"
+    """)
+    assert done.held(ARCS).verdict == "flaky"
+    assert done.results.drivers["mtty"].words == {"feature.pre_copy": "supported"}
