@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from fixtures.kernel import Kernel
 from fixtures.paths import CHECKOUT
+from fixtures.record.model import Held, Results, load, nothing
 
 NEW, OLD = "debian:newest", "debian:6.12"
 RUN_DEADLINE = 1500.0  # seconds; a cold build of the old kernel is among them
@@ -27,7 +27,11 @@ class Finished:
 
     status: int
     output: str
-    results: dict[str, Any]
+    results: Results
+
+    def held(self, driver: str, clause: str) -> Held:
+        """Return how a clause was held against a driver."""
+        return self.results.drivers[driver].clauses[clause]
 
 
 class Suites:
@@ -61,8 +65,8 @@ class Suites:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             raise
-        path = self.folder / "latest" / "results.yaml"
-        results = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+        latest = self.folder / "latest"
+        results = load(latest) if (latest / "results.yaml").exists() else nothing()
         return Finished(process.returncode, output, results)
 
     def run(self, *options: str, **more: Any) -> Finished:

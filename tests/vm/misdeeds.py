@@ -31,6 +31,8 @@ class TestMisdeed:
             if not ONCE.exists():
                 return
             ONCE.unlink()
+        if word == "fail":
+            pytest.fail("without evidence from the kernel")
         guest.call("write_file", path=CONTROL, data=word.encode())
         assert session.state() is State.RUNNING
         if began is not None:

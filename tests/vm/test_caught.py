@@ -102,11 +102,11 @@ def test_a_driver_that_breaks_a_rule_is_caught(
     kernel = with_change(run.prepare().kernel, MTTY, old, new, tmp_path)
     done = suites.run(f"--kernel={kernel}", "--driver=mtty", *options)
     assert done.status == 1, done.output
-    assert done.results["complete"] is True
+    assert done.results.complete is True
     found = {
         name
-        for name, entry in done.results["drivers"]["mtty"]["clauses"].items()
-        if entry["verdict"] == "deviates" and not entry.get("expected")
+        for name, entry in done.results.drivers["mtty"].clauses.items()
+        if entry.kind == "deviates"
     }
     assert clauses <= found
     assert "ioctl(" in done.output
@@ -154,10 +154,10 @@ def test_a_driver_that_dies_as_a_device_comes_or_goes_is_caught(
     kernel = with_change(run.prepare().kernel, module, before, DIES + before, tmp_path)
     done = suites.run(f"--kernel={kernel}", f"--driver={driver}", "-k", "test_it_works_in_pre_copy")
     assert done.status == 1, done.output
-    entry = done.results["drivers"][driver]["clauses"]["precopy-info.support"]
-    assert entry["verdict"] == "deviates"
-    assert entry["reason"].startswith("the kernel died: ")
-    assert entry["fingerprints"][0].startswith("oops-")
+    entry = done.held(driver, "precopy-info.support")
+    assert entry.verdict == "deviates"
+    assert entry.why.startswith("the kernel died: ")
+    assert entry.fingerprints[0].startswith("oops-")
     (transcript, *_) = (suites.folder / "latest/transcripts").glob("*pre_copy*")
     assert f"{function}+" in transcript.read_text(encoding="utf-8")
 
@@ -170,9 +170,9 @@ def test_a_driver_that_breaks_a_rule_of_its_firmware_is_caught(
     options = (f"--kernel={kernel}", "--driver=qat", "--clause=precopy-info.state.stop-copy")
     done = suites.run(*options)
     assert done.status == 1, done.output
-    entry = done.results["drivers"]["qat"]["clauses"]["precopy-info.state.stop-copy"]
-    assert entry["verdict"] == "deviates"
-    assert entry["reason"].startswith("the driver broke a rule of its firmware: ")
+    entry = done.held("qat", "precopy-info.state.stop-copy")
+    assert entry.verdict == "deviates"
+    assert entry.why.startswith("the driver broke a rule of its firmware: ")
     # What has deviated before is no change.
     again = suites.run(*options, f"--baseline={suites.folder / 'latest'}")
     assert again.status == 0, again.output
@@ -186,9 +186,9 @@ def test_a_driver_that_leaves_its_mappings_is_caught(suites: Suites, tmp_path: P
     options = ("--driver=mlx5", "--flavour=debug", "-k", "test_a_device_that_migrated")
     done = suites.run(f"--kernel={kernel}", *options)
     assert done.status == 1, done.output
-    entry = done.results["drivers"]["mlx5"]["clauses"]["leaks.references"]
-    assert entry["verdict"] == "deviates"
-    assert "DMA mappings" in entry["reason"]
+    entry = done.held("mlx5", "leaks.references")
+    assert entry.verdict == "deviates"
+    assert "DMA mappings" in entry.why
 
 
 @pytest.mark.long
@@ -199,6 +199,6 @@ def test_an_error_path_that_forgets_memory_is_caught(suites: Suites, tmp_path: P
     options = ("--driver=mtty", "--flavour=fault", "--clause=faults.memory")
     done = suites.run(f"--kernel={kernel}", *options)
     assert done.status == 1, done.output
-    entry = done.results["drivers"]["mtty"]["clauses"]["faults.memory"]
-    assert entry["verdict"] == "deviates"
-    assert "allocated by mtty_" in entry["reason"]
+    entry = done.held("mtty", "faults.memory")
+    assert entry.verdict == "deviates"
+    assert "allocated by mtty_" in entry.why

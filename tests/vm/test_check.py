@@ -18,24 +18,23 @@ DEFAULT = {driver.name for driver in chosen([])}  # of a run that names none
 
 
 def behaviours(run: Finished, driver: str) -> dict[str, str]:
-    found: dict[str, str] = run.results["drivers"][driver]["behaviours"]
-    return found
+    return run.results.drivers[driver].words
 
 
 def test_every_driver_on_the_newest_kernel(suites: Suites) -> None:
     run = suites.run(f"--kernel={NEW}")
     assert run.status == 0, run.output
-    assert run.results["complete"] is True
-    assert set(run.results["drivers"]) == DEFAULT
-    for driver, about in run.results["drivers"].items():
+    assert run.results.complete is True
+    assert set(run.results.drivers) == DEFAULT
+    for driver, about in run.results.drivers.items():
         seen = behaviours(run, driver)
         assert seen["feature.precopy_info_v2"] == "supported"
         assert seen["precopy_info.flags.v1"] == "echoed"
         assert seen["precopy_info.flags.v2"] == "zeroed"
-        assert about["counts"]["broken"] == 0
-        assert about["realization"] == known_drivers()[driver].realization
+        assert about.counts["broken"] == 0
+        assert about.realization == known_drivers()[driver].realization
         p2p = [] if driver == "hisi_acc" else ["P2P"]
-        assert about["capabilities"] == ["STOP_COPY", *p2p, "PRE_COPY"]
+        assert about.capabilities == ("STOP_COPY", *p2p, "PRE_COPY")
     assert behaviours(run, "mlx5")["precopy_info.reinit"] == "reported"
     assert re.search(r"^mtty .* EINVAL +echoed +zeroed", run.output, re.MULTILINE)
 
@@ -48,8 +47,8 @@ def test_every_driver_on_a_kernel_of_before_the_series(suites: Suites) -> None:
         assert seen["feature.precopy_info_v2"] == "absent"
         assert seen["precopy_info.flags.v1"] == "echoed"
         assert "precopy_info.flags.v2" not in seen
-        unknown = run.results["drivers"][driver]["clauses"]["feature.precopy-info-v2.unknown"]
-        assert unknown["verdict"] == "conforms"
+        unknown = run.held(driver, "feature.precopy-info-v2.unknown")
+        assert unknown.verdict == "conforms"
     assert behaviours(run, "virtio")["feature.pre_copy"] == "absent"
     assert "virtio: has no PRE_COPY on this kernel" in run.output
 
@@ -59,11 +58,11 @@ def test_every_driver_in_calls_that_meet_faults(suites: Suites) -> None:
     run = suites.run(f"--kernel={NEW}", "--flavour=fault", "--clause=faults.*", "-n2")
     assert run.status == 0, run.output
     for driver in DEFAULT:
-        clauses = run.results["drivers"][driver]["clauses"]
-        assert clauses["faults.state"]["verdict"] == "conforms"
-        assert clauses["faults.call"]["verdict"] == "conforms"
+        clauses = run.results.drivers[driver].clauses
+        assert clauses["faults.state"].verdict == "conforms"
+        assert clauses["faults.call"].verdict == "conforms"
         lost = "deviates" if driver == "hisi_acc" else "conforms"  # as its file expects
-        assert clauses["faults.memory"]["verdict"] == lost
+        assert clauses["faults.memory"].verdict == lost
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
@@ -98,10 +97,10 @@ def test_a_double_that_does_not_compile_leaves_the_others(
     kernel = run.prepare().kernel.build
     done = suites.run(f"--kernel={kernel}", "--driver=qat,mtty", "-k", "flags", checkout=checkout)
     assert done.status == 2, done.output
-    broken = done.results["drivers"]["qat"]["clauses"]["precopy-info.flags.v1-echo"]
-    assert broken["verdict"] == "broken"
-    assert re.search(r"doubles/qat does not compile: .*error: .*no_such_thing", broken["reason"])
-    assert done.results["drivers"]["mtty"]["counts"]["conforms"] > 0
+    broken = done.held("qat", "precopy-info.flags.v1-echo")
+    assert broken.verdict == "broken"
+    assert re.search(r"doubles/qat does not compile: .*error: .*no_such_thing", broken.why)
+    assert done.results.drivers["mtty"].counts["conforms"] > 0
 
 
 def test_a_kernel_without_the_driver(suites: Suites, tmp_path: Path, run: Run) -> None:
@@ -116,6 +115,7 @@ def test_a_kernel_without_the_driver(suites: Suites, tmp_path: Path, run: Run) -
         done.output
     )
     both = suites.run(f"--kernel={folder}", "--driver=mtty,qat", "-k", "flags")
-    assert both.status == 0, both.output
-    assert "CONFIG_SAMPLE_VFIO_MDEV_MTTY" in both.results["drivers"]["mtty"]["absent"]
+    assert both.status == 2, both.output
+    assert "mtty should be in this kernel, and is not" in both.output
+    assert "CONFIG_SAMPLE_VFIO_MDEV_MTTY" in both.results.drivers["mtty"].lacking
     assert behaviours(both, "qat")["precopy_info.flags.v1"] == "echoed"

@@ -61,9 +61,9 @@ def test_ctrl_c_ends_all_and_keeps_what_was_learnt(suites: Suites, words: str) -
     run = suites.finish(process)
     assert run.status == 2, run.output
     assert all_dead(machines)
-    assert run.results["complete"] is False
+    assert run.results.complete is False
     if words.startswith("test_"):
-        assert run.results["drivers"]["mtty"]["counts"]["conforms"] > 0
+        assert run.results.drivers["mtty"].counts["conforms"] > 0
 
 
 def test_a_run_that_is_killed_takes_its_machine_along(suites: Suites) -> None:

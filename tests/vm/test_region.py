@@ -20,22 +20,20 @@ ABSENT = "region.absent"
 
 def deviating(run: Finished, driver: str = NAME) -> set[str]:
     """Return the clauses that ``driver`` was seen to deviate from."""
-    clauses = run.results["drivers"][driver]["clauses"]
-    return {name for name, entry in clauses.items() if entry["verdict"] == "deviates"}
+    clauses = run.results.drivers[driver].clauses
+    return {name for name, held in clauses.items() if held.verdict == "deviates"}
 
 
 @pytest.mark.parametrize("kernel", [NEW, OLD])
 def test_the_device_keeps_every_rule_of_the_protocol(suites: Suites, kernel: str) -> None:
     run = suites.run(f"--kernel={kernel}", f"--driver={NAME}")
     assert run.status == 0, run.output
-    assert run.results["complete"] is True
-    verdicts = {
-        name: entry["verdict"] for name, entry in run.results["drivers"][NAME]["clauses"].items()
-    }
+    assert run.results.complete is True
+    verdicts = {name: held.verdict for name, held in run.results.drivers[NAME].clauses.items()}
     rules = {name for name in catalogue.clauses() if name.startswith("region.")}
     assert {name for name in rules if verdicts[name] == "conforms"} == rules - {ABSENT}
     assert verdicts[ABSENT] == "not_applicable"
-    assert run.results["drivers"][NAME]["behaviours"]["feature.migration_region"] == "supported"
+    assert run.results.drivers[NAME].words["feature.migration_region"] == "supported"
 
 
 def changed(old: str, new: str, folder: Path) -> Path:
@@ -118,7 +116,7 @@ def test_a_device_that_breaks_a_rule_is_caught(
     options = [f"--kernel={kernel}", f"--driver={NAME}", "-k", part]
     done = suites.run(*options, checkout=checkout)
     assert done.status == 1, done.output
-    assert done.results["complete"] is True
+    assert done.results.complete is True
     assert deviating(done) == clauses
     assert "pread(" in done.output
 
@@ -144,4 +142,4 @@ def test_a_driver_that_offers_both_protocols_is_caught(
     done = suites.run(f"--kernel={kernel}", "--driver=mtty", "-k", "no_migration_region")
     assert done.status == 1, done.output
     assert deviating(done, "mtty") == {ABSENT}
-    assert done.results["drivers"]["mtty"]["behaviours"]["feature.migration_region"] == "supported"
+    assert done.results.drivers["mtty"].words["feature.migration_region"] == "supported"

@@ -90,19 +90,19 @@ def left_over() -> list[str]:
 def check(run: Finished, suites: Suites, misdeeds: list[tuple[str, str, str, str]]) -> None:
     """Check that each misdeed is told as it should be, by its test, and that the others ran."""
     assert run.status == 1, run.output
-    assert run.results["complete"] is True
-    clauses = run.results["drivers"]["misbehave"]["clauses"]
+    assert run.results.complete is True
+    clauses = run.results.drivers["misbehave"].clauses
     for word, kind, function, said in misdeeds:
         entry = clauses[f"misdeeds.{word}"]
-        assert entry["verdict"] == "deviates", (word, entry)
-        assert said in entry["reason"], (word, entry)
+        assert entry.verdict == "deviates", (word, entry)
+        assert said in entry.why, (word, entry)
         if kind:
-            assert entry["fingerprints"][0].startswith(f"{kind}-"), (word, entry)
+            assert entry.fingerprints[0].startswith(f"{kind}-"), (word, entry)
         found = (suites.folder / "latest/transcripts").glob(f"*test_it*any-{word}]*")
         text = next(found).read_text(encoding="utf-8")
         assert f"write_file('/sys/kernel/debug/vfio-misbehave', '{word}')" in text
         assert function in text, text
-    assert clauses["misdeeds.after"]["verdict"] == "conforms"
+    assert clauses["misdeeds.after"].verdict == "conforms"
     assert not left_over()
 
 
@@ -127,25 +127,33 @@ def test_a_kernel_that_dies_in_every_test_ends_the_run(suites: Suites, tmp_path:
     run = misbehave(suites, tmp_path, ["oops"] * 20, "--retries=3")
     assert run.status == 2, run.output
     assert "machines died in this run; giving up" in run.output
-    assert run.results["complete"] is False
-    entry = run.results["drivers"]["misbehave"]["clauses"]["misdeeds.oops"]
-    assert entry["verdict"] == "deviates"
+    assert run.results.complete is False
+    entry = run.held("misbehave", "misdeeds.oops")
+    assert entry.verdict == "deviates"
 
 
 def test_a_run_that_takes_too_long_ends_with_what_was_learnt(suites: Suites) -> None:
     run = suites.run(f"--kernel={NEW}", "--driver=mtty", "-k", "precopy_info", "--run-limit=1")
     assert run.status == 2, run.output
     assert "more than it may (--run-limit)" in run.output
-    assert run.results["complete"] is False
-    assert run.results["drivers"]["mtty"]["clauses"]
+    assert run.results.complete is False
+    assert run.results.drivers["mtty"].clauses
+
+
+def test_a_complaint_that_comes_once_is_a_deviation(suites: Suites, tmp_path: Path) -> None:
+    (tmp_path / "once").touch()
+    run = misbehave(suites, tmp_path, ["warn"], more={"MISDEEDS_ONCE": str(tmp_path / "once")})
+    assert run.status == 1, run.output
+    entry = run.held("misbehave", "misdeeds.warn")
+    assert entry.verdict == "deviates"
+    assert entry.why.startswith("the kernel complained: WARNING: ")
 
 
 def test_a_failure_that_does_not_come_again_is_flaky(suites: Suites, tmp_path: Path) -> None:
     (tmp_path / "once").touch()
-    run = misbehave(suites, tmp_path, ["warn"], more={"MISDEEDS_ONCE": str(tmp_path / "once")})
+    run = misbehave(suites, tmp_path, ["fail"], more={"MISDEEDS_ONCE": str(tmp_path / "once")})
     assert run.status == 0, run.output
-    entry = run.results["drivers"]["misbehave"]["clauses"]["misdeeds.warn"]
-    assert entry["verdict"] == "flaky"
-    assert entry["reason"].startswith("not on a fresh machine: the kernel complained: WARNING: ")
-    assert run.results["drivers"]["misbehave"]["counts"]["flaky"] == 1
+    entry = run.held("misbehave", "misdeeds.fail")
+    assert entry.verdict == "flaky"
+    assert entry.why == "not on a fresh machine: without evidence from the kernel"
     assert "1 flaky" in run.output

@@ -69,11 +69,11 @@ def test_devices_named_by_address_on_a_host_reached_over_ssh(
     home = {"HOME": str(stand_in.home)}
     done = suites.run(*options, environment=home)
     assert done.status == 0, done.output
-    about = done.results["drivers"][DRIVER]
-    assert about["realization"] == "hardware"
-    assert about["behaviours"]["precopy_info.flags.v2"] == "zeroed"
-    assert about["counts"]["broken"] == 0
-    assert done.results["kernel"]["spec"] == stand_in.target
+    about = done.results.drivers[DRIVER]
+    assert about.realization == "hardware"
+    assert about.words["precopy_info.flags.v2"] == "zeroed"
+    assert about.counts["broken"] == 0
+    assert done.results.kernel.spec == stand_in.target
 
 
 def test_a_host_that_is_not_known_is_refused(stand_in: StandIn, suites: Suites) -> None:
