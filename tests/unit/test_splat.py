@@ -98,6 +98,35 @@ def test_two_faults_are_two_splats() -> None:
     assert [one.kind for one in found] == ["refcount", "soft-lockup"]
 
 
+KASAN = """\
+[   12.0] ==================================================================
+[   12.0] BUG: KASAN: slab-use-after-free in vfio_df_close+0x1a/0x90 [vfio]
+[   12.0] Call Trace:
+[   12.0]  vfio_df_close+0x1a/0x90 [vfio]
+[   12.1] ==================================================================
+[   12.1] Disabling lock debugging due to kernel taint
+"""
+
+
+def test_an_oops_long_after_another_fault_is_one_of_its_own() -> None:
+    later = OOPS.replace("[    5.", "[   90.")
+    found = splat.parse((KASAN + later).splitlines())
+    assert [one.kind for one in found] == ["kasan", "oops"]
+    assert found[0].lines == KASAN.splitlines()[1:5]
+    assert found[1].top == only(OOPS).top
+    # That which KASAN has just told of may be what the processor trips over next.
+    at_once = OOPS.replace("[    5.", "[   12.")
+    assert [one.kind for one in splat.parse((KASAN + at_once).splitlines())] == ["kasan"]
+
+
+def test_a_panic_long_after_a_warning_is_a_fault_of_its_own() -> None:
+    warning = "[    1.0] WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2\n[    1.0] Call Trace:\n"
+    panic = "[   {}] Kernel panic - not syncing: Attempted to kill init!\n"
+    kinds = [one.kind for one in splat.parse((warning + panic.format("9.0")).splitlines())]
+    assert kinds == ["warning", "panic"]
+    assert only(warning + panic.format("1.2")).kind == "warning"
+
+
 def test_the_task_that_blocks_is_found_among_all() -> None:
     found = splat.blocked_task(STACKS.splitlines(), "python3")
     assert found is not None
@@ -138,6 +167,15 @@ def test_a_task_that_waits_for_something_to_do_does_not_block() -> None:
         "vfio_double: loading out-of-tree module taints kernel.",
         "DMA-API: preallocated 65536 debug entries",
         "DMA-API: debugging enabled by kernel config",
+        "kfence: initialized - using 2097152 bytes for 255 objects",
+        "SLUB: HWalign=64, Order=0-3, MinObjects=0, CPUs=1, Nodes=1",
+        "rcu: Preemptible hierarchical RCU implementation.",
+        "ODEBUG: selftest passed",
+        "mlx5_core 0000:02:00.1: DEBUG: nothing is wrong",
+        "Freeing unused kernel image (initmem) memory: 2048K",
+        "clocksource: Switched to clocksource tsc",
+        "Warning: unable to open an initial console.",
+        "kmemleak: Kernel memory leak detector initialized (mem pool available: 15000)",
     ],
 )
 def test_what_is_no_fault_is_none(line: str) -> None:
@@ -160,6 +198,29 @@ def test_what_is_no_fault_is_none(line: str) -> None:
         ("kernel BUG at mm/slub.c:1!", "bug"),
         ("WARNING: CPU: 0 PID: 1 at drivers/vfio/vfio_main.c:1 f+0x1/0x2", "warning"),
         ("Kernel panic - not syncing: misbehave: as commanded", "panic"),
+        # mm/slub.c, kernel/irq/spurious.c, fs/sysfs/dir.c, lib/kobject.c
+        ("BUG kmalloc-64 (Tainted: G    B      O      ): Poison overwritten", "slab"),
+        ("BUG kmalloc-64 (Not tainted): Left Redzone overwritten", "slab"),
+        ("BUG vfio (Not tainted): Objects remaining on __kmem_cache_shutdown()", "slab"),
+        ('irq 16: nobody cared (try booting with the "irqpoll" option)', "irq"),
+        ("sysfs: cannot create duplicate filename '/devices/virtual/mtty/mtty'", "duplicate"),
+        (
+            "kobject: kobject_add_internal failed for mtty with -EEXIST, don't try to register",
+            "duplicate",
+        ),
+        # lib/debugobjects.c, lib/string_helpers.c, mm/usercopy.c, kernel/cfi.c
+        ("ODEBUG: free active (active state 0) object: 0 object type: timer_list", "debug-object"),
+        ("memcpy: detected buffer overflow: 9 byte write of buffer size 8", "fortify"),
+        ("memcpy: detected field-spanning write (size 9) of single field", "fortify"),
+        ("usercopy: Kernel memory exposure attempt detected from SLUB object 'x'!", "usercopy"),
+        ("CFI failure at mtty_ioctl+0x1/0x2 [mtty] (target: f+0x0/0x1; expected type: 0x1)", "cfi"),
+        ("Missing ENDBR: mtty_ioctl+0x0/0x1 [mtty]", "cfi"),
+        ("invalid opcode: 0000 [#1] PREEMPT SMP", "oops"),
+        ("traps: PANIC: double fault, error_code: 0x0", "oops"),
+        ("bad: scheduling from the idle thread!", "atomic-sleep"),
+        ("rcu: INFO: rcu_preempt detected expedited stalls on CPUs/tasks: { 0-... }", "rcu-stall"),
+        ("BUG: workqueue lockup - pool cpus=0 node=0 flags=0x0 nice=0 stuck for 30s!", "complaint"),
+        ("VFS: Busy inodes after unmount of debugfs (debugfs)", "busy-inodes"),
     ],
 )
 def test_each_kind_is_known_by_its_headline(line: str, kind: str) -> None:
