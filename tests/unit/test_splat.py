@@ -127,6 +127,17 @@ def test_a_panic_long_after_a_warning_is_a_fault_of_its_own() -> None:
     assert only(warning + panic.format("1.2")).kind == "warning"
 
 
+def test_a_driver_that_has_the_core_trip_is_a_place_of_it() -> None:
+    waits = OOPS.replace("misbehave_oops+0x7/0x10 [vfio_misbehave]", "_raw_spin_lock_irq+0x10/0x20")
+    waits = waits.replace(
+        "[    5.2]  control_write",
+        "[    5.2]  __wait_for_common+0x27/0x170\n[    5.2]  wait_for_completion+0x1b/0x30\n"
+        "[    5.2]  control_write",
+    )
+    assert "control_write" not in only(waits).top
+    assert only(waits).places == [*only(waits).top, "control_write"]
+
+
 def test_the_task_that_blocks_is_found_among_all() -> None:
     found = splat.blocked_task(STACKS.splitlines(), "python3")
     assert found is not None
