@@ -18,7 +18,7 @@ from fixtures.progress import Progress
 from fixtures.record import catalogue, compare, model
 from fixtures.record.compare import Change, Effect, Kind
 from fixtures.record.model import Failure, Held, Results
-from fixtures.record.results import write
+from fixtures.record.results import merged, write
 from reports import bisect as bisect_report
 from reports import matrix as matrix_report
 from reports import premerge as premerge_report
@@ -575,6 +575,15 @@ def test_a_clause_that_only_the_first_run_has_a_fault_of_is_kept(runs: list[Outc
     assert made.results
     held = made.results.drivers["mtty"].clauses
     assert (held["leaks.references"].verdict, held[ECHO].verdict) == ("deviates", "flaky")
+
+
+def test_a_driver_that_only_an_earlier_run_came_to_is_kept() -> None:
+    first = dataclasses.replace(
+        results({ECHO: {"verdict": "deviates", "fingerprints": ["kasan-1"]}}), complete=False
+    )
+    second = dataclasses.replace(first, drivers={})
+    held = merged([first, second]).drivers["mtty"].clauses
+    assert held[ECHO].fingerprints == ("kasan-1",)
 
 
 def test_a_fault_that_one_of_two_runs_of_a_patch_saw_is_for_the_worse(runs: list[Outcome]) -> None:

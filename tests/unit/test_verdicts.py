@@ -228,6 +228,37 @@ def test_each_fault_of_a_teardown_counts(suites: Suites) -> None:
     assert leaks == {"open files", "mdevs"}
 
 
+def test_each_fault_of_several_fixtures_counts(suites: Suites) -> None:
+    done = suites.run("""
+        @pytest.fixture
+        def device(driver_name):
+            yield
+            raise Leak("open files: 7, 5 before")
+
+        @pytest.fixture
+        def session(device):
+            yield
+            raise FirmwareViolation("a rule")
+
+        @arcs
+        def test_it(record, session):
+            pass
+    """)
+    assert done.status == 1
+    assert {one.seen for one in done.held(ARCS).failures} == {"a rule"}
+    assert done.held("leaks.references").verdict == "deviates"
+
+
+def test_an_interrupt_is_one_though_the_kernel_complains(suites: Suites) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        suites.run("""
+            @arcs
+            def test_it(record, driver_name):
+                said(record, *KASAN)
+                raise KeyboardInterrupt
+        """)
+
+
 def test_a_leak_that_is_known_in_one_test_excuses_no_other(suites: Suites) -> None:
     done = suites.run(
         """
