@@ -218,6 +218,29 @@ def test_a_tree_that_was_built_in_is_copied_without_what_was_built(tree: Path) -
     assert (copy / "Kbuild").stat().st_mtime == 1
 
 
+def test_a_copy_of_a_tree_follows_what_becomes_a_file_a_folder_or_a_link(tree: Path) -> None:
+    (tree / ".config").touch()
+    (tree / "a").mkdir()
+    (tree / "a" / "file").write_text("in a\n", encoding="utf-8")
+    (tree / "link").symlink_to("a")
+    (tree / "b").write_text("b\n", encoding="utf-8")
+    copy = of(str(tree)).tree()
+    assert (copy / "link").readlink() == Path("a")
+    for name in ("link", "b"):  # a folder now, and the folder is a file
+        (tree / name).unlink()
+        (tree / name).mkdir()
+        (tree / name / "file").write_text(f"in {name}\n", encoding="utf-8")
+    (tree / "a" / "file").rename(tree / "c")
+    (tree / "a").rmdir()
+    (tree / "c").rename(tree / "a")
+    of(str(tree)).tree()
+    found = {
+        name: (copy / name).read_text(encoding="utf-8") for name in ("a", "b/file", "link/file")
+    }
+    assert found == {"a": "in a\n", "b/file": "in b\n", "link/file": "in link\n"}
+    assert not (copy / "link").is_symlink()
+
+
 def test_a_tree_that_was_built_in_and_is_no_repository(tree: Path) -> None:
     (tree / ".git").rename(tree / "git")
     (tree / ".config").touch()
