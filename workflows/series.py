@@ -61,9 +61,11 @@ def repository(text: str) -> Path:
 
     Raises SpecError where it is none.
     """
+    if not text:
+        raise SpecError("TREE= is missing: a git repository of the kernel")
     tree = named(text).resolve()
-    if not text or not tree.is_dir():
-        raise SpecError(f"TREE={text}: is no git repository of the kernel")
+    if not tree.is_dir():
+        raise SpecError(f"TREE={text}: {'is no' if tree.exists() else 'no such'} folder")
     if why := no_repository(tree):
         raise SpecError(f"TREE={text}: {why}")
     return tree
@@ -77,8 +79,10 @@ def load(tree: Path, base: str, series: str, progress: Progress) -> Series:
 
     Raises SpecError: there is no such thing, or a patch does not apply.
     """
+    if not series:
+        raise SpecError("SERIES= is missing: a mailbox, or a range BASE..TIP")
     mailbox = named(series)
-    if series and mailbox.is_file():
+    if mailbox.is_file():
         if not base:
             raise SpecError("BASE= is missing: the commit that the patches apply to")
         start = kernel_commit(tree, base)
@@ -93,7 +97,8 @@ def load(tree: Path, base: str, series: str, progress: Progress) -> Series:
             raise SpecError(f"BASE={base} and SERIES={series} begin at different commits")
         base = left
     else:
-        raise SpecError(f"SERIES={series}: neither a mailbox that is there nor a range BASE..TIP")
+        why = "is no file" if mailbox.exists() else "no such file"
+        raise SpecError(f"SERIES={series}: {why}; a series is a mailbox, or a range BASE..TIP")
     # A whole id, as CI names a commit, is nothing to read out.
     name = start[:12] if base == start else base
     return Series(tree, name, _commits(tree, start, tip, name, series))

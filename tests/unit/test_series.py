@@ -157,8 +157,10 @@ def test_a_git_that_runs_us_does_not_say_which_repository_is_ours(
 @pytest.mark.parametrize(
     ("base", "named", "said"),
     [
-        ("", "no-such.mbx", "neither a mailbox that is there nor a range"),
-        ("", "../no-such.mbx", "neither a mailbox that is there nor a range"),
+        ("", "", "SERIES= is missing: a mailbox, or a range"),
+        ("", "no-such.mbx", "no such file; a series is a mailbox, or a range"),
+        ("", "../no-such.mbx", "no such file; a series is a mailbox, or a range"),
+        ("", "/", "is no file; a series is a mailbox, or a range"),
         ("", "base...topic", "a range has two dots"),
         ("", "base..base", "there is nothing in it"),
         ("", "topic..main~2", "there is nothing in it"),
@@ -174,6 +176,10 @@ def test_a_series_that_makes_no_sense_is_refused(
 
 
 def test_what_is_no_repository_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="TREE= is missing"):
+        series.repository("")
+    with pytest.raises(SpecError, match=r"TREE=.*/nowhere: no such folder"):
+        series.repository(str(tmp_path / "nowhere"))
     with pytest.raises(SpecError, match=f"TREE={tmp_path}: is no git repository: not a git"):
         series.repository(str(tmp_path))
 
