@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from fixtures.durable import write_whole
 from fixtures.errors import RunError, SpecError
 from fixtures.paths import CHECKOUT, named
 from fixtures.record import compare, model
-from workflows.command import CANNOT, add_run, pytest_words, run_main
+from workflows.command import CANNOT, add_run, pytest_words, run_main, run_pytest
 
 RUNS = CHECKOUT / "results" / "baselines"
 
@@ -48,10 +47,12 @@ def main(argv: Sequence[str]) -> int:
     except OSError as error:
         raise RunError(f"{RUNS}: cannot be written: {error.strerror}") from error
     more = (f"--results={runs}", f"--model-seed={compare.SEED}")
-    command = [sys.executable, "-m", "pytest", *more, *options]
-    status = subprocess.run(command, cwd=CHECKOUT).returncode
-    with contextlib.suppress(OSError):
-        os.rmdir(runs)  # a run that never began has left nothing in it
+    try:
+        status = run_pytest([*more, *options])
+    finally:
+        with contextlib.suppress(OSError):  # a run that never began has left nothing in it
+            os.rmdir(runs)
+            RUNS.rmdir()
     results = Path(runs) / "latest" / "results.yaml"
     if status == CANNOT or not results.exists() or not model.load(results).complete:
         raise RunError("the run was not carried through: nothing is recorded")

@@ -4,21 +4,24 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shlex
+import signal
+import subprocess
 import sys
 import tempfile
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 
+from fixtures import kernel, process
 from fixtures.durable import write_whole
 from fixtures.errors import RunError, SpecError
-from fixtures.kernel import DEFAULT, FLAVOURS
 from fixtures.paths import CHECKOUT
 from fixtures.plugin import selection
 from fixtures.terminal import show_any_character
@@ -26,13 +29,14 @@ from workflows import subject as subjects
 from workflows.step import Selection
 
 CANNOT = 2  # exit status: nothing can be said
+TO_STOP = 20.0  # seconds that pytest gets to stop its machines
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose what is run in each step."""
     parser.add_argument("--drivers", default="", help="separated by commas or blanks (all)")
     parser.add_argument("--suites", default="", help="folders of suites/ (all)")
-    parser.add_argument("--flavour", default=DEFAULT, help=", ".join(FLAVOURS))
+    parser.add_argument("--flavour", default=kernel.DEFAULT, help=", ".join(kernel.FLAVOURS))
     parser.add_argument("--jobs", default="auto", help="machines at the same time")
     parser.add_argument("--pytest", default="", help="more options for pytest")
 
@@ -53,9 +57,9 @@ def selection_of(asked: argparse.Namespace, *more: str) -> Selection:
         options = shlex.split(asked.pytest)
     except ValueError as error:
         raise SpecError(f"PYTEST={asked.pytest}: {error}") from error
-    if asked.flavour not in FLAVOURS:
-        hint = selection.near(asked.flavour, FLAVOURS)
-        raise SpecError(f"FLAVOUR={asked.flavour}: there are {', '.join(FLAVOURS)}{hint}")
+    if asked.flavour not in kernel.FLAVOURS:
+        hint = selection.near(asked.flavour, kernel.FLAVOURS)
+        raise SpecError(f"FLAVOUR={asked.flavour}: there are {', '.join(kernel.FLAVOURS)}{hint}")
     if not re.fullmatch(r"auto|logical|[0-9]+", asked.jobs):
         raise SpecError(f"JOBS={asked.jobs}: how many machines at the same time, or auto")
     chosen = Selection(
@@ -75,6 +79,7 @@ def pytest_words(asked: argparse.Namespace) -> list[str]:
     Raises SpecError.
     """
     chosen = selection_of(asked)
+    kernel.parse(asked.kernel)  # pytest says the same, but only after it has begun
     selection.check_expression("TESTS", asked.tests)
     if asked.tests and any(word.startswith("-k") for word in chosen.words):
         raise SpecError("TESTS= and PYTEST=-k both name tests; one of them would have no effect")
@@ -87,6 +92,26 @@ def pytest_words(asked: argparse.Namespace) -> list[str]:
         *(["-k", asked.tests] if asked.tests else []),
         *chosen.words,
     ]
+
+
+def run_pytest(options: Sequence[str], output: IO[str] | None = None) -> int:
+    """Run pytest with ``options``, and return its exit status; it prints to ``output``.
+
+    Ctrl-C reaches pytest as well: it gets the time to stop its machines and to write what it
+    learnt before KeyboardInterrupt is raised here. If this process is killed, so is pytest.
+    """
+    argv = process.until_we_die([sys.executable, "-m", "pytest", *options])
+    errors = subprocess.STDOUT if output else None
+    child = subprocess.Popen(argv, cwd=CHECKOUT, stdout=output, stderr=errors)
+    try:
+        return child.wait()
+    except KeyboardInterrupt:
+        try:
+            child.wait(TO_STOP)
+        except subprocess.TimeoutExpired:  # the signal was for this process alone
+            child.send_signal(signal.SIGINT)
+            child.wait()
+        raise
 
 
 def words(option: str) -> tuple[str, ...]:
@@ -133,11 +158,15 @@ def run_main(
     """
     show_any_character()
     try:
-        return main(sys.argv[1:])
+        status = main(sys.argv[1:])
+        sys.stdout.flush()
+        return status
     except SystemExit as ended:  # argparse has said why, and would end with 2
         return cannot if ended.code else 0
     except RunError as error:
         print(f"error: {error}", file=sys.stderr)
+    except BrokenPipeError:  # `| head` has seen enough; what is not printed yet is dropped
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception:  # a fault of ours, which is not the kernel's
         traceback.print_exc()
     except KeyboardInterrupt:

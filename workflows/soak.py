@@ -11,18 +11,17 @@ from __future__ import annotations
 
 import argparse
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from fixtures import holding
+from fixtures import holding, untrusted
 from fixtures.errors import SpecError
 from fixtures.paths import CHECKOUT
 from fixtures.record import model
 from fixtures.record.model import BROKEN, FLAKY, Results
-from workflows.command import add_run, pytest_words, run_main
+from workflows.command import add_run, pytest_words, run_main, run_pytest
 
 SOAKS = CHECKOUT / "results" / "soak"
 OUTPUT = "last-output.txt"  # what pytest printed in the last run
@@ -61,7 +60,7 @@ def main(argv: Sequence[str]) -> int:
             took = time.monotonic() - began
             print(f"run {number} of {runs}: status {status}, {took:.0f} s", flush=True)
             if results is None or not results.complete:
-                print(f"error: run {number} could not be made; see {folder / OUTPUT}")
+                print(f"error: run {number} could not be made: {_why_not(folder)}", file=sys.stderr)
                 failed = True
                 break
             all_results.append(results)
@@ -84,10 +83,17 @@ def _folder() -> Path:
 
 
 def _run(options: list[str], folder: Path) -> int:
-    argv = [sys.executable, "-m", "pytest", "-q", f"--results={folder}", *options]
     (folder / "latest").unlink(missing_ok=True)  # of the run before
     with (folder / OUTPUT).open("w", encoding="utf-8") as log:
-        return subprocess.run(argv, cwd=CHECKOUT, stdout=log, stderr=subprocess.STDOUT).returncode
+        return run_pytest(["-q", f"--results={folder}", *options], log)
+
+
+def _why_not(folder: Path) -> str:
+    """Return what pytest said of a run that could not be made, and where all of it is."""
+    output = folder / OUTPUT
+    lines = untrusted.clean(output.read_text(errors="replace", encoding="utf-8")).splitlines()
+    said = [line for line in lines if line.lower().startswith("error: ")]
+    return f"{said[-1].partition(' ')[2]}; its output: {output}" if said else f"see {output}"
 
 
 def _latest(folder: Path) -> Results | None:

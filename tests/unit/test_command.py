@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from fixtures import paths
+from fixtures import kernel, paths
 from fixtures.errors import RunError, SpecError
 from fixtures.paths import CHECKOUT
 from fixtures.plugin import options
@@ -33,7 +35,10 @@ def test_what_is_not_named_is_all_of_it(pytest_argv: list[str]) -> None:
     assert pytest_argv == [*("suites", "-n", "auto", "--kernel=debian:newest", "--flavour=default")]
 
 
-def test_every_variable_has_an_effect(pytest_argv: list[str]) -> None:
+def test_every_variable_has_an_effect(
+    pytest_argv: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel, "parse", lambda _: None)  # there is none
     check.main(
         [
             *("--kernel=/a b", "--drivers=mtty,qat mlx5", "--suites=reinit suites/precopy_info/"),
@@ -60,6 +65,7 @@ def test_every_variable_has_an_effect(pytest_argv: list[str]) -> None:
         (["--drivers=mtti"], "mtti: no such driver"),
         (["--flavour=debg"], "FLAVOUR=debg: there are default, debug, fault; is it debug?"),
         (["--jobs=many"], "JOBS=many: how many machines"),
+        (["--kernel=/nosuch"], "/nosuch: no such folder; a kernel is named by "),
         (["--pytest=-k 'a"], "PYTEST=-k 'a: No closing quotation"),
         (["--tests=a and"], "TESTS 'a and': "),
         (["--tests=a", "--pytest=-x -kb"], "TESTS= and PYTEST=-k both name tests"),
@@ -73,15 +79,15 @@ def test_a_mistake_is_one_line(pytest_argv: list[str], words: list[str], says: s
     assert not pytest_argv
 
 
-def no_pytest(*_: Any, **__: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.CompletedProcess([], 2)
+def no_pytest(_: Sequence[str]) -> int:
+    return 2
 
 
 @pytest.mark.parametrize("name", ["~nosuchuser/x", "/etc/passwd/x", "/", "x" * 300, "a\0b", ""])
 def test_a_file_that_no_baseline_can_be_written_to(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subprocess, "run", no_pytest)
+    monkeypatch.setattr(baseline, "run_pytest", no_pytest)
     with pytest.raises(SpecError) as caught:
         baseline.main([name])
     assert "\n" not in str(caught.value)
@@ -90,11 +96,11 @@ def test_a_file_that_no_baseline_can_be_written_to(
 def test_a_run_that_never_began_leaves_no_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(subprocess, "run", no_pytest)
+    monkeypatch.setattr(baseline, "run_pytest", no_pytest)
     monkeypatch.setattr(baseline, "RUNS", tmp_path / "runs")
     with pytest.raises(RunError, match="nothing is recorded"):
         baseline.main([str(tmp_path / "x.yaml")])
-    assert list((tmp_path / "runs").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["~nosuchuser/x", "x" * 300])
@@ -152,3 +158,67 @@ def test_a_benchmark_that_never_began_leaves_the_last_one_alone(
     monkeypatch.setattr(sys, "argv", ["bench", "/nosuch"])
     assert bench.main() == 2
     assert list(tmp_path.iterdir()) == []
+
+
+# A job that runs pytest with a plugin that is interrupted, and takes a while to end.
+JOB = """
+import sys
+from workflows import command
+
+def main(_):
+    return command.run_pytest(["-p", "slow", "-c", "/dev/null", "--noconftest", sys.argv[1]])
+
+sys.exit(command.run_main(main))
+"""
+PLUGIN = """
+import pathlib, time
+
+def pytest_collection_finish(session):
+    pathlib.Path("{began}").touch()
+    time.sleep(60)
+
+def pytest_sessionfinish(session):
+    time.sleep(0.6)
+    pathlib.Path("{ended}").touch()
+"""
+
+
+@pytest.mark.parametrize("to_all", [True, False], ids=["Ctrl-C", "kill"])
+def test_an_interrupted_job_lets_pytest_end(tmp_path: Path, to_all: bool) -> None:
+    began, ended = tmp_path / "began", tmp_path / "ended"
+    (tmp_path / "slow.py").write_text(PLUGIN.format(began=began, ended=ended), encoding="utf-8")
+    job_code = JOB if to_all else JOB.replace("\ndef", "command.TO_STOP = 0.3\n\ndef", 1)
+    job = subprocess.Popen(
+        [sys.executable, "-c", job_code, str(tmp_path)],
+        cwd=CHECKOUT,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        start_new_session=True,
+    )
+    while not began.exists():
+        assert job.poll() is None
+        time.sleep(0.05)
+    (os.killpg if to_all else os.kill)(job.pid, signal.SIGINT)
+    _, said = job.communicate(timeout=30)
+    assert ended.exists()
+    assert job.returncode == 2
+    assert said.strip() == "interrupted; the same command goes on from here"
+
+
+@pytest.mark.parametrize("lines", [1, 100_000], ids=["at the end", "while it is printed"])
+def test_what_nobody_reads_is_no_traceback(lines: int) -> None:
+    command = f"command.run_main(lambda _: print('x\\n' * {lines}) or 0)"
+    job = subprocess.Popen(
+        [sys.executable, "-c", f"import sys; from workflows import command; sys.exit({command})"],
+        cwd=CHECKOUT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    assert job.stdout is not None
+    job.stdout.close()
+    assert job.stderr is not None
+    assert job.stderr.read() == ""
+    assert job.wait() == 2

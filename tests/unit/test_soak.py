@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -47,12 +46,27 @@ def test_a_run_that_was_not_carried_through_ends_it_with_what_was_learnt(
 ) -> None:
     complete = [results("conforms"), results("broken"), nothing()]
     monkeypatch.setattr(soak, "SOAKS", tmp_path)
-    monkeypatch.setattr(soak, "_run", lambda options, folder: 0)
+
+    def run(_: object, output: IO[str]) -> int:
+        print("collected 1 item\nError: the archive\x1b[2J has no linux-source-9.9", file=output)
+        return 2
+
+    monkeypatch.setattr(soak, "run_pytest", run)
     monkeypatch.setattr(soak, "_latest", lambda folder: complete.pop(0))
     assert soak.main(["20"]) == soak.NOT_MADE
-    said = capsys.readouterr().out
-    assert "run 3 could not be made" in said
-    assert "mtty: a.rule: broken 1, conforms 1" in said
+    said = capsys.readouterr()
+    why = "error: run 3 could not be made: the archive has no linux-source-9.9; its output: "
+    assert said.err.startswith(why)
+    assert "mtty: a.rule: broken 1, conforms 1" in said.out
+
+
+def test_a_kernel_that_is_not_there_leaves_no_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(soak, "SOAKS", tmp_path / "soak")
+    with pytest.raises(SpecError, match="/nosuch: no such folder"):
+        soak.main(["2", "--kernel=/nosuch"])
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("runs", ["", "many", "0", "-1", "\u00b2"])
@@ -66,21 +80,21 @@ def test_two_at_once_do_not_read_each_others_results(
 ) -> None:
     # A pytest that leaves behind what its soak is to read, and lets another soak run meanwhile.
     def pytest_that(verdict: Verdict, meanwhile: Callable[[], None]) -> Callable[..., Any]:
-        def run(argv: list[str], **_: object) -> Any:
-            folder = next(word for word in argv if word.startswith("--results="))[10:]
+        def run(options: Sequence[str], _: object) -> int:
+            folder = next(word for word in options if word.startswith("--results="))[10:]
             (Path(folder) / "latest").mkdir(exist_ok=True)
             write(results(verdict), Path(folder) / "latest")
             meanwhile()
-            return subprocess.CompletedProcess(argv, 0)
+            return 0
 
         return run
 
     def other() -> None:
-        monkeypatch.setattr(subprocess, "run", pytest_that("deviates", lambda: None))
+        monkeypatch.setattr(soak, "run_pytest", pytest_that("deviates", lambda: None))
         soak.main(["1"])
 
     monkeypatch.setattr(soak, "SOAKS", tmp_path)
-    monkeypatch.setattr(subprocess, "run", pytest_that("flaky", other))
+    monkeypatch.setattr(soak, "run_pytest", pytest_that("flaky", other))
     assert soak.main(["1"]) == 1
     assert "mtty: a.rule: flaky 1" in capsys.readouterr().out
     assert len(list(tmp_path.iterdir())) == 2
