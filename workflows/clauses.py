@@ -92,7 +92,7 @@ def main() -> int:
     try:
         clauses, tests = catalogue.clauses(), collected()
     except RunError as error:
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 2
     for name, clause in clauses.items():
         print(_entry(name, clause, [test for test, of_this in tests.items() if name in of_this]))

@@ -213,6 +213,15 @@ def test_an_entry_of_a_cache_that_is_read_only(monkeypatch: pytest.MonkeyPatch) 
     assert provide().is_dir()
 
 
+def test_a_folder_that_may_not_be_read_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, _: str) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+
+    monkeypatch.setattr(Path, "glob", refuse)
+    with pytest.raises(RunError, match="kernels: cannot be read: Permission denied"):
+        cache.by_use(cache.place("kernels", "x").parent)
+
+
 def test_a_kind_that_another_user_made_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
