@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures import process
+from fixtures import paths, process
 from fixtures.errors import BuildError, NoSpace, RunError
 from fixtures.guest import Answer
 from fixtures.process import ProcessFailed
@@ -172,3 +172,18 @@ def test_what_is_set_for_other_builds_is_handed_to_nobody(monkeypatch: pytest.Mo
     values = process.clean_environment().values()
     assert "other" not in values
     assert list(values).count("kept") == 5
+
+
+def test_what_a_full_disk_is_left_for_is_said_of_a_folder_that_is_not_there_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    for place, advice in (
+        (paths.cache() / "kernels", "or set XDG_CACHE_HOME to a roomier place"),
+        (tmp_path / "tmp", "or set TMPDIR to a roomier place"),
+        (tmp_path / "results/steps", "free some (a kernel needs about 3 GiB)"),  # in the checkout
+    ):
+        said = str(process.no_space(place))
+        assert said.startswith(f"no space left on the file system of {place} (")
+        assert said.endswith(advice)
