@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.machine.machine import WRAPPER
+from fixtures import process
+from fixtures.errors import RunError
+from fixtures.machine.machine import WRAPPER, qemu_version
 
 SANDBOX = "-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
@@ -81,3 +83,14 @@ def test_where_root_may_not_become_another_user_it_has_what_it_may_give_up(
 ) -> None:
     *_, run = start(programs, 0, refused=refused)
     assert run == f"setpriv {rights}--pdeathsig KILL -- qemu-system-x86_64 {SANDBOX} -m 512M"
+
+
+def test_a_qemu_that_does_not_run_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "qemu"
+    broken.write_text("#!/bin/sh\necho libx.so.1: no such file >&2; exit 127\n", encoding="utf-8")
+    broken.chmod(0o755)
+    monkeypatch.setattr(process, "need", lambda _: str(broken))
+    with pytest.raises(RunError, match=f"^{broken} does not run: libx.so.1: no such file$"):
+        qemu_version()
