@@ -88,6 +88,7 @@ help: ## list the targets and their variables
 	@echo "They may be set in the environment, too; make prints those that are. Environment:"
 	@echo "  DEBIAN_MIRROR   the Debian archive (that of the system's apt sources, else Debian's own)"
 	@echo "  XDG_CACHE_HOME  where kernels and the guest's root are kept (~/.cache)"
+	@echo "  LLVM, KCFLAGS   and others that reach the kernel's build (README.md, \"Which kernel\")"
 	@echo
 	@echo "make check ends with 0: nothing deviates that is not expected; 1: something does;"
 	@echo "2: the run could not be made. make premerge: 0, 1 where something changed for the worse,"
