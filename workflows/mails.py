@@ -136,10 +136,7 @@ def _by_number(mailbox: Path, mails: Sequence[_Mail], progress: Progress) -> lis
                 f"{mailbox}: has numbered patches, and {mail.subject!r} without a number; remove"
                 " what is not part of the series"
             )
-    versions = sorted({mail.version for mail in series})
-    if len(versions) > 1:
-        named = " and ".join(f"v{version}" for version in versions)
-        raise SpecError(f"{mailbox}: has patches of {named}; keep those of one version")
+    _refuse_versions(mailbox, series)
     totals = sorted({mail.total for mail in series})
     if not series:
         raise SpecError(f"{mailbox}: has no patch that is one of a series, but only what follows")
@@ -154,6 +151,14 @@ def _by_number(mailbox: Path, mails: Sequence[_Mail], progress: Progress) -> lis
         _only(mailbox, [mail for mail in series if mail.number == number], total)
         for number in range(1, total + 1)
     ]
+
+
+def _refuse_versions(mailbox: Path, mails: Sequence[_Mail]) -> None:
+    """Raise SpecError where ``mails`` are of more than one version."""
+    versions = sorted({mail.version for mail in mails})
+    if len(versions) > 1:
+        named = " and ".join(f"v{version}" for version in versions)
+        raise SpecError(f"{mailbox}: has patches of {named}; keep those of one version")
 
 
 def _missing(numbers: Sequence[int], total: int) -> str:
@@ -190,10 +195,7 @@ def _without_numbers(mailbox: Path, mails: Sequence[_Mail], progress: Progress) 
             f"{mailbox}: has no patch: no mail with a diff that is not an answer; a mailbox is what"
             " b4 am or git format-patch --stdout write"
         )
-    versions = sorted({mail.version for mail in patches})
-    if len(versions) > 1:
-        named = " and ".join(f"v{version}" for version in versions)
-        raise SpecError(f"{mailbox}: has patches of {named}; keep those of one version")
+    _refuse_versions(mailbox, patches)
     ids = {mail.id for mail in patches}
     for mail in patches:
         if mail.parents & ids:
