@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from fixtures import durable, holding, paths, process
-from fixtures.errors import FetchError
+from fixtures.errors import FetchError, NoSpace
 from fixtures.kernel import archive
 from fixtures.machine import rootfs
 from fixtures.process import ProcessFailed
@@ -271,6 +271,36 @@ def test_the_lists_are_on_the_disk_before_they_count(
     monkeypatch.setattr(durable, "flush_tree", flush_tree)
     apt.refresh()
     assert seen == [False]
+
+
+@pytest.mark.parametrize("says", [NONE_ANSWERS, UNSIGNED], ids=["cut short", "unsigned"])
+def test_a_full_disk_is_no_fault_of_the_archive(
+    says: str, apt: Apt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "is_full", lambda _: True)
+    apt.says = says
+    with pytest.raises(NoSpace):
+        apt.refresh()
+    package = archive.Package("7.3", "7.3.4-1", 1)
+    with pytest.raises(NoSpace):
+        archive._Apt("http://deb.example/debian").download(package, tmp_path, Progress())
+
+
+def test_an_archive_without_kernels_is_named(apt: Apt, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEBIAN_MIRROR", "http://deb.example/debian")
+    monkeypatch.setattr(archive._Apt, "kernel_sources", lambda _: [])
+    with pytest.raises(FetchError, match=r"http://deb\.example/debian has no linux-source"):
+        archive.resolve(archive.NEWEST, Progress())
+    assert apt.calls == 1
+
+
+def test_a_package_that_cannot_be_unpacked_is_one_line(
+    apt: Apt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive._Apt, "download", lambda *_: Path("x.deb"))
+    apt.says = "tar: a warning\nxz: (stdin): Unexpected end of input\n"
+    with pytest.raises(FetchError, match=r"^cannot unpack x\.deb: xz: \(stdin\): Unexpected end"):
+        archive.unpacked(archive.Package("7.3", "7.3.4-1", 1), Progress())
 
 
 def test_a_list_of_the_future_is_fetched_anew(apt: Apt, clock: Callable[[float], None]) -> None:
