@@ -8,6 +8,7 @@ and a thread holds answers, earlier versions and second copies, too.
 
 from __future__ import annotations
 
+import codecs
 import email
 import gzip
 import re
@@ -29,6 +30,9 @@ from fixtures.progress import Progress
 LIMIT = 256 << 20  # bytes of a mailbox; a thread of a thousand mails has about 10 MB
 _NAMED = 5  # missing patches that are listed, at most
 _GZIP = b"\x1f\x8b"
+_OTHER_PACKED = {b"\xfd7zXZ": "xz", b"BZh": "bzip2", b"\x28\xb5\x2f\xfd": "zstd", b"PK\3\4": "zip"}
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_BEGINS = b"From nobody Thu Jan  1 00:00:00 1970\n"  # a mailbox
 
 # What comes before a subject: a tag, or what mail clients put before an answer, or before what is
 # passed on. Of other languages only what no subsystem of the kernel is called.
@@ -40,6 +44,7 @@ _MARKED = re.compile(r"PATCH", re.IGNORECASE)
 _ID = re.compile(r"<([^<>\s]+)>")
 # git writes this date into the first line of each patch that it formats.
 _FORMATTED = re.compile(rb"From [0-9a-f]{40,64} Mon Sep 17 00:00:00 2001\r?\n")
+_FORMATTED_LATER = re.compile(rb"^" + _FORMATTED.pattern, re.MULTILINE)
 _DIFF = re.compile(rb"^(?:diff --git .*|--- .*\r?\n\+\+\+ .*)$", re.MULTILINE)
 _HEAD_ENDS = re.compile(rb"\r?\n\r?\n")
 _SIGNATURE = re.compile(rb"^-- ?$", re.MULTILINE)
@@ -205,7 +210,11 @@ def _without_numbers(mailbox: Path, mails: Sequence[_Mail], progress: Progress) 
             )
     if len(patches) > 1:
         progress.note(f"{mailbox.name}: no patch has a number; they are taken in this order")
-    return [replace(mail.patch, number=number) for number, mail in enumerate(patches, start=1)]
+    return [
+        # A diff that is no mail has no subject.
+        replace(mail.patch, number=number, subject=mail.patch.subject or mailbox.name)
+        for number, mail in enumerate(patches, start=1)
+    ]
 
 
 def _no_diff(mail: _Mail) -> str:
@@ -268,7 +277,15 @@ def _contents(mailbox: Path) -> bytes:
         raise SpecError(f"{mailbox}: cannot be read: {error.strerror}") from error
     if len(contents) > LIMIT:
         raise SpecError(f"{mailbox}: is larger than {LIMIT >> 20} MiB: no series is")
-    return contents
+    for magic, name in _OTHER_PACKED.items():
+        if contents.startswith(magic):
+            raise SpecError(f"{mailbox}: is compressed by {name}; unpack it first, or use gzip")
+    if contents.startswith(_UTF16):
+        raise SpecError(f"{mailbox}: is UTF-16 text, which no patch is; save it as it was sent")
+    contents = contents.removeprefix(codecs.BOM_UTF8)  # an editor's
+    # Where the first line of the first patch was lost, git takes all of them for one mail.
+    lost = not contents.lstrip().startswith(b"From ") and _FORMATTED_LATER.search(contents)
+    return _BEGINS + contents if lost else contents
 
 
 def _mail(contents: bytes, place: Path) -> _Mail:

@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import base64
+import bz2
 import gzip
+import lzma
 import quopri
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -248,6 +251,35 @@ def test_a_compressed_mailbox(made: Path, mailbox: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(mails, "LIMIT", 1 << 20)
     with pytest.raises(SpecError, match="is larger than 1 MiB"):
         subjects(mailbox, gzip.compress(bytes(2 << 20)))
+
+
+@pytest.mark.parametrize("numbers", ["-n", "-N"])
+@pytest.mark.parametrize("lost", [b"\xef\xbb\xbf", b""], ids=["BOM", "first line"])
+def test_a_mailbox_that_has_lost_its_beginning_is_no_single_mail(
+    made: Path, mailbox: Path, lost: bytes, numbers: str
+) -> None:
+    whole = "".join(three(made, numbers, "--no-thread")).encode()
+    assert subjects(mailbox, lost + whole if lost else whole.partition(b"\n")[2]) == ALL
+
+
+@pytest.mark.parametrize(
+    ("pack", "said"),
+    [
+        (lzma.compress, "compressed by xz; unpack it first"),
+        (bz2.compress, "compressed by bzip2; unpack it first"),
+        (lambda data: data.decode().encode("utf-16"), "UTF-16 text"),
+    ],
+)
+def test_a_mailbox_in_a_form_that_is_not_read_is_named(
+    made: Path, mailbox: Path, pack: Callable[[bytes], bytes], said: str
+) -> None:
+    with pytest.raises(SpecError, match=said):
+        subjects(mailbox, pack("".join(three(made)).encode()))
+
+
+def test_a_diff_that_is_no_mail_is_called_as_its_file(tree: Path, mailbox: Path) -> None:
+    diff = git(tree, "diff", "base", "three")
+    assert subjects(mailbox, diff) == ["series.mbx"]
 
 
 def test_html_beside_the_text_is_no_second_diff(made: Path, mailbox: Path) -> None:
