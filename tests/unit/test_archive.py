@@ -290,7 +290,7 @@ def test_an_archive_without_kernels_is_named(apt: Apt, monkeypatch: pytest.Monke
     monkeypatch.setenv("DEBIAN_MIRROR", "http://deb.example/debian")
     monkeypatch.setattr(archive._Apt, "kernel_sources", lambda _: [])
     with pytest.raises(FetchError, match=r"http://deb\.example/debian has no linux-source"):
-        archive.resolve(archive.NEWEST, Progress())
+        archive.resolve("newest", Progress())
     assert apt.calls == 1
 
 
