@@ -7,6 +7,7 @@ The plugins are the suite's own; the kernel is one that does not exist.
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,10 +15,11 @@ import pytest
 import yaml
 
 from fixtures.device import Driver, Expectation, known_drivers
-from fixtures.errors import GuestLost, HostFailed, RunError
+from fixtures.errors import GuestLost, HostFailed, KernelDied, RunError
 from fixtures.kernel import Kernel
 from fixtures.plugin import recording
 from fixtures.plugin.run import Prepared, Run
+from fixtures.record import table
 from fixtures.record.model import Held, Results, load
 from fixtures.splat import Splat
 
@@ -95,7 +97,7 @@ class Suites:
             f"--driver={driver}",
             f"--results={results}",
         ]
-        done = self._pytester.runpytest_inprocess(*argv, *options)
+        done = self._pytester.runpytest_inprocess(*argv, *options, no_reraise_ctrlc=True)
         return Done(int(done.ret), "\n".join(done.outlines), load(results / "latest"))
 
 
@@ -141,6 +143,13 @@ def test_evidence_is_no_flake(suites: Suites, raised: str) -> None:
     """)
     assert done.status == 1
     assert any(held.fingerprints for *_, held in done.results.held())
+
+
+CONFORMS = """
+        @arcs
+        def test_it(record, driver_name):
+            pass
+"""
 
 
 def test_a_failure_without_evidence_that_does_not_come_again_is_flaky(suites: Suites) -> None:
@@ -226,37 +235,6 @@ def test_each_fault_of_a_teardown_counts(suites: Suites) -> None:
     assert {one.seen for one in done.held(ARCS).failures} == {"one rule", "another rule"}
     leaks = {one.seen.partition(":")[0] for one in done.held("leaks.references").failures}
     assert leaks == {"open files", "mdevs"}
-
-
-def test_each_fault_of_several_fixtures_counts(suites: Suites) -> None:
-    done = suites.run("""
-        @pytest.fixture
-        def device(driver_name):
-            yield
-            raise Leak("open files: 7, 5 before")
-
-        @pytest.fixture
-        def session(device):
-            yield
-            raise FirmwareViolation("a rule")
-
-        @arcs
-        def test_it(record, session):
-            pass
-    """)
-    assert done.status == 1
-    assert {one.seen for one in done.held(ARCS).failures} == {"a rule"}
-    assert done.held("leaks.references").verdict == "deviates"
-
-
-def test_an_interrupt_is_one_though_the_kernel_complains(suites: Suites) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        suites.run("""
-            @arcs
-            def test_it(record, driver_name):
-                said(record, *KASAN)
-                raise KeyboardInterrupt
-        """)
 
 
 def test_a_leak_that_is_known_in_one_test_excuses_no_other(suites: Suites) -> None:
@@ -368,6 +346,17 @@ EXPECTED = """
 """
 
 
+PART_IS_ACCEPTED = """
+      - clause: data-transfer.truncated
+        kernels: [">=6.12"]
+        tests: ["*/*.py::test_a_bad_stream_is_refused[*half]",
+                "*/*.py::test_a_bad_stream_is_refused[*all_but_a_byte]"]
+        seen: a part is accepted
+        reason: why
+        fault: driver
+"""
+
+
 @pytest.mark.parametrize(
     ("fails", "seen", "status", "kind"),
     [
@@ -380,16 +369,7 @@ EXPECTED = """
 def test_an_expectation_excuses_its_tests_and_what_they_see(
     suites: Suites, fails: list[str], seen: str, status: int, kind: str
 ) -> None:
-    expectation = """
-      - clause: data-transfer.truncated
-        kernels: [">=6.12"]
-        tests: ["*/*.py::test_a_bad_stream_is_refused[*half]",
-                "*/*.py::test_a_bad_stream_is_refused[*all_but_a_byte]"]
-        seen: a part is accepted
-        reason: why
-        fault: driver
-    """
-    drivers_with(suites, expectation)
+    drivers_with(suites, PART_IS_ACCEPTED)
     done = suites.run(EXPECTED.format(fails=fails, seen=seen))
     assert (done.status, done.held("data-transfer.truncated").kind) == (status, kind)
     gone = "mtty: data-transfer.truncated conforms now: drop this expectation" in done.printed
@@ -497,13 +477,7 @@ OOPS = Splat("oops", "BUG: unable to handle page fault", "mtty_late+0x1/0x2 [mtt
 def test_what_comes_after_the_last_call_is_the_last_tests(
     suites: Suites, monkeypatch: pytest.MonkeyPatch, machine: Dead, status: int, fingerprint: str
 ) -> None:
-    prepare = suites._prepare
-
-    def with_machine(run: Run) -> Prepared:
-        run._machine, run._guest = machine, Answering()  # type: ignore[assignment]
-        return prepare(run)
-
-    monkeypatch.setattr(Run, "prepare", with_machine)
+    with_machine(suites, monkeypatch, machine)
     done = suites.run(
         """
         @arcs
@@ -528,6 +502,316 @@ def test_a_choice_of_no_test_is_told_and_leaves_nothing(suites: Suites) -> None:
     with pytest.raises(RunError, match="No such file"):
         suites.run("def test_it(): pass", "-k", "no_such")
     assert not results.exists() or not list(results.iterdir())
+
+
+def test_faults_that_two_fixtures_find_as_they_end_both_count(suites: Suites) -> None:
+    done = suites.run("""
+        @pytest.fixture
+        def device(driver_name):
+            yield
+            raise Leak("open files: 7 after the device is gone, 5 before")
+
+        @pytest.fixture
+        def session(device):
+            yield
+            raise FirmwareViolation("SUSPEND while suspended")
+
+        @arcs
+        def test_it(record, session):
+            pass
+    """)
+    assert (done.status, done.held(ARCS).verdict) == (1, "deviates")
+    assert done.held(ARCS).why == "SUSPEND while suspended"
+    assert done.held("leaks.references").verdict == "deviates"
+
+
+def test_a_known_deviation_hides_no_broken_test(suites: Suites) -> None:
+    drivers_with(suites, PART_IS_ACCEPTED)
+    source = (
+        EXPECTED.format(fails=["half"], seen="a part is accepted")
+        + """
+        if spoil == "a_byte":
+            raise HostFailed("QEMU ended with status -9")
+    """
+    )
+    done = suites.run(source)
+    assert (done.status, done.held("data-transfer.truncated").kind) == (2, "broken")
+    baseline = suites._pytester.path / "results" / "latest"
+    assert suites.run(source, f"--baseline={baseline}").status == 2
+    assert "QEMU ended with status -9" in "\n".join(table.render(done.results))
+
+
+def test_a_known_deviation_hides_no_flaky_test(suites: Suites) -> None:
+    drivers_with(suites, PART_IS_ACCEPTED)
+    done = suites.run(
+        "    TRIES = iter([True, False])\n"
+        + EXPECTED.format(fails=["half"], seen="a part is accepted")
+        + """
+        if spoil == "a_byte":
+            assert not next(TRIES), "what was seen"
+    """
+    )
+    assert (done.status, done.held("data-transfer.truncated").kind) == (0, "flaky")
+    assert "flaky: not on a fresh machine: what was seen" in done.printed
+
+
+def test_an_expectation_has_not_gone_where_its_test_was_broken(suites: Suites) -> None:
+    drivers_with(suites, PART_IS_ACCEPTED)
+    done = suites.run(
+        EXPECTED.format(fails=[], seen="")
+        + """
+        if spoil == "half":
+            raise HostFailed("QEMU ended with status -9")
+    """
+    )
+    assert done.status == 2
+    assert "conforms now" not in done.printed
+
+
+def test_an_expectation_has_not_gone_where_the_run_was_cut_short(suites: Suites) -> None:
+    drivers_with(suites, PART_IS_ACCEPTED.replace("[*half]", "[*]"))
+    done = suites.run(
+        EXPECTED.format(fails=[], seen="")
+        + """
+        if spoil == "a_byte":
+            raise KeyboardInterrupt
+    """
+    )
+    assert not done.results.complete
+    assert "conforms now" not in done.printed
+
+
+STRAY = """
+    from fixtures.plugin.run import of
+
+    @arcs
+    def test_it(record, driver_name):
+        pass
+
+    @reopen
+    def test_next(record, driver_name, request):
+        run = of(request.config)
+        run._drop_what_died()
+        record.stray = run.take_stray()
+"""
+
+
+@pytest.mark.parametrize("retries", ["0", "10"])
+@pytest.mark.parametrize(
+    "machine",
+    [
+        lambda: Dead(KernelDied("the kernel died", OOPS)),
+        lambda: Dead(None, OOPS),
+    ],
+)
+def test_what_kills_a_machine_between_two_tests_counts(
+    suites: Suites, monkeypatch: pytest.MonkeyPatch, machine: Callable[[], Dead], retries: str
+) -> None:
+    with_machine(suites, monkeypatch, machine())
+    done = suites.run(
+        STRAY.replace("run._drop", "run.replace() or run._drop"), f"--retries={retries}"
+    )
+    assert (done.status, done.held(ARCS).fingerprints) == (1, (OOPS.fingerprint,))
+    assert done.held(REOPEN).verdict == "conforms"
+
+
+def with_machine(suites: Suites, monkeypatch: pytest.MonkeyPatch, machine: Dead) -> None:
+    """Have the run's first machine be ``machine``."""
+    prepare = suites._prepare
+
+    def prepared(run: Run) -> Prepared:
+        run._machine, run._guest = machine, Answering()  # type: ignore[assignment]
+        return prepare(run)
+
+    monkeypatch.setattr(Run, "prepare", prepared)
+
+
+def test_a_fault_that_is_printed_after_a_failure_is_evidence_of_it(
+    suites: Suites, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_machine(suites, monkeypatch, Dead(None, OOPS))
+    done = suites.run("""
+        from fixtures.plugin.run import of
+        TRIES = iter([True, False])
+
+        @arcs
+        def test_it(record, driver_name, request):
+            record.stray = of(request.config).take_stray()
+            assert not next(TRIES), "what was seen"
+
+        @reopen
+        def test_next(record, driver_name):
+            pass
+    """)
+    assert (done.status, done.held(ARCS).fingerprints) == (1, (OOPS.fingerprint,))
+
+
+def test_the_faults_of_each_boot_are_told(suites: Suites, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Dead, "at_boot", (OOPS,))
+    with_machine(suites, monkeypatch, Dead())
+    done = suites.run("""
+        from fixtures.plugin.run import of
+
+        @arcs
+        @pytest.mark.parametrize("number", range(2))
+        def test_it(record, driver_name, request, number):
+            run = of(request.config)
+            record.at_boot = run.at_boot(driver_name)
+            run._machine.at_boot += (Splat("warning", "WARNING: x", "vfio_x+0x1/0x2"),)
+    """)
+    assert done.status == 1
+    assert len(done.held("device.boot").fingerprints) == 2
+
+
+def test_ctrl_c_ends_a_run_though_the_kernel_complained(suites: Suites) -> None:
+    done = suites.run("""
+        @arcs
+        def test_it(record, driver_name):
+            said(record, *KASAN)
+            raise KeyboardInterrupt
+
+        @reopen
+        def test_that(record, driver_name):
+            pass
+    """)
+    assert (done.status, done.results.complete) == (2, False)
+    assert done.held(ARCS).fingerprints == ("kasan-060c1a1e",)
+    assert REOPEN not in done.results.drivers["mtty"].clauses
+
+
+@pytest.mark.parametrize("why", ['pytest.skip("no such thing")', 'raise NotThere("nothing")'])
+def test_a_skip_after_a_complaint_is_no_failure_of_its_own(suites: Suites, why: str) -> None:
+    done = suites.run(f"""
+        @arcs
+        def test_it(record, driver_name):
+            said(record, *KASAN)
+            {why}
+    """)
+    assert [one.verdict for one in done.held(ARCS).failures] == ["deviates"]
+
+
+@pytest.mark.parametrize(
+    ("tries", "status", "verdict"),
+    [
+        # Who runs out of memory says nothing of the driver, and confirms nothing.
+        (["deviates", "host", "passes"], 0, "flaky"),
+        (["deviates", "host", "deviates"], 1, "deviates"),
+        # Nor does it take the place of what the driver does.
+        (["host", "deviates", "deviates"], 1, "deviates"),
+        (["host", "deviates", "passes"], 0, "flaky"),
+        (["host", "passes"], 0, "flaky"),
+        (["host", "host"], 2, "broken"),
+    ],
+)
+def test_what_the_host_does_confirms_and_hides_nothing(
+    suites: Suites, tries: list[str], status: int, verdict: str
+) -> None:
+    done = suites.run(f"""
+        TRIES = iter({tries})
+
+        @arcs
+        def test_it(record, driver_name):
+            what = next(TRIES)
+            if what == "host":
+                raise HostFailed("QEMU ended with status -9")
+            assert what == "passes", "a wrong answer"
+    """)
+    assert (done.status, done.held(ARCS).kind) == (status, verdict)
+
+
+def test_a_failure_is_believed_at_once_only_if_it_is_one_that_came_again(suites: Suites) -> None:
+    done = suites.run("""
+        TRIES = {"flake": 0, "same": 0, "other": 0}
+
+        @arcs
+        @pytest.mark.parametrize("what", ["same", "flake", "other"])
+        def test_it(record, driver_name, what):
+            TRIES[what] += 1
+            if what == "flake":
+                assert TRIES[what] > 1, "something else"
+            else:
+                pytest.fail(f"it answers {TRIES[what]}")
+
+        def test_tries():
+            assert TRIES["other"] == 1
+    """)
+    verdicts = {one.test[-6:-1]: one.verdict for one in done.held(ARCS).failures}
+    assert verdicts == {"-same": "deviates", "flake": "flaky", "other": "deviates"}
+    assert "::test_tries" not in done.printed
+
+
+def test_what_is_known_to_kill_excuses_the_clause_that_is_named_and_no_other(
+    suites: Suites,
+) -> None:
+    drivers_with(
+        suites,
+        f"""
+      - clause: {ARCS}
+        kernels: [">=6.12"]
+        tests: ["*/*.py::test_it[*]"]
+        splat: {{kind: oops, function: mtty_late}}
+        reason: why
+        fault: driver
+    """,
+    )
+    done = suites.run("""
+        from fixtures.plugin.arrows import _check_apply
+        OOPS = Splat("oops", "BUG: unable to handle page fault", "mtty_late+0x1/0x2 [mtty]")
+
+        @arcs
+        @reopen
+        @pytest.mark.parametrize("number", range(2))
+        def test_it(record, run, driver, driver_name, number, request):
+            _check_apply((), run, driver, "", request.node.nodeid)
+            raise KernelDied("the kernel died", OOPS)
+    """)
+    assert done.held(ARCS).kind == "known"
+    assert [one.known for one in done.held(REOPEN).failures] == [""]
+
+
+@pytest.mark.parametrize("raised", ["KernelDied", "GuestLost"])
+def test_an_expectation_of_any_words_excuses_no_death(suites: Suites, raised: str) -> None:
+    drivers_with(suites, PART_IS_ACCEPTED.replace("seen: a part is accepted", 'seen: "*"'))
+    done = suites.run(
+        EXPECTED.format(fails=["half"], seen="x").replace(
+            'pytest.fail("x")', f'raise {raised}("QEMU ended with status 0")'
+        )
+    )
+    assert (done.status, done.held("data-transfer.truncated").kind) == (1, "deviates")
+
+
+def test_no_mark_of_a_test_hides_what_it_finds(suites: Suites) -> None:
+    with pytest.raises(RunError, match="No such file"):  # nothing was run
+        suites.run(CONFORMS.replace("@arcs", "@pytest.mark.xfail\n        @arcs"))
+
+
+def test_a_call_of_xfail_hides_no_complaint(suites: Suites) -> None:
+    done = suites.run("""
+        @arcs
+        def test_it(record, driver_name):
+            said(record, *KASAN)
+            pytest.xfail("as I say")
+    """)
+    assert (done.status, done.held(ARCS).fingerprints) == (1, ("kasan-060c1a1e",))
+
+
+def test_fixtures_that_end_badly_in_the_second_try_are_heard(suites: Suites) -> None:
+    done = suites.run("""
+        TRIES = iter([1, 2, 3])
+
+        @pytest.fixture
+        def device(driver_name):
+            number = next(TRIES)
+            yield number
+            if number == 2:
+                raise FirmwareViolation("SUSPEND while suspended")
+
+        @arcs
+        def test_it(record, device):
+            assert device != 1, "once"
+    """)
+    assert done.status == 1
+    assert any(one.startswith("firmware-") for one in done.held(ARCS).fingerprints)
 
 
 def test_what_a_first_try_found_out_about_a_device_is_found_out_again(suites: Suites) -> None:
