@@ -24,7 +24,7 @@ from fixtures.record.model import (
     Verdict,
     load,
 )
-from fixtures.record.results import Collector, Learnt, write
+from fixtures.record.results import DECODED, Collector, Learnt, write
 
 ECHO, ZERO = "precopy-info.flags.v1-echo", "precopy-info.flags.v2-zero"
 
@@ -176,3 +176,22 @@ def test_a_table_that_is_too_wide_goes_on_below(tmp_path: Path) -> None:
     lines = table.render(results.results(), width=72)
     assert max(map(len, lines)) <= 72
     assert sum(line.startswith("mtty") for line in lines) > 1
+
+
+def test_another_try_of_a_test_does_not_take_the_place_of_the_first_ones_transcript(
+    tmp_path: Path,
+) -> None:
+    first = learnt("deviates", transcript="open(3) = 0")
+    decoded = replace(first, transcript=f"open(3) = 0{DECODED}\nvfio.c:1")
+    ended = replace(first, transcript="open(3) = 0\nclose(3) = 0")
+    again = replace(first, transcript="# a machine\nopen(3) = 0")
+    collected(tmp_path, first, decoded, ended, again)
+    (path,) = tmp_path.glob("latest/transcripts/*")
+    assert path.read_text(encoding="utf-8") == (
+        "open(3) = 0\nclose(3) = 0\n# the test was run again\n# a machine\nopen(3) = 0\n"
+    )
+
+
+def test_each_reason_of_a_known_deviation_is_told() -> None:
+    held = Held("deviates", failures=(Failure("a", known="one"), Failure("b", known="two")))
+    assert held.why == "one; two"
