@@ -44,7 +44,13 @@ def _state(step: Data) -> str:
     """Return what the overview says of a step."""
     if step["problem"]:
         return str(step["stage"])
-    for effect in (Effect.WORSE, Effect.UNJUDGED, Effect.BETTER, Effect.CHANGED):
+    for effect in (
+        Effect.WORSE,
+        Effect.UNJUDGED,
+        Effect.FLAKY,
+        Effect.BETTER,
+        Effect.CHANGED,
+    ):
         those = [one for one in step["changes"] if one["effect"] == effect.value]
         if unexpected := [one for one in those if not one["expected"]]:
             return f"{len(unexpected)} {effect.value}"

@@ -20,7 +20,7 @@ from fixtures import holding, untrusted
 from fixtures.errors import SpecError
 from fixtures.paths import CHECKOUT
 from fixtures.record import model
-from fixtures.record.model import BROKEN, FLAKY, Results
+from fixtures.record.model import BROKEN, FLAKY, Held, Results
 from workflows.command import add_run, pytest_words, run_main, run_pytest
 
 SOAKS = CHECKOUT / "results" / "soak"
@@ -106,11 +106,23 @@ def disagreements(all_results: list[Results]) -> Seen:
     seen: Seen = {}
     for number, results in enumerate(all_results):
         for driver, about in results.drivers.items():
-            words = {name: str(held.verdict) for name, held in about.clauses.items()}
+            words = {name: _word(held) for name, held in about.clauses.items()}
             for name, word in (words | about.words).items():
                 row = seen.setdefault((driver, name), ["-"] * len(all_results))
                 row[number] = word
-    return {key: row for key, row in seen.items() if len(set(row)) > 1 or UNSURE & set(row)}
+    return {key: row for key, row in seen.items() if len(set(row)) > 1 or _unsure(row)}
+
+
+def _word(held: Held) -> str:
+    """Return what a run says of a clause: how it holds, and what fails where."""
+    where = dict.fromkeys(one.test.rpartition("::")[2] for one in held.failures if one.test)
+    failing = f" in {', '.join(where)}" if where else ""
+    faults = f" [{', '.join(held.fingerprints)}]" if held.fingerprints else ""
+    return f"{held.kind}{failing}{faults}"
+
+
+def _unsure(row: list[str]) -> bool:
+    return any(word.partition(" ")[0] in UNSURE for word in row)
 
 
 def table(lines: Seen, runs: int) -> list[str]:

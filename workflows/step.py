@@ -13,6 +13,7 @@ import functools
 import platform
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from importlib import metadata
@@ -57,6 +58,14 @@ _QEMUS = re.compile(r"the machine did not come up: QEMU ended with status (?!0\b
 _STATUS = {4: "pytest does not know one of the options", 5: "no test was chosen"}
 # What is required beside that, and has no part in a run.
 _TOOLS = ("kcidb-io", "mypy", "ruff", "selenium", "types-paramiko", "types-PyYAML")
+
+
+class NotMade(RunError):
+    """A step came to nothing; ``runs`` are what its runs saw until then."""
+
+    def __init__(self, why: str, runs: Mapping[Path, Results]) -> None:
+        super().__init__(why)
+        self.runs = dict(runs)
 
 
 class Stage(Enum):
@@ -189,7 +198,15 @@ def run_for_certain(spec: Spec, selection: Selection, name: str, progress: Progr
     if not outcome.in_doubt:
         return outcome
     progress.note(f"{name}: once more: {outcome.problem or 'some of it is flaky or broken'}")
-    return run(spec, selection, name, progress).with_earlier(outcome)
+    try:
+        return run(spec, selection, name, progress).with_earlier(outcome)
+    except RunError as error:
+        if outcome.stage is not Stage.JUDGED:
+            raise NotMade(str(error), {**outcome.runs, **getattr(error, "runs", {})}) from error
+        progress.note(f"{name}: could not be run once more: {error}")
+        return outcome
+    except (KeyboardInterrupt, Terminated) as stopped:
+        return Outcome(Stage.NOT_MADE, outcome.runs, _why(stopped))
 
 
 def run_or_tell(spec: Spec, selection: Selection, name: str, progress: Progress) -> Outcome:
@@ -201,9 +218,13 @@ def run_or_tell(spec: Spec, selection: Selection, name: str, progress: Progress)
     try:
         return run_for_certain(spec, selection, name, progress)
     except RunError as error:
-        return Outcome(Stage.NOT_MADE, problem=str(error))
+        return Outcome(Stage.NOT_MADE, getattr(error, "runs", {}), str(error))
     except (KeyboardInterrupt, Terminated) as stopped:
-        return Outcome(Stage.NOT_MADE, problem=str(stopped) or "interrupted")
+        return Outcome(Stage.NOT_MADE, problem=_why(stopped))
+
+
+def _why(stopped: BaseException) -> str:
+    return str(stopped) or "interrupted"
 
 
 def for_a_mail(problem: str, spec: RefSpec) -> str:
@@ -271,7 +292,7 @@ def _failed(folder: Path, status: int) -> Outcome:
             return Outcome(Stage.CUT_SHORT, runs, problem)
         if _TIME in problem:
             return Outcome(Stage.OUT_OF_TIME, runs, problem)
-    raise RunError(f"{problem}; the whole output: {folder / OUTPUT}")
+    raise NotMade(f"{problem}; the whole output: {folder / OUTPUT}", runs)
 
 
 def _pytest(spec: Spec, selection: Selection, folder: Path, shown: Step) -> int:

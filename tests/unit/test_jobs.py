@@ -697,3 +697,118 @@ def test_a_doubt_is_no_value(verdict: str) -> None:
 def test_what_was_flaky_once_is_settled_by_another_run() -> None:
     for one in (subject.Subject(Kind.CLAUSE, ECHO, "mtty"), subject.Subject(None, "flags")):
         assert one.value(results({ECHO: "flaky"}), settled=True) == "conforms"
+
+
+KASAN = {"verdict": "deviates", "fingerprints": ["kasan-1"]}
+
+
+def test_a_driver_that_only_an_earlier_run_came_to_is_kept() -> None:
+    first = dataclasses.replace(results({ECHO: KASAN}), complete=False)
+    second = dataclasses.replace(GOOD, drivers={}, complete=False)
+    assert merged([first, second]).drivers["mtty"].clauses[ECHO].fingerprints == ("kasan-1",)
+
+
+def test_what_only_an_earlier_run_could_not_judge_does_not_conform() -> None:
+    first = dataclasses.replace(results({ECHO: "broken"}), complete=False)
+    second = dataclasses.replace(results({ZERO: "conforms"}), complete=False)
+    assert merged([first, second]).drivers["mtty"].clauses[ECHO].verdict == "broken"
+
+
+@pytest.mark.parametrize(
+    ("raised", "stage"),
+    [
+        (NoSpace("no space left"), Stage.JUDGED),
+        (Terminated("terminated by a signal"), Stage.NOT_MADE),
+        (KeyboardInterrupt(), Stage.NOT_MADE),
+    ],
+)
+def test_a_second_run_that_cannot_be_made_loses_nothing_of_the_first(
+    monkeypatch: pytest.MonkeyPatch, raised: BaseException, stage: Stage
+) -> None:
+    outcomes = [judged(results({ECHO: KASAN, ZERO: "flaky"}))]
+
+    def run(*_: object, **__: object) -> Outcome:
+        if not outcomes:
+            raise raised
+        return outcomes.pop(0)
+
+    monkeypatch.setattr(step, "run", run)
+    spec = RefSpec("x", Path("/x"), "abc")
+    made = step.run_or_tell(spec, Selection(), "a step", Progress())
+    assert made.stage is stage
+    assert made.results
+    assert made.results.drivers["mtty"].clauses[ECHO].fingerprints == ("kasan-1",)
+
+
+@pytest.mark.parametrize("error", ["", "HarnessError: the double is not there"])
+def test_what_a_run_saw_before_it_failed_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: str
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(step, "STEPS", tmp_path / "steps")
+    monkeypatch.setattr(step, "fingerprint", lambda: "x")
+    monkeypatch.setattr("fixtures.kernel.identity", lambda *_: "y")
+    monkeypatch.setattr("fixtures.kernel.provide", lambda *_: None)
+
+    def pytest_run(_: object, __: object, folder: Path, *___: object) -> int:
+        (folder / "20260101-000000-x").mkdir()
+        (folder / "latest").symlink_to("20260101-000000-x")
+        partial = dataclasses.replace(results({ECHO: KASAN}), complete=False, error=error)
+        write(partial, folder / "latest")
+        (folder / step.OUTPUT).write_text("", encoding="utf-8")
+        return 2
+
+    monkeypatch.setattr(step, "_pytest", pytest_run)
+    spec = RefSpec("x", Path("/x"), "abc")
+    made = step.run_or_tell(spec, Selection(), "a step", Progress())
+    assert made.stage is Stage.NOT_MADE
+    assert premerge.changes(judged(GOOD), made)[0].faults == ("kasan-1",)
+
+
+def test_a_kernel_that_was_cut_short_is_neither_better_nor_worse_for_it() -> None:
+    partial = dataclasses.replace(results({ZERO: "conforms"}), complete=False)
+    deviates = results({ECHO: "deviates", ZERO: "conforms"})
+    assert compare.changes(deviates, partial) == []
+    assert compare.changes(partial, deviates) == []
+    assert compare.changes(partial, results({ZERO: "deviates"}))
+
+
+def test_a_test_that_is_broken_beside_a_known_deviation_is_not_judged() -> None:
+    known = Failure("a", "test_a", known="why")
+    broken = Failure("HostFailed: x", "test_b", "broken")
+    (change,) = compare.changes(failing(known), failing(known, broken))
+    assert change.effect is Effect.UNJUDGED
+    assert judged(failing(known, broken)).in_doubt
+    flaky = Failure("b", "test_b", "flaky")
+    (change,) = compare.changes(failing(known), failing(known, flaky))
+    assert change.effect is Effect.FLAKY
+
+
+def test_the_overview_names_a_patch_with_a_flaky_clause() -> None:
+    of_these = steps(judged(GOOD), judged(results({ECHO: "flaky"}, {V2: "zeroed"})))
+    patches = Series(Path("linux"), "v7.1", tuple(one.commit for one in of_these))
+    data = premerge.judgement(patches, Selection(("mtty",)), of_these, [])
+    assert "1 flaky" in premerge_report.text(data)
+
+
+@pytest.mark.parametrize(
+    "clauses",
+    [
+        "{x: {verdict: deviates, fingerprints: null}}",
+        "{x: {verdict: deviates, fingerprints: 3}}",
+        "{x: {verdict: [], reason: x}}",
+        "{x: {verdict: {}, expected: true, fingerprints: [[1]]}}",
+    ],
+)
+@pytest.mark.parametrize("behaviours", ["{}", "{a: [b]}", "{a: {b: c}}", "{a: null}"])
+def test_a_file_of_schema_1_that_is_garbled_is_told_in_one_line(
+    tmp_path: Path, clauses: str, behaviours: str
+) -> None:
+    path = tmp_path / "results.yaml"
+    path.write_text(
+        "{schema: 1, complete: true, kernel: {}, machine: {}, drivers: {mtty: {realization: x,"
+        f" capabilities: [], behaviours: {behaviours}, clauses: {clauses}}}}}}}",
+        encoding="utf-8",
+    )
+    with pytest.raises(RunError, match=r"results\.yaml: "):
+        model.load(path)

@@ -11,7 +11,7 @@ from typing import IO, Any
 import pytest
 
 from fixtures.errors import SpecError
-from fixtures.record.model import DriverResults, Held, Results, Verdict, nothing
+from fixtures.record.model import DriverResults, Failure, Held, Results, Verdict, nothing
 from fixtures.record.results import write
 from workflows import soak
 
@@ -98,3 +98,23 @@ def test_two_at_once_do_not_read_each_others_results(
     assert soak.main(["1"]) == 1
     assert "mtty: a.rule: flaky 1" in capsys.readouterr().out
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Failure("the kernel complained: BUG: KASAN", "test_a", fingerprint="kasan-1"),
+        Failure("another", "test_b"),
+        Failure("HostFailed: x", "test_b", "broken"),
+    ],
+)
+def test_what_differs_inside_a_clause_that_deviates_is_a_disagreement(other: Failure) -> None:
+    known = Failure("a", "test_a", known="why")
+    of_these = [holding(known), holding(known, other)]
+    assert list(soak.disagreements(of_these)) == [("mtty", "a.clause")]
+    assert soak.disagreements([holding(known), holding(known)]) == {}
+
+
+def holding(*failures: Failure) -> Results:
+    held = Held("deviates", failures=failures)
+    return replace(results("conforms"), drivers={"mtty": DriverResults(clauses={"a.clause": held})})
