@@ -577,15 +577,6 @@ def test_a_clause_that_only_the_first_run_has_a_fault_of_is_kept(runs: list[Outc
     assert (held["leaks.references"].verdict, held[ECHO].verdict) == ("deviates", "flaky")
 
 
-def test_a_driver_that_only_an_earlier_run_came_to_is_kept() -> None:
-    first = dataclasses.replace(
-        results({ECHO: {"verdict": "deviates", "fingerprints": ["kasan-1"]}}), complete=False
-    )
-    second = dataclasses.replace(first, drivers={})
-    held = merged([first, second]).drivers["mtty"].clauses
-    assert held[ECHO].fingerprints == ("kasan-1",)
-
-
 def test_a_fault_that_one_of_two_runs_of_a_patch_saw_is_for_the_worse(runs: list[Outcome]) -> None:
     kasan = results({ECHO: "flaky", ZERO: {"verdict": "deviates", "fingerprints": ["kasan-1"]}})
     sound = results({ECHO: "conforms", ZERO: "conforms"})
