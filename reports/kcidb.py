@@ -46,8 +46,8 @@ def render(run: Run) -> str:
     for driver, clause, held in run.results.held():
         test = _test(run, this, driver, clause, held)
         tests.append(test)
-        if held.kind == "known":
-            issue = f"{ORIGIN}:{driver}/{clause}/{_digest(held.why)}"
+        for number, reason in enumerate(held.reasons if held.kind == "known" else ()):
+            issue = f"{ORIGIN}:{driver}/{clause}/{_digest(reason)}"
             issues.append(
                 {
                     "id": issue,
@@ -55,12 +55,12 @@ def render(run: Run) -> str:
                     "origin": ORIGIN,
                     "report_subject": f"{driver}: {clause}: known deviation",
                     "culprit": {"code": True, "tool": False, "harness": False},
-                    "comment": held.why,
+                    "comment": reason,
                 }
             )
             incidents.append(
                 {
-                    "id": f"{test['id']}/known",
+                    "id": f"{test['id']}/known" + (f"-{number + 1}" if number else ""),
                     "origin": ORIGIN,
                     "issue_id": issue,
                     "issue_version": 1,

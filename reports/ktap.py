@@ -55,8 +55,9 @@ def render(run: Run) -> str:
 
 def _driver(name: str, driver: DriverResults) -> tuple[list[str], str, str]:
     """Return the lines of a driver's clauses, whether all are ok, and what follows the number."""
-    if driver.missing:
-        return [], "not ok", f"{_plain(name)} # ERROR {_plain(driver.missing)}"
+    error = f" # ERROR {_plain(driver.missing)}" if driver.missing else ""
+    if not driver.clauses and error:
+        return [], "not ok", f"{_plain(name)}{error}"
     if not driver.clauses:
         return [], "ok", f"{_plain(name)} # SKIP {_plain(driver.absent) or 'no clause was tried'}"
     name = _plain(name)
@@ -66,7 +67,7 @@ def _driver(name: str, driver: DriverResults) -> tuple[list[str], str, str]:
     for number, (clause, held) in enumerate(driver.clauses.items(), 1):
         lines += _clause(number, clause, held)
     bad = driver.kinds["deviates"] + driver.kinds["broken"]
-    return lines, "not ok" if bad else "ok", name
+    return lines, "not ok" if bad or error else "ok", name + error
 
 
 def _clause(number: int, clause: str, held: Held) -> Iterator[str]:

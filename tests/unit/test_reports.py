@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -17,13 +18,16 @@ import pytest
 import yaml
 
 from fixtures.paths import cache
+from fixtures.record import model
 from fixtures.record.model import (
     BROKEN,
     CONFORMS,
     DEVIATES,
     FLAKY,
     NOT_APPLICABLE,
+    DriverResults,
     Failure,
+    Held,
     Verdict,
 )
 from fixtures.record.results import Collector, Learnt, file_name
@@ -463,3 +467,25 @@ def test_ids_are_made_of_the_contents_and_the_name(tmp_path: Path, run: Run) -> 
     renamed = ids(load(run.folder.rename(tmp_path / "renamed")))
     assert len({first[0], cut_short[0], renamed[0]}) == 3
     assert first[1] == cut_short[1] == renamed[1]
+
+
+def test_ktap_shows_what_is_known_of_a_driver_that_is_missing() -> None:
+    fault = Failure("the kernel complained: BUG: x", "boot", fingerprint="oops-1")
+    driver = DriverResults(
+        missing="no CONFIG_X", clauses={"device.boot": Held("deviates", failures=(fault,))}
+    )
+    lines, result, rest = ktap._driver("mtty", driver)
+    assert (result, rest) == ("not ok", "mtty # ERROR no CONFIG_X")
+    assert any("oops-1" in line for line in lines)
+
+
+def test_kcidb_has_an_issue_for_each_reason(tmp_path: Path) -> None:
+    failures = (Failure("a", known="one"), Failure("b", known="two"))
+    about = DriverResults(clauses={"a.rule": Held("deviates", failures=failures)})
+    run = Run(tmp_path, "x", dataclasses.replace(model.nothing(), drivers={"mtty": about}))
+    data = json.loads(kcidb.render(run))
+    schema = pytest.importorskip("kcidb_io").schema
+    schema.LATEST.upgrade(data)
+    schema.LATEST.validate(data)
+    assert [one["comment"] for one in data["issues"]] == ["one", "two"]
+    assert len({one["id"] for one in data["incidents"]}) == 2
