@@ -1,11 +1,29 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What kernels say of their faults, as consoles had it, shortened."""
+"""What kernels say of their faults, as consoles had it, shortened.
+
+In splats/, *.log were recorded; headlines.tsv has lines as the kernel's sources print them.
+"""
 
 from __future__ import annotations
+
+import csv
+from pathlib import Path
 
 import pytest
 
 from fixtures import splat
+from fixtures.headlines import HEADLINES
+from fixtures.record.transcript import LOST
+
+SPLATS = Path(__file__).with_name("splats")
+
+
+def recorded(name: str) -> list[str]:
+    return (SPLATS / name).read_text(encoding="utf-8").splitlines()
+
+
+with (SPLATS / "headlines.tsv").open(encoding="utf-8", newline="") as table:
+    EXAMPLES = list(csv.DictReader(table, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 OOPS = """\
 [    5.1] mtty: registered
@@ -114,9 +132,16 @@ def test_an_oops_long_after_another_fault_is_one_of_its_own() -> None:
     assert [one.kind for one in found] == ["kasan", "oops"]
     assert found[0].lines == KASAN.splitlines()[1:5]
     assert found[1].top == only(OOPS).top
-    # That which KASAN has just told of may be what the processor trips over next.
+
+
+def test_an_oops_is_what_kasan_reported_only_where_both_blame_one_place() -> None:
     at_once = OOPS.replace("[    5.", "[   12.")
-    assert [one.kind for one in splat.parse((KASAN + at_once).splitlines())] == ["kasan"]
+    elsewhere = splat.parse((KASAN + at_once).splitlines())
+    assert [one.kind for one in elsewhere] == ["kasan", "oops"]
+    there = at_once.replace("misbehave_oops+0x7/0x10 [vfio_misbehave]", "vfio_df_close+0x1c/0x90")
+    same = only(KASAN + there)
+    assert same.kind == "kasan"
+    assert same.lines[-1] == "[   12.2] ---[ end Kernel panic - not syncing: Fatal exception ]---"
 
 
 def test_a_panic_long_after_a_warning_is_a_fault_of_its_own() -> None:
@@ -169,70 +194,263 @@ def test_a_task_that_waits_for_something_to_do_does_not_block() -> None:
     assert splat.blocked_task(IDLES.splitlines(), "python3") is None
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "virtme-ng-init: WARNING: failed to run systemd-tmpfiles",
-        "hisi_acc_vfio_pci 0000:03:00.1: Hardware bug: VF reports bogus INTx pin 1",
-        "ACPI: LAPIC_NMI (acpi_id[0xff] dfl dfl lint[0x1])",
-        "vfio_double: loading out-of-tree module taints kernel.",
-        "DMA-API: preallocated 65536 debug entries",
-        "DMA-API: debugging enabled by kernel config",
-        "kfence: initialized - using 2097152 bytes for 255 objects",
-        "SLUB: HWalign=64, Order=0-3, MinObjects=0, CPUs=1, Nodes=1",
-        "rcu: Preemptible hierarchical RCU implementation.",
-        "ODEBUG: selftest passed",
-        "mlx5_core 0000:02:00.1: DEBUG: nothing is wrong",
-        "Freeing unused kernel image (initmem) memory: 2048K",
-        "clocksource: Switched to clocksource tsc",
-        "Warning: unable to open an initial console.",
-        "kmemleak: Kernel memory leak detector initialized (mem pool available: 15000)",
-    ],
-)
+@pytest.mark.parametrize("line", recorded("ordinary.txt"))
 def test_what_is_no_fault_is_none(line: str) -> None:
     assert splat.parse([f"[    1.0] {line}"]) == []
 
 
+def test_a_boot_without_a_fault_has_none() -> None:
+    assert splat.parse(recorded("boot-7.3.log")) == []
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda one: one["line"][:40])
+def test_each_kind_is_known_by_its_headline(example: dict[str, str]) -> None:
+    found = only(f"[    1.0] {example['line']}")
+    assert found.kind == example["kind"]
+    # A program that makes it come again knows it by the part that is the same each time.
+    shown = splat.SPLAT.search(found.headline)
+    assert shown is not None
+    assert shown[0] in example["line"]
+
+
+def test_a_headline_does_not_say_who_was_running_where() -> None:
+    place = "at drivers/vfio/vfio_main.c:1 vfio_df_close+0x1/0x2 [vfio]"
+    found = only(f"[    1.0] WARNING: CPU: 0 PID: 56 {place}")
+    assert found.headline == f"WARNING: {place}"
+    found = only(f"[    1.0] WARNING: {place}, CPU#0: python3/56")
+    assert found.headline == f"WARNING: {place}"
+
+
+def test_each_headline_has_an_example() -> None:
+    found = [splat.SPLAT.find(example["line"]) for example in EXAMPLES]
+    assert {one[0] for one in found if one} == set(HEADLINES)
+
+
 @pytest.mark.parametrize(
-    ("line", "kind"),
+    ("name", "kind", "fingerprint"),
     [
-        ("BUG: KASAN: slab-use-after-free in misbehave_freed+0x50/0x60 [vfio_misbehave]", "kasan"),
-        ("BUG: sleeping function called from invalid context at mm/slab.h:1", "atomic-sleep"),
-        ("BUG: scheduling while atomic: python3/56/0x00000002", "atomic-sleep"),
-        ("WARNING: possible circular locking dependency detected", "lockdep"),
-        ("INFO: task python3:60 blocked for more than 10 seconds.", "hung-task"),
-        ("rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:", "rcu-stall"),
-        ("list_del corruption. prev->next should be 1, but was 2", "list"),
-        ("DMA-API: mlx5_vfio_pci 0000:02:00.1: device driver frees DMA memory with", "dma"),
-        ("DMAR: [DMA Write] Request device [03:00.1] fault addr 0x0", "dma"),
-        ("Out of memory: Killed process 56 (python3)", "memory"),
-        ("kernel BUG at mm/slub.c:1!", "bug"),
-        ("WARNING: CPU: 0 PID: 1 at drivers/vfio/vfio_main.c:1 f+0x1/0x2", "warning"),
-        ("Kernel panic - not syncing: misbehave: as commanded", "panic"),
-        # mm/slub.c, kernel/irq/spurious.c, fs/sysfs/dir.c, lib/kobject.c
-        ("BUG kmalloc-64 (Tainted: G    B      O      ): Poison overwritten", "slab"),
-        ("BUG kmalloc-64 (Not tainted): Left Redzone overwritten", "slab"),
-        ("BUG vfio (Not tainted): Objects remaining on __kmem_cache_shutdown()", "slab"),
-        ('irq 16: nobody cared (try booting with the "irqpoll" option)', "irq"),
-        ("sysfs: cannot create duplicate filename '/devices/virtual/mtty/mtty'", "duplicate"),
-        (
-            "kobject: kobject_add_internal failed for mtty with -EEXIST, don't try to register",
-            "duplicate",
-        ),
-        # lib/debugobjects.c, lib/string_helpers.c, mm/usercopy.c, kernel/cfi.c
-        ("ODEBUG: free active (active state 0) object: 0 object type: timer_list", "debug-object"),
-        ("memcpy: detected buffer overflow: 9 byte write of buffer size 8", "fortify"),
-        ("memcpy: detected field-spanning write (size 9) of single field", "fortify"),
-        ("usercopy: Kernel memory exposure attempt detected from SLUB object 'x'!", "usercopy"),
-        ("CFI failure at mtty_ioctl+0x1/0x2 [mtty] (target: f+0x0/0x1; expected type: 0x1)", "cfi"),
-        ("Missing ENDBR: mtty_ioctl+0x0/0x1 [mtty]", "cfi"),
-        ("invalid opcode: 0000 [#1] PREEMPT SMP", "oops"),
-        ("traps: PANIC: double fault, error_code: 0x0", "oops"),
-        ("bad: scheduling from the idle thread!", "atomic-sleep"),
-        ("rcu: INFO: rcu_preempt detected expedited stalls on CPUs/tasks: { 0-... }", "rcu-stall"),
-        ("BUG: workqueue lockup - pool cpus=0 node=0 flags=0x0 nice=0 stuck for 30s!", "complaint"),
-        ("VFS: Busy inodes after unmount of debugfs (debugfs)", "busy-inodes"),
+        ("oops-7.3.log", "oops", "oops-7ee3ac36"),
+        ("refcount-7.3.log", "refcount", "refcount-8288954c"),
     ],
 )
-def test_each_kind_is_known_by_its_headline(line: str, kind: str) -> None:
-    assert only(f"[    1.0] {line}").kind == kind
+def test_a_recorded_report_has_the_fingerprint_that_results_have(
+    name: str, kind: str, fingerprint: str
+) -> None:
+    (found,) = splat.parse(recorded(name))
+    assert (found.kind, found.fingerprint) == (kind, fingerprint)
+    assert not any("iommu group" in line for line in found.lines)
+
+
+def trace(*functions: str, at: float = 1.0) -> str:
+    """Return what dump_stack() prints."""
+    lines = ["CPU: 0 UID: 0 PID: 56 Comm: python3 Not tainted 7.3.4 #1 PREEMPT", "Call Trace:"]
+    lines += [" <TASK>", " dump_stack_lvl+0x4d/0x70"]
+    lines += [f" {name}+0x1/0x90" for name in functions] + [" </TASK>"]
+    return stamped(*lines, at=at)
+
+
+def stamped(*lines: str, at: float = 1.0, caller: str = "") -> str:
+    return "".join(f"[{at:12.6f}]{caller} {line}\n" for line in lines)
+
+
+def kinds(text: str) -> list[str]:
+    return [one.kind for one in splat.parse(text.splitlines())]
+
+
+CUT, END = "------------[ cut here ]------------", "---[ end trace 0000000000000000 ]---"
+WARNING = "WARNING: a.c:1 at {0}+0x1/0x2, CPU#0: python3/56"
+
+
+def warned(function: str, *before: str, at: float = 1.0) -> str:
+    head = stamped(CUT, *before, WARNING.format(function), at=at)
+    return head + trace(function, at=at) + stamped(END, at=at)
+
+
+def test_what_a_warning_says_in_its_own_words_is_a_line_of_it() -> None:
+    said = "a device has no driver"
+    assert said in "\n".join(only(warned("f", said)).lines)
+    # Of a kind that is known by those words, WARNING and the trace are parts.
+    for words in (
+        "refcount_t: underflow; use-after-free.",
+        "list_del corruption, ffff888001e37e00->next is NULL",
+        "ODEBUG: free active (active state 0) object: 0 object type: timer_list hint: 0x0",
+        "memcpy: detected field-spanning write (size 9) of single field",
+        "VFS: Busy inodes after unmount of a (a)",
+        "DMA-API: mtty mtty: device driver frees DMA memory with different size",
+        "BUG kmalloc-64 (Not tainted): Object already free",
+        "CFI failure at f+0x1/0x2 (no target information)",
+    ):
+        found = only(warned("f", words))
+        assert found.headline == words
+        assert found.top == ["f"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "usercopy: Kernel memory exposure attempt detected from null address (offset 0, size 9)!",
+        "list_del corruption, ffff888001e37e00->next is NULL",
+        "Missing ENDBR: f+0x0/0x10",
+    ],
+)
+def test_what_a_bug_says_in_its_own_words_names_it(words: str) -> None:
+    bug = stamped(words, CUT, "kernel BUG at a.c:1!", "Oops: invalid opcode: 0000 [#1] SMP")
+    bug += stamped("RIP: 0010:f+0x1/0x2") + trace("g") + stamped(END)
+    found = only(bug + stamped("Kernel panic - not syncing: Fatal exception"))
+    assert found.headline == words
+    assert found.top == ["f", "g"]
+
+
+def test_a_warning_and_the_bug_that_it_comes_before_are_one_fault() -> None:
+    words = "memcpy: detected buffer overflow: 9 byte write of buffer size 8"
+    report = stamped(CUT, words, WARNING.format("__fortify_report"))
+    report += stamped("RIP: 0010:__fortify_report+0x1/0x2")
+    report += trace("__fortify_panic", "mtty_write") + stamped(END)
+    bug = stamped(CUT, "kernel BUG at lib/string_helpers.c:1!")
+    bug += stamped("Oops: invalid opcode: 0000 [#1] SMP", "RIP: 0010:__fortify_panic+0x1/0x2")
+    bug += trace("mtty_write") + stamped(END)
+    assert only(report + bug).headline == words
+    assert only(report + bug).top == ["mtty_write"]
+    assert kinds(report + bug.replace("mtty_write", "another")) == ["fortify", "bug"]
+
+
+def test_a_fault_that_is_like_the_one_before_is_another_one() -> None:
+    refcount = warned("g", "refcount_t: underflow; use-after-free.", at=1.1)
+    found = splat.parse((warned("f") + refcount).splitlines())
+    assert [one.kind for one in found] == ["warning", "refcount"]
+    assert [one.top for one in found] == [["f"], ["g"]]
+    hung = "INFO: task {}:60 blocked for more than 10 seconds."
+    assert kinds(stamped(hung.format("a")) + stamped(hung.format("b"))) == ["hung-task"] * 2
+    slept = "BUG: sleeping function called from invalid context at a.c:1"
+    twice = stamped(slept) + trace("f") + stamped(slept) + trace("g")
+    assert kinds(twice) == ["atomic-sleep"] * 2
+    leak = "unreferenced object 0xff11000006feb000 (size 1024):\n  backtrace (crc 6c6c6855):\n"
+    lost = splat.parse(f"{leak}    f+0x1/0x2\n{leak}    g+0x1/0x2\n".splitlines())
+    assert [one.top for one in lost] == [["f"], ["g"]]
+
+
+def test_what_a_report_adds_after_its_trace_is_a_part_of_it() -> None:
+    twice = "sysfs: cannot create duplicate filename '/a'"
+    failed = "kobject: kobject_add_internal failed for {} with -EEXIST, don't try to register"
+    duplicate = stamped(twice) + trace("sysfs_warn_dup", "kobject_add", "device_add", "mtty_init")
+    assert only(duplicate + stamped(failed.format("a"))).top == ["mtty_init"]
+    both = duplicate + stamped(failed.format("a"))
+    assert kinds(both + both) == ["duplicate"] * 2
+    killed = stamped("python3 invoked oom-killer: gfp_mask=0xcc0") + trace("f")
+    killed += stamped("oom-kill:constraint=CONSTRAINT_NONE")
+    assert kinds(killed + stamped("Out of memory: Killed process 56 (python3)")) == ["memory"]
+    hung = stamped("INFO: task a:1 blocked for more than 10 seconds.") + trace("f")
+    assert kinds(hung + stamped("INFO: task a:1 is blocked on a mutex likely owned by")) == [
+        "hung-task"
+    ]
+
+
+def test_an_interrupt_is_blamed_on_who_should_have_cared() -> None:
+    def report(interrupted: str) -> splat.Splat:
+        text = stamped('irq 16: nobody cared (try booting with the "irqpoll" option)')
+        text += stamped(f"RIP: 0010:{interrupted}+0x1/0x2") + trace("note_interrupt", interrupted)
+        text += stamped("handlers:", "[<00000000a1b2c3d4>] mtty_interrupt [mtty]")
+        return only(text + stamped("Disabling IRQ #16"))
+
+    assert report("f").top == ["mtty_interrupt"]
+    assert report("f").fingerprint == report("g").fingerprint
+
+
+def test_a_panic_follows_from_a_fault_only_where_it_says_so() -> None:
+    panic = "Kernel panic - not syncing: "
+    assert kinds(warned("f") + stamped(panic + "kernel: panic_on_warn set ...")) == ["warning"]
+    assert kinds(warned("f") + stamped(panic + "misbehave: as commanded")) == ["warning", "panic"]
+
+
+def test_a_line_that_is_a_report_by_itself_takes_nothing_with_it() -> None:
+    fault = "DMAR: [DMA Read NO_PASID] Request device [0000:03:00.1] fault addr 0x{} [fault reason"
+    two = stamped(fault.format("1000"), fault.format("2000"))
+    assert kinds(two + warned("f")) == ["dma", "dma", "warning"]
+
+
+def test_without_a_trace_the_words_tell_one_fault_from_another() -> None:
+    def name(line: str) -> str:
+        return only(stamped(line)).fingerprint
+
+    fault = "DMAR: [DMA {0} NO_PASID] Request device [0000:03:00.1] fault addr 0x{1} [fault reason"
+    assert name(fault.format("Read", "fffff000")) == name(fault.format("Read", "1000"))
+    assert name(fault.format("Read", "fffff000")) != name(fault.format("Write", "fffff000"))
+    panic = "Kernel panic - not syncing: "
+    assert name(panic + "a") != name(panic + "b")
+
+
+def test_a_trace_without_a_word_before_it_is_read_as_well() -> None:
+    report = stamped("BUG: KFENCE: use-after-free read in f+0x1/0x2", " f+0x1/0x2", " g+0x1/0x2")
+    assert only(report).top == ["f", "g"]
+
+
+UNKNOWN = stamped("mtty: the hinge of the door is loose") + trace("mtty_ioctl")
+
+
+def test_a_report_of_a_kind_that_is_not_known_is_known_by_its_stack() -> None:
+    found = only(UNKNOWN)
+    assert (found.kind, found.headline) == ("complaint", "mtty: the hinge of the door is loose")
+    assert found.top == ["mtty_ioctl"]
+    # Not where it is a part of what comes before.
+    for before in ("BUG: spinlock bad magic on CPU#0, python3/56", "WARNING: Nested lock was not"):
+        assert only(stamped(before) + trace("f")).top == ["f"]
+    nested = stamped("WARNING: Nested lock was not taken") + trace("f")
+    assert kinds(nested + stamped("stack backtrace:") + trace("f")) == ["lockdep"]
+    assert kinds(warned("f") + UNKNOWN) == ["warning", "complaint"]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "FAULT_INJECTION: forcing a failure.\n[    1.000000] name failslab, interval 1, times 1",
+        "python3: vmalloc error: size 8192, failed to allocate pages, mode:0xcc0(GFP_KERNEL)",
+        "percpu: allocation failed, size=8 align=8 atomic=0, alloc from reserved chunk failed",
+        "slab_common: __kmem_cache_create_args(mtty) failed with error -12",
+        "sysrq: Show backtrace of all active CPUs",
+    ],
+)
+def test_a_stack_that_no_fault_has_the_kernel_show_is_none(before: str) -> None:
+    assert kinds(stamped(before) + trace("f")) == []
+    assert only(warned("g") + stamped(before) + trace("f")).top == ["g"]
+
+
+@pytest.mark.parametrize(
+    "words", [LOST, "** 12 printk messages dropped **"], ids=["by-the-agent", "by-the-console"]
+)
+def test_a_report_whose_beginning_is_lost_is_one_all_the_same(words: str) -> None:
+    rest = trace("mtty_ioctl") + stamped(END)
+    found = only(f"{words}\n{rest}")
+    assert (found.kind, found.headline) == ("complaint", splat.LOST_HEADLINE)
+    assert found.top == ["mtty_ioctl"]
+    traced = rest[rest.index("[", 1) :]
+    assert only(f"{words}\n{traced}").top == ["mtty_ioctl"]
+    # What comes after the gap is none of a report that began before it.
+    both = splat.parse(f"{stamped('BUG: KASAN: x in f+0x1/0x2')}{words}\n{rest}".splitlines())
+    assert [one.top for one in both] == [[], ["mtty_ioctl"]]
+    assert both[1].headline == splat.LOST_HEADLINE
+    # A log that begins in the middle has had its headline before.
+    assert splat.parse(rest.splitlines()) == []
+
+
+def test_what_a_program_prints_on_the_console_is_none_of_it() -> None:
+    printed = "BUG: KASAN: so says a program\n"
+    assert splat.parse((stamped("mtty: registered") + printed).splitlines()) == []
+    report = warned("f").splitlines()
+    found = only("\n".join([*report[:3], "Accepted publickey for root", *report[3:]]))
+    assert found.lines == report
+    unfinished = only("Accepted publ" + "\n".join(report))
+    assert unfinished.lines == report
+
+
+def test_what_two_processors_say_is_told_apart_by_the_caller() -> None:
+    one = [line.replace("] ", "][   T56] ", 1) for line in warned("f").splitlines()]
+    other = [line.replace("] ", "][    C1] ", 1) for line in warned("g").splitlines()]
+    mixed = [line for pair in zip(one, other, strict=True) for line in pair]
+    assert [found.top for found in splat.parse(mixed)] == [["f"], ["g"]]
+    # Without, neither gets lost.
+    assert kinds(stamped("BUG: KASAN: x in f+0x1/0x2") + warned("g")) == ["kasan", "warning"]
+
+
+def test_a_line_without_an_end_takes_no_time() -> None:
+    for words in ("DMAR: [", "INFO: task ", "Oops ", "BUG x ", "a "):
+        assert len(splat.parse([f"[    1.000000] {words * 100000}"])) <= 1

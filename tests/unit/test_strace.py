@@ -54,7 +54,7 @@ def test_what_cannot_be_decoded_is_shown_as_it_is() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "WARNING: CPU: 0 PID: 1 at drivers/vfio/vfio_main.c:1 x+0x1/0x2",
+        "WARNING: drivers/vfio/vfio_main.c:1 at x+0x1/0x2",
         "BUG: kernel NULL pointer dereference, address: 0000000000000000",
         "Oops: general protection fault",
         "DMAR: [DMA Read] Request device [00:02.0] fault addr 0x1000",
