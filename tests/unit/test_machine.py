@@ -11,7 +11,7 @@ import pytest
 
 from fixtures import process
 from fixtures.errors import RunError
-from fixtures.machine.machine import WRAPPER, qemu_version
+from fixtures.machine.machine import WRAPPER, _by_a_signal, qemu_version
 
 SANDBOX = "-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
@@ -94,3 +94,11 @@ def test_a_qemu_that_does_not_run_is_one_line(
     monkeypatch.setattr(process, "need", lambda _: str(broken))
     with pytest.raises(RunError, match=f"^{broken} does not run: libx.so.1: no such file$"):
         qemu_version()
+
+
+@pytest.mark.parametrize(
+    ("status", "by_a_signal"),
+    [(-9, True), (-11, True), (137, True), (139, True), (0, False), (1, False), (255, False)],
+)
+def test_whose_end_it_is_that_qemu_ends_with(status: int, by_a_signal: bool) -> None:
+    assert _by_a_signal(status) is by_a_signal
