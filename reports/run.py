@@ -154,5 +154,5 @@ def load(folder: Path) -> Run:
     Raises RunError where there are none, or none of a schema that is known.
     """
     if not folder.is_dir():
-        raise RunError(f"{folder} is no folder; name that of a run, results/latest for instance")
+        raise RunError(f"{folder} is no folder; name that of a run, as make check makes them")
     return Run(folder, folder.resolve().name, model.load(folder, untrusted.clean))

@@ -60,7 +60,7 @@ def selection_of(asked: argparse.Namespace, *more: str) -> Selection:
     if asked.flavour not in kernel.FLAVOURS:
         hint = selection.near(asked.flavour, kernel.FLAVOURS)
         raise SpecError(f"FLAVOUR={asked.flavour}: there are {', '.join(kernel.FLAVOURS)}{hint}")
-    if not re.fullmatch(r"auto|logical|[0-9]+", asked.jobs):
+    if not re.fullmatch(r"auto|logical|[1-9][0-9]*", asked.jobs):
         raise SpecError(f"JOBS={asked.jobs}: how many machines at the same time, or auto")
     chosen = Selection(
         drivers=words(asked.drivers),

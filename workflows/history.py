@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fixtures import paths
-from fixtures.errors import RunError, SpecError
+from fixtures.errors import RunError
 from fixtures.kernel import DEFAULT
 from fixtures.paths import CHECKOUT
 from fixtures.record import compare, model
@@ -37,9 +37,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--results", default=str(RESULTS), help="the folder of the runs")
     subjects.add_options(parser)
     asked = parser.parse_args(argv)
-    if asked.tests:
-        raise SpecError("history is of a BEHAVIOUR= or a CLAUSE=")
-    subject = subjects.of(asked, words(asked.drivers))
+    subject = subjects.of(asked, words(asked.drivers), tests=False)
     rows = list(_rows(Path(asked.results), subject))
     if not rows:
         raise RunError(f"no run below {asked.results} says anything of {subject}")

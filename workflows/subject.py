@@ -98,8 +98,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tests", default="", help="an expression for pytest -k")
 
 
-def of(asked: argparse.Namespace, drivers: tuple[str, ...]) -> Subject:
-    """Return what the options chose.
+def of(asked: argparse.Namespace, drivers: tuple[str, ...], *, tests: bool = True) -> Subject:
+    """Return what the options chose; ``tests`` tells whether that may be an expression for ``-k``.
 
     Raises SpecError where that is not one thing, or there is no such.
     """
@@ -112,8 +112,9 @@ def of(asked: argparse.Namespace, drivers: tuple[str, ...]) -> Subject:
         )
         if name
     ]
-    if len(named) != 1:
-        raise SpecError("name one thing to look at: BEHAVIOUR=, CLAUSE= or TESTS= (for pytest -k)")
+    if len(named) != 1 or (asked.tests and not tests):
+        or_tests = ", or TESTS= (for pytest -k)" if tests else ""
+        raise SpecError(f"name one thing to look at: BEHAVIOUR= or CLAUSE={or_tests}")
     kind, name = named[0]
     chosen(drivers)
     if kind is None:

@@ -65,6 +65,7 @@ def test_every_variable_has_an_effect(
         (["--drivers=mtti"], "mtti: no such driver"),
         (["--flavour=debg"], "FLAVOUR=debg: there are default, debug, fault; is it debug?"),
         (["--jobs=many"], "JOBS=many: how many machines"),
+        (["--jobs=0"], "JOBS=0: how many machines"),
         (["--kernel=/nosuch"], "/nosuch: no such folder; a kernel is named by "),
         (["--pytest=-k 'a"], "PYTEST=-k 'a: No closing quotation"),
         (["--tests=a and"], "TESTS 'a and': "),
@@ -149,6 +150,11 @@ def test_folders_that_pytest_s_options_name(
 def test_a_clause_that_is_almost_there() -> None:
     with pytest.raises(SpecError, match=r"is called reinit\.onc; is it reinit\.once\?"):
         history.main(["--drivers=mtty", "--clause=reinit.onc"])
+
+
+def test_a_history_is_of_what_results_name() -> None:
+    with pytest.raises(SpecError, match=r"look at: BEHAVIOUR= or CLAUSE=$"):
+        history.main(["--drivers=mtty", "--tests=flags"])
 
 
 def test_a_benchmark_that_never_began_leaves_the_last_one_alone(
