@@ -74,6 +74,7 @@ class Suites:
         # The controller's configuration is one of the process.
         patch.setattr(recording._Controller, "config", None)
         patch.setattr(Run, "prepare", lambda run: self._prepare(run))
+        patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # no test here needs others' plugins
         self.patch = patch
         pytester.makeconftest(
             f"pytest_plugins = {[f'fixtures.plugin.{name}' for name in PLUGINS]}\n"
@@ -92,8 +93,6 @@ class Suites:
             "-q",
             "-p",
             "no:cacheprovider",
-            "-p",
-            "no:hypothesispytest",
             f"--driver={driver}",
             f"--results={results}",
         ]
