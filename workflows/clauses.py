@@ -18,7 +18,7 @@ import pytest
 from fixtures.errors import RunError
 from fixtures.paths import SUITES
 from fixtures.record import catalogue
-from fixtures.record.catalogue import Clause
+from fixtures.record.catalogue import Clause, Source
 
 LEVELS = ("MUST", "SHOULD", "MAY")
 WIDTH = 100  # columns
@@ -74,6 +74,11 @@ def _entry(name: str, clause: Clause, tests: Iterable[str]) -> str:
     return "\n    ".join(lines)
 
 
+def _table(sources: Iterable[Source]) -> list[str]:
+    """Return the lines that say where each source is found."""
+    return ["sources", *(f"    {one.cited}\n        {one.found}" for one in sources)]
+
+
 def _totals(clauses: dict[str, Clause]) -> list[str]:
     """Return the lines of the table: a row a part of the protocol, a column a level."""
     counts: Counter[tuple[str, str]] = Counter(
@@ -97,7 +102,7 @@ def main() -> int:
     for name, clause in clauses.items():
         print(_entry(name, clause, [test for test, of_this in tests.items() if name in of_this]))
         print()
-    print("\n".join(_totals(clauses)))
+    print("\n".join([*_table(catalogue.sources().values()), "", *_totals(clauses)]))
     found = gaps(tests, clauses)
     for line in found:
         print(line, file=sys.stderr)
