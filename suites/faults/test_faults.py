@@ -10,7 +10,6 @@ import pytest
 from fixtures.errors import NotThere
 from fixtures.guest import Answer, Fault, Guest, kmemleak, write_file
 from fixtures.oracle import StateMachine
-from fixtures.oracle.state_machine import ARCS
 from fixtures.session import ArrangementFailed, DataFd, Session, State
 from fixtures.session.transfer import arrive, load, save
 
@@ -48,14 +47,6 @@ def check_error(answer: Answer, fault: Fault) -> None:
     assert not answer.error.isdecimal(), f"errno {answer.error} is the kernel's own"
 
 
-@pytest.fixture(params=ARCS, ids=lambda arc: f"{arc[0].name}-{arc[1].name}")
-def arc(request: pytest.FixtureRequest, machine: StateMachine) -> tuple[State, State]:
-    """Where an arc begins and ends; the test runs for each that the device has."""
-    begin, end = request.param
-    machine.need(begin, end)
-    return begin, end
-
-
 @pytest.mark.clause("faults.state")
 def test_a_request_for_a_state_that_meets_a_fault(
     session: Session, guest: Guest, machine: StateMachine, arc: tuple[State, State]
@@ -91,9 +82,7 @@ def test_requests_that_meet_faults_lose_no_memory(
     session: Session, guest: Guest, machine: StateMachine
 ) -> None:
     began = kmemleak.forget(guest)
-    for begin, end in ARCS:
-        if not (machine.has(begin) and machine.has(end)):
-            continue
+    for begin, end in machine.arcs:
 
         def prepare(begin: State = begin) -> None:
             session.reset()

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.oracle import SAVING, StateMachine
+from fixtures.oracle import SAVING, StateMachine, every_arc
+from fixtures.oracle.state_machine import ARCS
 from fixtures.session.uapi import Migration, State
 
 STOP_COPY_ONLY = Migration.STOP_COPY
@@ -113,3 +114,25 @@ def test_a_session_opens_on_entering_and_goes_on_inside_the_saving_group() -> No
                 has_session = {State.RESUMING} | SAVING
                 assert outcome.opens is (end in has_session and not inside)
                 assert outcome.ends is (begin in has_session and not inside)
+
+
+def test_a_driver_implements_what_passes_an_unsupported_state() -> None:
+    assert set(StateMachine(ALL).arcs) == set(ARCS)
+    # What vfio_mig_get_next_state() leaves of RUNNING -> RUNNING_P2P -> STOP, and so on.
+    without_p2p = {
+        (State.RUNNING, State.STOP),
+        (State.STOP, State.RUNNING),
+        (State.PRE_COPY, State.STOP_COPY),
+    }
+    own = set(StateMachine(PRE_COPY).arcs)
+    assert own - set(ARCS) == without_p2p
+    assert own & set(ARCS) == {
+        (State.STOP_COPY, State.STOP),
+        (State.RESUMING, State.STOP),
+        (State.PRE_COPY, State.RUNNING),
+        (State.RUNNING, State.PRE_COPY),
+        (State.STOP, State.STOP_COPY),
+        (State.STOP, State.RESUMING),
+    }
+    assert set(every_arc()) == set(ARCS) | without_p2p
+    assert every_arc()[: len(ARCS)] == ARCS

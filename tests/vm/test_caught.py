@@ -36,6 +36,9 @@ class Module:
 
 MTTY = Module("samples/vfio-mdev/mtty.c", "mtty")
 QAT = Module("drivers/vfio/pci/qat/main.c", "qat_vfio_pci")
+HISI_ACC = Module(
+    "drivers/vfio/pci/hisilicon/hisi_acc_vfio_pci.c", "hisi-acc-vfio-pci", ("hisi_acc_vfio_pci.h",)
+)
 MLX5 = Module("drivers/vfio/pci/mlx5/cmd.c", "mlx5-vfio-pci", ("main.c", "cmd.h"))
 
 
@@ -111,6 +114,42 @@ def test_a_driver_that_breaks_a_rule_is_caught(
     assert clauses <= found
     assert "ioctl(" in done.output
     assert "VFIO_MIG_GET_PRECOPY_INFO, {argsz=" in done.output
+
+
+TOLD = "state-machine.failed-arc.told"
+
+
+@pytest.mark.parametrize(
+    ("module", "driver", "asks", "arcs"),
+    [
+        pytest.param(
+            QAT, "qat", "qat_vf_load_device_data(qat_vdev);\n", {"RESUMING-STOP"}, id="a-load"
+        ),
+        # hisi_acc has no P2P: its own arcs are not all those of the text.
+        pytest.param(
+            HISI_ACC,
+            "hisi_acc",
+            "vf_qm_func_stop(vf_qm);\n",
+            {"RUNNING-STOP", "PRE_COPY-STOP_COPY"},
+            id="a-stop",
+        ),
+    ],
+)
+def test_an_arc_whose_failure_is_not_told_is_caught(
+    run: Run,
+    suites: Suites,
+    tmp_path: Path,
+    module: Module,
+    driver: str,
+    asks: str,
+    arcs: set[str],
+) -> None:
+    heedless = f"\t{asks}\tret = 0;\n"
+    kernel = with_change(run.prepare().kernel, module, f"\tret = {asks}", heedless, tmp_path)
+    done = suites.run(f"--kernel={kernel}", f"--driver={driver}", f"--clause={TOLD}", "--retries=0")
+    assert done.status == 1, done.output
+    found = [one.test for one in done.held(driver, TOLD).failures if not one.known]
+    assert {arc for arc in arcs if any(f"[{arc}-{driver}" in test for test in found)} == arcs
 
 
 DIES = "\t*(volatile int *)0 = 1;\n"
