@@ -144,7 +144,8 @@ clauses: ## print every rule, its source and its tests; fail where a rule has no
 
 test: ## pass the project's own tests: unit tests, and real kernels in VMs; PYTEST=
 	@$(ready) packages-test.txt
-	@eval "$(run) $(python) -m pytest tests --results=results/tests -m 'not long' $$PYTEST"
+	@eval "$(run) $(python) -m pytest tests --results=results/tests -m 'not long' -n auto \
+		--dist loadgroup $$PYTEST"
 
 test-long: ## the same, those that take more than ten minutes; PYTEST=
 	@$(ready) packages-test.txt

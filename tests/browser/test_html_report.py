@@ -19,6 +19,8 @@ from reports import html
 from reports.run import load
 from tests.unit.test_reports import CONSOLE, ECHO, MARKUP, NOTHING, ZERO, make_run
 
+pytestmark = pytest.mark.xdist_group("browser")  # one browser for all of them
+
 FLAGS = (
     "--headless",
     "--no-sandbox",
