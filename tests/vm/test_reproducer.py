@@ -131,7 +131,8 @@ def test_a_wrong_answer_is_reproduced_until_the_driver_is_mended(
             ran = broken.run(program)
             assert ran.status == REPRODUCED, ran.output
             assert (
-                "\nreproduced\nprecopy-info.flags.v1-echo (SHOULD): Without the opt-in" in ran.output
+                "\nreproduced\nprecopy-info.flags.v1-echo (SHOULD): Without the opt-in"
+                in ran.output
             )
             assert broken.run(program, "no-such-device").status == NOT_TRIED
     with bench(run, run.prepare().kernel, driver, tmp_path / "unchanged") as sound:
