@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,8 @@ from pydantic import ValidationError
 from fixtures.device.driver import Driver, chosen, known_drivers
 from fixtures.device.expectation import Expectation, in_range
 from fixtures.errors import DescriptionError, SpecError
-from fixtures.kernel import features
-from fixtures.paths import CHECKOUT, DRIVERS, SUITES
-from fixtures.record import catalogue
+from fixtures.paths import CHECKOUT, DRIVERS
+from fixtures.plugin import expected
 from fixtures.splat import Splat
 
 RIGHT = """\
@@ -86,29 +84,47 @@ def test_a_device_of_our_own_is_tested_only_where_it_is_named() -> None:
     assert [driver.name for driver in chosen(["region2019"])] == ["region2019"]
 
 
-def test_every_expectation_names_a_clause() -> None:
-    for driver in known_drivers().values():
-        for expectation in driver.expectations:
-            assert expectation.clause in catalogue.clauses()
+def test_every_expectation_names_what_there_is() -> None:
+    expected.check(known_drivers().values())
 
 
-def test_every_expectation_names_tests_that_there_are() -> None:
-    names = {
-        f"{path.parent.name}/{path.name}::{name}"
-        for path in SUITES.glob("*/test_*.py")
-        for name in re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
-    }
-    for driver in known_drivers().values():
-        for expectation in driver.expectations:
-            for pattern in expectation.tests:
-                function = pattern.partition("[")[0]
-                assert pattern == "boot" or fnmatch.filter(names, function), pattern
-
-
-def test_every_expectation_names_features_that_there_are() -> None:
-    for driver in known_drivers().values():
-        for expectation in driver.expectations:
-            assert {*expectation.has, *expectation.lacks} <= features.known().keys()
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (
+            {"clause": "state-machine.arc"},
+            "clause: there is no state-machine.arc; is it state-machine.arcs?",
+        ),
+        ({"has": ("kmemleek",)}, "has: there is no kmemleek"),
+        (
+            {"tests": ("leaks/test_leaks.py::test_kmemleak_finds_nothin[mlx5-*]",)},
+            "tests: there is no leaks/test_leaks.py::test_kmemleak_finds_nothin[mlx5-*];"
+            " is it leaks/test_leaks.py::test_kmemleak_finds_nothing?",
+        ),
+        (
+            {"tests": ("leaks/test_leak.py::test_*[mlx5-*]",)},
+            "tests: there is no leaks/test_leak.py::test_*[mlx5-*]",
+        ),
+        (
+            {"tests": ("leaks/test_leaks.py::test_kmemleak_finds_nothing[qat-*]",)},
+            "tests: there is no leaks/test_leaks.py::test_kmemleak_finds_nothing[qat-*];"
+            " is it leaks/test_leaks.py::test_kmemleak_finds_nothing?",
+        ),
+    ],
+    ids=["clause", "feature", "test", "file", "driver"],
+)
+def test_an_expectation_that_names_what_is_not_there_is_one_line(
+    wrong: dict[str, Any], message: str
+) -> None:
+    driver = known_drivers()["mlx5"]
+    changed = driver.expectations[1].model_copy(update=wrong)
+    broken = driver.model_copy(update={"expectations": (driver.expectations[0], changed)})
+    with pytest.raises(DescriptionError) as caught:
+        expected.check([broken])
+    line, _, said = str(caught.value).partition(": ")
+    assert line.startswith("fixtures/drivers/mlx5.yaml:")
+    assert said.startswith(message)
+    assert "\n" not in said
 
 
 def test_two_drivers_cannot_have_one_slot(tmp_path: Path) -> None:
