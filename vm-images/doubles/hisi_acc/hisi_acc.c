@@ -1106,8 +1106,8 @@ static void run_again(struct hisi_acc_vf *vf)
 
 	vf->paused = false;
 	vf->wb_status = 0;
-	writel(0, vf->bar.base + VF_IFC_INT_STATUS);
-	writel(0, vf->mig.base + VF_IFC_INT_STATUS);
+	regs_init(&vf->bar);
+	regs_init(&vf->mig);
 
 	spin_lock(&pf->lock);
 	vf->ras_status = 0;
@@ -1139,8 +1139,6 @@ static void hisi_acc_reset(struct vfio_double_vf *base)
 	struct hisi_acc_vf *vf = to_vf(base);
 	struct hisi_acc_pf *pf = pf_of(vf);
 
-	regs_init(&vf->bar);
-	regs_init(&vf->mig);
 	run_again(vf);
 
 	spin_lock(&pf->lock);
