@@ -21,6 +21,7 @@ from fixtures.guest.answer import LONGEST
 from fixtures.guest.guest import AGENT
 from fixtures.record.transcript import LOST
 
+FIONREAD, FIONBIO = 0x541B, 0x5421
 # As over ssh: the source comes first, on the same line as the requests. /dev/kmsg is not for
 # everybody's eyes, so that here the kernel's log is a file with nothing in it.
 START = (
@@ -72,6 +73,26 @@ def test_a_file_is_opened_read_and_closed(agent: Pipe, tmp_path: Path) -> None:
         "call": 0,
         "log": [],
     }
+
+
+def test_memory_that_cannot_be_written_can_be_read(agent: Pipe, tmp_path: Path) -> None:
+    """FIONREAD copies a number out, FIONBIO copies one in."""
+    os.mkfifo(tmp_path / "fifo")
+    fd = agent("open", path=str(tmp_path / "fifo"), flags=os.O_RDWR)["ret"]
+    number = base64.b64encode((1).to_bytes(4, "little")).decode()
+    for writable, error in ((True, 0), (False, errno.EFAULT)):
+        address = agent("memory", data=number, writable=writable)["ret"]
+        assert 0 < address < 1 << 31
+        assert agent("ioctl", fd=fd, request=FIONREAD, arg=address)["errno"] == error
+        assert agent("ioctl", fd=fd, request=FIONBIO, arg=address)["errno"] == 0
+
+
+def test_there_is_nothing_behind_the_memory(agent: Pipe, tmp_path: Path) -> None:
+    (tmp_path / "fifo").touch()
+    fd = agent("open", path=str(tmp_path / "fifo"), flags=os.O_RDWR)["ret"]
+    part = base64.b64encode(b"\1\0").decode()  # of the 4 bytes that FIONBIO copies in
+    address = agent("memory", data=part, writable=True)["ret"]
+    assert agent("ioctl", fd=fd, request=FIONBIO, arg=address)["errno"] == errno.EFAULT
 
 
 def test_a_call_that_blocks_is_begun_and_ended(agent: Pipe, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from fixtures.guest import MOST_AT_ONCE, Answer, Guest, Request
 from fixtures.guest.answer import LONGEST, NoAnswer, longest, parse
 from fixtures.guest.line import Line
 from fixtures.session import DataFd, Session, State, data_fd, uapi
+from fixtures.session.session import GIVEN_FD
 
 
 class Host:
@@ -319,6 +320,47 @@ def test_a_data_fd_that_is_another_file_is_a_deviation(start: Start, fd: int) ->
     with pytest.raises(Deviation, match=f"data_fd={fd}"):
         session.set_state(State.STOP_COPY)
     assert session._fds == [4, 5]  # it is not closed in that file's place
+
+
+def fails_with(fd: int) -> Agent:
+    structure = uapi.FEATURE_HEADER.pack(16, 0) + struct.pack("=Ii", 3, fd)
+    return lambda request: answer(request, ret=-1, errno=14, data=base64_of(structure))
+
+
+def test_a_data_fd_of_a_request_that_failed_is_a_deviation(start: Start) -> None:
+    with pytest.raises(Deviation, match="the state 3 was refused, and came with data_fd=7"):
+        open_session(start(fails_with(7)), 5).set_state(State.STOP_COPY)
+
+
+@pytest.mark.parametrize("fd", [-1, GIVEN_FD], ids=["none", "untouched"])
+def test_a_request_that_failed_gives_no_data_fd(start: Start, fd: int) -> None:
+    answered, data_fd = open_session(start(fails_with(fd)), 5).set_state(State.STOP_COPY)
+    assert answered.error == "EFAULT"
+    assert data_fd is None
+
+
+def test_a_data_fd_that_the_kernel_left_alone_is_not_minus_one(start: Start) -> None:
+    sent = []
+
+    def agent(request: dict[str, Any]) -> bytes:
+        sent.append(base64.b64decode(request["arg"]))
+        return answer(request, data=request["arg"])
+
+    answered, data_fd = open_session(start(agent), 5).set_state(State.STOP)
+    assert data_fd is None
+    assert sent == [answered.data]
+    assert uapi.MIG_STATE.unpack_from(answered.data, 8) == (State.STOP, GIVEN_FD)
+
+
+@pytest.mark.parametrize("on", ["device", "data fd"])
+def test_an_ioctl_that_returns_a_positive_number_is_a_deviation(start: Start, on: str) -> None:
+    guest = start(lambda request: answer(request, ret=1, data=request["arg"]))
+    calls: dict[str, Callable[[], object]] = {
+        "device": open_session(guest, 5).opt_in,
+        "data fd": DataFd(guest, 3).precopy_info,
+    }
+    with pytest.raises(Deviation, match="the ioctl returned 1, which is neither 0 nor -1"):
+        calls[on]()
 
 
 def test_an_error_names_the_part_that_is_wrong() -> None:
