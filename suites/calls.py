@@ -3,8 +3,14 @@
 
 from __future__ import annotations
 
+import time
+
 from fixtures.session import DataFd
 from fixtures.session.uapi import PrecopyInfo
+
+# Seconds. virtio's driver asks its device for changes once a second, and tells of none until then
+# (pre_copy_rl_state in drivers/vfio/pci/virtio/migrate.c).
+ASKED_AGAIN = 1.1
 
 
 def ask(data_fd: DataFd, flags: int = 0) -> PrecopyInfo:
@@ -12,3 +18,12 @@ def ask(data_fd: DataFd, flags: int = 0) -> PrecopyInfo:
     asked = data_fd.precopy_info(flags=flags)
     assert not asked.error
     return asked.info
+
+
+def ask_for_changes(data_fd: DataFd) -> PrecopyInfo:
+    """Make VFIO_MIG_GET_PRECOPY_INFO of a device that has changed; again where it tells nothing."""
+    info = ask(data_fd)
+    if not info.dirty_bytes:
+        time.sleep(ASKED_AGAIN)
+        info = ask(data_fd)
+    return info

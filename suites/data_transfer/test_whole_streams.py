@@ -5,16 +5,16 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.errors import NotThere
 from fixtures.oracle import StateMachine
 from fixtures.plugin.recording import Recorder
 from fixtures.session import Session, State, stop_copy_length
-from fixtures.session.transfer import load, read_pre_copy, read_stop_copy, save
-from suites.data_transfer.conftest import Contents
+from fixtures.session.transfer import read_pre_copy, read_stop_copy, save
+from suites import must
+from suites.calls import ask
+from suites.contents import Contents
 
 pytestmark = pytest.mark.any_api
 
-CHANGED = 64  # bytes of its state that the device changes
 WAYS = {
     "PRE_COPY": (State.PRE_COPY,),
     "PRE_COPY_P2P": (State.PRE_COPY_P2P,),
@@ -24,18 +24,18 @@ WAYS = {
 
 def migrates(source: Contents, target: Contents, stream: bytes, count: int = 1 << 16) -> bool:
     """Load ``stream`` into the target, and tell whether its state is the source's then."""
-    load(target.session, stream, count)
-    target.session.move(State.STOP)
+    must.load(target.session, stream, count)
+    must.move(target.session, State.STOP)
     same = target.get() == source.get()
-    target.session.move(State.RUNNING)
+    must.move(target.session, State.RUNNING)
     return same and target.get() == source.get()
 
 
 @pytest.mark.every_variant
 @pytest.mark.clause("data-transfer.stop-copy")
 def test_stop_copy_alone_carries_the_whole_state(source: Contents, target: Contents) -> None:
-    assert target.get() != source.get()
-    assert migrates(source, target, save(source.session))
+    target.differs(source)
+    assert migrates(source, target, must.save(source.session))
 
 
 @pytest.mark.every_variant
@@ -45,8 +45,8 @@ def test_pre_copy_and_stop_copy_carry_the_whole_state(
     source: Contents, target: Contents, machine: StateMachine, way: tuple[State, ...]
 ) -> None:
     machine.need(*way)
-    assert target.get() != source.get()
-    assert migrates(source, target, save(source.session, *way))
+    target.differs(source)
+    assert migrates(source, target, must.save(source.session, *way))
 
 
 @pytest.mark.every_variant
@@ -55,20 +55,11 @@ def test_what_changes_in_pre_copy_arrives(source: Contents, target: Contents) ->
     data_fd = source.session.start(State.PRE_COPY)
     stream = b""
     for round_ in range(3):
-        change(source, round_)
-        stream += read_pre_copy(data_fd)
-    change(source, 3)  # nobody reads this before STOP_COPY
-    source.session.move(State.STOP_COPY)
-    assert migrates(source, target, stream + read_stop_copy(data_fd))
-
-
-def change(contents: Contents, round_: int) -> None:
-    """Have the device change some of its state."""
-    firmware = contents.session.device.firmware
-    if firmware is None:
-        contents.set(seed=100 + round_)
-    elif firmware.command(f"dirty {CHANGED}").error:
-        raise NotThere("this firmware changes nothing by itself")
+        source.change(round_)
+        stream += must.read_pre_copy(data_fd)
+    source.change(3)  # nobody reads this before STOP_COPY
+    must.move(source.session, State.STOP_COPY)
+    assert migrates(source, target, stream + must.read_stop_copy(data_fd))
 
 
 @pytest.mark.every_variant
@@ -78,16 +69,20 @@ def test_leaving_pre_copy_early_loses_nothing(
     source: Contents, target: Contents, part: float
 ) -> None:
     data_fd = source.session.start(State.PRE_COPY)
-    wanted = int(part * data_fd.precopy_info().info.initial_bytes)
-    stream = data_fd.read(wanted).data if wanted else b""
-    source.session.move(State.STOP_COPY)
-    assert migrates(source, target, stream + read_stop_copy(data_fd))
+    wanted = int(part * ask(data_fd).initial_bytes)
+    stream = b""
+    while len(stream) < wanted:
+        more = data_fd.read(wanted - len(stream))
+        assert more.ret > 0
+        stream += more.data
+    must.move(source.session, State.STOP_COPY)
+    assert migrates(source, target, stream + must.read_stop_copy(data_fd))
 
 
 @pytest.mark.clause("data-transfer.running")
 def test_a_loaded_device_can_be_saved_and_loaded_again(source: Contents, target: Contents) -> None:
-    assert migrates(source, target, save(source.session))
-    back = save(target.session)
+    assert migrates(source, target, must.save(source.session))
+    back = must.save(target.session)
     source.session.reset()
     source.set(seed=3)
     assert migrates(target, source, back)
@@ -99,9 +94,9 @@ def test_a_loaded_device_gives_the_stream_that_it_got(source: Contents) -> None:
     stream = save(source.session)
     source.session.reset()
     source.set(seed=3)
-    load(source.session, stream)
-    source.session.move(State.STOP)
-    assert save(source.session) == stream
+    must.load(source.session, stream)
+    must.move(source.session, State.STOP)
+    assert must.save(source.session) == stream
 
 
 @pytest.mark.every_variant
@@ -112,7 +107,7 @@ def test_the_sizes_of_the_writes_do_not_matter(
 ) -> None:
     if source.session.device.firmware is not None:
         source.session.device.firmware.make_small()
-    assert migrates(source, target, save(source.session), count)
+    assert migrates(source, target, must.save(source.session), count)
 
 
 @pytest.mark.clause("data-transfer.data-size")

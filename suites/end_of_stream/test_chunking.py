@@ -7,7 +7,7 @@ import pytest
 
 from fixtures.oracle import StateMachine
 from fixtures.session import Session, State
-from fixtures.session.transfer import read_stop_copy, save
+from suites import must
 
 pytestmark = pytest.mark.any_api
 
@@ -21,11 +21,11 @@ def stream_of(session: Session, before: tuple[State, ...], count: int) -> bytes:
     of a few bytes take on a slow machine.
     """
     if not before:
-        return save(session, count=count)
+        return must.save(session, count=count)
     data_fd = session.start(before[0])
     data, _ = data_fd.read_on(count)
-    session.move(State.STOP_COPY)
-    return data + read_stop_copy(data_fd, count)
+    must.move(session, State.STOP_COPY)
+    return data + must.read_stop_copy(data_fd, count)
 
 
 @pytest.mark.every_variant
@@ -47,8 +47,8 @@ def test_the_stream_is_the_same_in_reads_of_any_size(
 
 @pytest.mark.clause("end-of-stream.chunking")
 def test_the_stream_is_the_same_byte_by_byte(session: Session) -> None:
-    whole = save(session)
+    whole = must.save(session)
     session.reset()
     data_fd = session.start(State.STOP_COPY)
     stream = b"".join(data_fd.read(1).data for _ in range(min(ONE_BY_ONE, len(whole))))
-    assert stream + read_stop_copy(data_fd) == whole
+    assert stream + must.read_stop_copy(data_fd) == whole

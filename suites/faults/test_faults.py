@@ -11,7 +11,8 @@ from fixtures.errors import NotThere
 from fixtures.guest import Answer, Fault, Guest, kmemleak, write_file
 from fixtures.oracle import StateMachine
 from fixtures.session import ArrangementFailed, DataFd, Session, State
-from fixtures.session.transfer import arrive, load, save
+from fixtures.session.transfer import arrive, save
+from suites import must
 
 pytestmark = pytest.mark.any_api
 
@@ -73,8 +74,8 @@ def test_a_request_for_a_state_that_meets_a_fault(
     if not met:
         raise ArrangementFailed("no fault was met; the copy of the request is one at least")
     assert not session.reset().error
-    load(session, save(session))
-    session.move(State.RUNNING)
+    must.load(session, must.save(session))
+    must.move(session, State.RUNNING)
 
 
 @pytest.mark.clause("faults.memory")
@@ -124,6 +125,7 @@ def test_another_call_that_meets_a_fault(
     if name == "precopy_info" and state is State.STOP_COPY:
         raise NotThere("this device has no PRE_COPY")
     data_fd = session.start(state)
+    stream = b""
     calls: dict[str, Callable[[], Answer]] = {
         "get_state": session.get_state,
         "opt_in": session.opt_in,
@@ -135,7 +137,12 @@ def test_another_call_that_meets_a_fault(
     for fault in faults(guest, lambda: None):
         answer = calls[name]()
         check_error(answer, fault)
+        stream += answer.data if name == "read" else b""
         if name != "reset":
             assert session.state() is state
         elif not answer.error:
             assert session.state() is State.RUNNING
+    if name == "read":  # one that failed took nothing
+        stream += data_fd.read_on()[0]
+        session.reset()
+        assert stream == session.start(state).read_on()[0]

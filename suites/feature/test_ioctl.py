@@ -106,6 +106,35 @@ def test_a_bad_pointer_is_refused(session: Session, address: int) -> None:
     assert session.ioctl(Ioctl.VFIO_DEVICE_FEATURE, address).error == "EFAULT"
 
 
+@pytest.mark.clause("feature.bad-pointer")
+@pytest.mark.parametrize("feature", GOT, ids=NAME)
+def test_an_answer_that_cannot_be_given_is_an_error(session: Session, feature: Feature) -> None:
+    asked = FEATURE_HEADER.pack(HEADER + GOT[feature], Op.GET | feature) + bytes(GOT[feature])
+    address = session.memory(asked, writable=False)
+    known = session.feature(Op.PROBE | Op.GET, feature).error != "ENOTTY"
+    error = session.ioctl(Ioctl.VFIO_DEVICE_FEATURE, address).error
+    assert error == ("EFAULT" if known else "ENOTTY")
+
+
+@pytest.mark.clause("feature.bad-pointer.state")
+@pytest.mark.parametrize("state", [State.STOP, State.STOP_COPY, State.RESUMING], ids=NAME)
+def test_a_new_state_that_cannot_be_answered_is_an_error(session: Session, state: State) -> None:
+    """A data_fd that was made for it must not stay open: what is left is looked at afterwards."""
+    asked = FEATURE_HEADER.pack(HEADER + 8, Op.SET | Feature.MIG_DEVICE_STATE)
+    address = session.memory(asked + MIG_STATE.pack(state, -1), writable=False)
+    assert session.ioctl(Ioctl.VFIO_DEVICE_FEATURE, address).error == "EFAULT"
+    assert session.state() in (State.RUNNING, State.RUNNING_P2P, State.STOP, state)
+
+
+@pytest.mark.clause("feature.bad-pointer.state")
+@pytest.mark.parametrize("there", [0, 4])
+def test_a_new_state_that_is_not_there_is_refused(session: Session, there: int) -> None:
+    asked = FEATURE_HEADER.pack(HEADER + 8, Op.SET | Feature.MIG_DEVICE_STATE)
+    address = session.memory(asked + NEW_STATE[:there])
+    assert session.ioctl(Ioctl.VFIO_DEVICE_FEATURE, address).error == "EFAULT"
+    assert session.state() is State.RUNNING
+
+
 @pytest.mark.every_variant
 @pytest.mark.clause("feature.no-migration")
 @pytest.mark.parametrize("feature", GOT, ids=NAME)

@@ -46,6 +46,22 @@ def test_a_bad_pointer_is_refused(pre_copy: DataFd, address: int) -> None:
     assert pre_copy.ioctl(Ioctl.VFIO_MIG_GET_PRECOPY_INFO, address).error == "EFAULT"
 
 
+@pytest.mark.clause("precopy-info.bad-pointer")
+@pytest.mark.parametrize("there", [0, 4, SIZE // 2, SIZE - 1])
+def test_a_structure_that_ends_in_no_memory_is_refused(
+    session: Session, pre_copy: DataFd, there: int
+) -> None:
+    given = PRECOPY_INFO.pack(SIZE, 0, 0, 0)[:there]
+    address = session.memory(given)
+    assert pre_copy.ioctl(Ioctl.VFIO_MIG_GET_PRECOPY_INFO, address).error == "EFAULT"
+
+
+@pytest.mark.clause("precopy-info.bad-pointer")
+def test_an_answer_that_cannot_be_given_is_an_error(session: Session, pre_copy: DataFd) -> None:
+    address = session.memory(PRECOPY_INFO.pack(SIZE, 0, 0, 0), writable=False)
+    assert pre_copy.ioctl(Ioctl.VFIO_MIG_GET_PRECOPY_INFO, address).error == "EFAULT"
+
+
 @pytest.mark.clause("precopy-info.unknown-ioctl")
 @pytest.mark.parametrize("request_", [0, NOT_AN_IOCTL_OF_VFIO, Ioctl.VFIO_DEVICE_FEATURE], ids=hex)
 def test_an_unknown_ioctl_is_refused(pre_copy: DataFd, request_: int) -> None:

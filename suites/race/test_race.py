@@ -12,7 +12,7 @@ from fixtures.kernel import Kernel
 from fixtures.plugin.recording import Recorder
 from fixtures.plugin.run import Run
 from fixtures.session import Session, State
-from fixtures.session.transfer import load, save
+from suites import must
 
 THREADS = 4
 # What the header and the system calls' own rules have. A broken driver gives numbers that are the
@@ -69,8 +69,8 @@ def test_threads_that_race_on_one_device(
     assert illegal == set()
     assert not session.reset().error
     assert session.state() is State.RUNNING
-    load(session, save(session))
-    session.move(State.RUNNING)
+    must.load(session, must.save(session))
+    must.move(session, State.RUNNING)
     if session.device.firmware is not None:
         # A reset amid an arc breaks rules of the firmware that the driver would keep.
         session.device.firmware.reset()

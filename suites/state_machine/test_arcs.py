@@ -8,10 +8,11 @@ import operator
 import pytest
 
 from fixtures.errors import NotThere
-from fixtures.oracle import REQUESTABLE, StateMachine
+from fixtures.oracle import REQUESTABLE, SAVING, StateMachine
 from fixtures.session import Session, State
 from fixtures.session.transfer import Arrived, arrive
-from fixtures.session.uapi import MIG_STATE
+from fixtures.session.uapi import FEATURE_HEADER, MIG_STATE
+from suites import must
 
 pytestmark = pytest.mark.any_api
 
@@ -23,6 +24,7 @@ PAIRS = [
     for end in REQUESTABLE
     if begin is not end and not (begin is State.STOP_COPY and end in PRE_COPIES)
 ]
+PART = 8  # bytes of a stream
 NO_STATES = (len(State), 0xFF, 0x10000, 0x7FFFFFFF, 0xFFFFFFFF)
 
 
@@ -61,17 +63,28 @@ def test_a_data_fd_is_given_where_a_session_starts(
         outcome = machine.outcome(arrived.state, requested)
         answer, data_fd = session.set_state(requested)
         assert (data_fd is not None) is outcome.opens, f"on the way to {requested.name}"
-        assert outcome.opens or MIG_STATE.unpack_from(answer.data, 8)[1] == -1
+        said = MIG_STATE.unpack_from(answer.data, FEATURE_HEADER.size)[1]
+        assert outcome.opens or said == -1, f"on the way to {requested.name}"
         session.reset()
         arrive(session, arrived.state)
 
 
 @pytest.mark.clause("state-machine.same")
 def test_a_request_for_the_state_it_is_in_does_nothing(session: Session, arrived: Arrived) -> None:
+    old, saving = arrived.data_fd, arrived.state in SAVING
+    part = old.read(PART).data if old and saving else b""
     answer, data_fd = session.set_state(arrived.state)
     assert not answer.error
     assert data_fd is None
     assert session.state() is arrived.state
+    if old and saving:
+        rest, _ = old.read_on()
+        session.reset()
+        anew = arrive(session, arrived.state).data_fd
+        assert anew is not None
+        assert part + rest == anew.read_on()[0]
+    elif old:
+        must.move(session, State.STOP)  # with the stream that was written before
 
 
 @pytest.mark.clause("state-machine.stop-copy-to-pre-copy")

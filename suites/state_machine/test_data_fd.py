@@ -9,12 +9,16 @@ import os
 
 import pytest
 
+from fixtures.device import Driver
 from fixtures.errors import NotThere
 from fixtures.guest import Answer
 from fixtures.oracle import SAVING, StateMachine
 from fixtures.plugin.recording import Recorder
 from fixtures.session import ArrangementFailed, DataFd, Session, State
-from fixtures.session.transfer import Arrived, arrive, load, read_stop_copy, save
+from fixtures.session.transfer import Arrived, load, save
+from suites import must
+from suites.calls import ask
+from suites.contents import Contents
 
 pytestmark = pytest.mark.any_api
 
@@ -110,19 +114,24 @@ def test_moving_inside_the_saving_group_keeps_fd_and_position(
 @pytest.mark.clause("state-machine.session.kept")
 @pytest.mark.parametrize("begin", [State.PRE_COPY, State.PRE_COPY_P2P], ids=NAME)
 def test_stop_copy_goes_on_where_pre_copy_was(
-    session: Session, begin: State, machine: StateMachine
+    session: Session, driver: Driver, begin: State, machine: StateMachine
 ) -> None:
     machine.need(begin)
+    contents = Contents(session, driver)
+    contents.set(seed=29)
+    sent = contents.get()
     data_fd = session.start(begin)
-    before = data_fd.precopy_info().info.initial_bytes
-    read = data_fd.read(before // 2)
+    read = data_fd.read(ask(data_fd).initial_bytes // 2)
+    assert read.ret > 0
     answer, another = session.set_state(State.STOP_COPY)
     assert not answer.error
     assert another is None
-    stream = read.data + read_stop_copy(data_fd)
+    stream = read.data + must.read_stop_copy(data_fd)
     session.reset()
-    load(session, stream)
-    session.move(State.STOP)
+    contents.set(seed=3)
+    must.load(session, stream)
+    must.move(session, State.STOP)
+    assert contents.get() == sent
 
 
 @pytest.mark.clause("state-machine.session.ended")
@@ -159,7 +168,9 @@ def test_the_session_of_resuming_ends(session: Session, by: str) -> None:
     stream = save(session)
     data_fd = load(session, stream)
     if by == "close":
-        session.reopen(keep=data_fd)
+        session.close_device(keep=data_fd)
+        assert data_fd.write(stream).error  # an open device has been reset
+        session.open_again()
     elif by == "reset":
         session.reset()
     else:
@@ -174,7 +185,7 @@ def test_the_session_of_resuming_ends(session: Session, by: str) -> None:
 def test_closing_the_data_fd_changes_no_state(session: Session, arrived: Arrived) -> None:
     session.close_data(data_fd_of(arrived))
     assert session.state() is arrived.state
-    session.move(State.RUNNING)
-    again = arrive(session, arrived.state)
+    must.move(session, State.RUNNING)
+    again = must.arrive(session, arrived.state)
     assert session.state() is arrived.state
     assert again.data_fd is not None

@@ -13,7 +13,8 @@ from fixtures.device.firmware import Firmware
 from fixtures.errors import NotThere
 from fixtures.oracle import SAVING, StateMachine
 from fixtures.session import DataFd, Session, State
-from fixtures.session.transfer import arrive, load, save
+from fixtures.session.transfer import arrive
+from suites import must
 
 pytestmark = pytest.mark.any_api
 
@@ -103,9 +104,8 @@ def test_a_reset_recovers_from_it(
     for _ in attempts(session, firmware, *arc):
         assert not session.reset().error
         assert session.state() is State.RUNNING
-        stream = save(session)
-        load(session, stream)
-        session.move(State.RUNNING)
+        must.load(session, must.save(session))
+        must.move(session, State.RUNNING)
         assert session.state() is State.RUNNING
 
 

@@ -3,30 +3,34 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from fixtures.oracle import SAVING
 from fixtures.session import Session, State
-from fixtures.session.transfer import Arrived, load, save
+from fixtures.session.transfer import Arrived
+from suites import must
+
+A_WHILE = 0.2  # seconds, in which nothing is done
 
 on_saving = pytest.mark.parametrize(
     "arrived", sorted(SAVING), indirect=True, ids=lambda state: state.name
 )
 
 
-def works(session: Session) -> bool:
-    """Tell whether a device in RUNNING can be saved, loaded, and set running again."""
-    stream = save(session)
-    load(session, stream)
-    session.move(State.RUNNING)
-    return session.state() is State.RUNNING
+def check_works(session: Session) -> None:
+    """See to it that a device in RUNNING can be saved, loaded, and set running again."""
+    must.load(session, must.save(session))
+    must.move(session, State.RUNNING)
+    assert session.state() is State.RUNNING
 
 
 @pytest.mark.clause("state-machine.reset.running")
 def test_a_reset_leads_to_running(session: Session, arrived: Arrived) -> None:
     assert not session.reset().error
     assert session.state() is State.RUNNING
-    assert works(session)
+    check_works(session)
 
 
 @pytest.mark.clause("state-machine.reset.running")
@@ -34,7 +38,7 @@ def test_a_reset_aborts_resuming(session: Session) -> None:
     session.start(State.RESUMING)
     assert not session.reset().error
     assert session.state() is State.RUNNING
-    assert works(session)
+    check_works(session)
 
 
 @pytest.mark.clause("state-machine.reset.session")
@@ -49,20 +53,24 @@ def test_a_reset_ends_the_session(session: Session, arrived: Arrived) -> None:
 def test_a_device_that_was_closed_is_running_again(session: Session, arrived: Arrived) -> None:
     session.reopen()
     assert session.state() is State.RUNNING
-    assert works(session)
+    check_works(session)
 
 
 @pytest.mark.clause("state-machine.close.session")
 @on_saving
 def test_the_last_close_ends_the_session(session: Session, arrived: Arrived) -> None:
     assert arrived.data_fd is not None
-    session.reopen(keep=arrived.data_fd)
+    session.close_device(keep=arrived.data_fd)
+    assert arrived.data_fd.read(1 << 16).ret <= 0  # before the device is opened, and so reset
+    session.open_again()
     assert arrived.data_fd.read(1 << 16).ret <= 0
 
 
 @pytest.mark.clause("state-machine.no-async")
 def test_the_state_stays_until_it_is_changed(session: Session, arrived: Arrived) -> None:
     data_fd, firmware = arrived.data_fd, session.device.firmware
+    assert session.state() is arrived.state
+    time.sleep(A_WHILE)
     assert session.state() is arrived.state
     if firmware is not None:
         firmware.command("dirty 64")  # refused where the device is stopped
@@ -71,6 +79,9 @@ def test_the_state_stays_until_it_is_changed(session: Session, arrived: Arrived)
         data_fd.precopy_info()
         assert session.state() is arrived.state
         data_fd.read_on()
+        assert session.state() is arrived.state
+    if data_fd is not None and arrived.state is State.RESUMING:
+        data_fd.write(b"\0")  # behind the end of the stream: taken, or refused
         assert session.state() is arrived.state
     if data_fd is not None:
         session.close_data(data_fd)

@@ -152,6 +152,71 @@ def test_an_arc_whose_failure_is_not_told_is_caught(
     assert {arc for arc in arcs if any(f"[{arc}-{driver}" in test for test in found)} == arcs
 
 
+@pytest.mark.parametrize(
+    ("module", "driver", "old", "new", "test"),
+    [
+        pytest.param(
+            MTTY,
+            "mtty",
+            "&mdev_state->s[i], sizeof(struct serial_port));",
+            "&mdev_state->s[0], sizeof(struct serial_port));",
+            "data-transfer.stop-copy: test_stop_copy_alone_carries_the_whole_state",
+            id="the-first-port-twice",
+        ),
+        pytest.param(
+            MTTY,
+            "mtty",
+            "\t\tmigf->filled_size += sizeof(struct serial_port);\n",
+            "\t\tmigf->filled_size += sizeof(struct serial_port) - 4;\n",
+            "data-transfer.pre-copy: test_pre_copy_and_stop_copy_carry_the_whole_state",
+            id="a-short-stream",
+        ),
+        pytest.param(
+            MTTY,
+            "mtty",
+            "\t\t    migf->data.major_ver != MTTY_MAJOR_VER ||\n",
+            "",
+            "data-transfer.corrupted: test_one_wrong_field_of_a_header_is_noticed",
+            id="a-field-that-is-not-looked-at",
+        ),
+        pytest.param(
+            QAT,
+            "qat",
+            "\tret = qat_vf_load_device_data(qat_vdev);\n",
+            "\tqat_vf_load_device_data(qat_vdev);\tret = 0;\n",
+            "data-transfer.refused.leaving:"
+            " test_resuming_is_not_left_after_a_write_that_was_refused",
+            id="a-way-on-after-a-refused-write",
+        ),
+        pytest.param(
+            MTTY,
+            "mtty",
+            "\tmtty_disable_files(mdev_state);\n\tmtty_disable_intx",
+            "\tmtty_disable_intx",
+            "state-machine.close.session: test_the_last_close_ends_the_session",
+            id="a-session-that-outlives-the-device",
+        ),
+    ],
+)
+def test_what_only_one_test_sees_is_caught(
+    run: Run,
+    suites: Suites,
+    tmp_path: Path,
+    module: Module,
+    driver: str,
+    old: str,
+    new: str,
+    test: str,
+) -> None:
+    clause, _, name = test.partition(": ")
+    kernel = with_change(run.prepare().kernel, module, old, new, tmp_path)
+    options = (f"--kernel={kernel}", f"--driver={driver}", f"--clause={clause}", "--retries=0")
+    done = suites.run(*options)
+    assert done.status == 1, done.output
+    failures = [one for one in done.held(driver, clause).failures if not one.known]
+    assert any(f"::{name}[" in one.test and one.verdict == "deviates" for one in failures)
+
+
 DIES = "\t*(volatile int *)0 = 1;\n"
 
 

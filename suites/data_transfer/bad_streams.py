@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What can be wrong with a stream: each way, by the clause that it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from fixtures.device.driver import Stream
+
+Spoil = Callable[[bytes], bytes]
+
+
+def half(stream: bytes) -> bytes:
+    return stream[: len(stream) // 2]
+
+
+def all_but_a_byte(stream: bytes) -> bytes:
+    return stream[:-1]
+
+
+def a_byte(stream: bytes) -> bytes:
+    return stream[:1]
+
+
+def inverted_beginning(stream: bytes) -> bytes:
+    return bytes(byte ^ 0xFF for byte in stream[:16]) + stream[16:]
+
+
+def twice(stream: bytes) -> bytes:
+    return stream + stream
+
+
+def much_too_many(stream: bytes) -> bytes:
+    return stream + b"\xa5" * (1 << 16)
+
+
+def halves_exchanged(stream: bytes) -> bytes:
+    middle = len(stream) // 2
+    return stream[middle:] + stream[:middle]
+
+
+def zeros(stream: bytes) -> bytes:
+    return bytes(len(stream))
+
+
+def ones(stream: bytes) -> bytes:
+    return b"\xff" * len(stream)
+
+
+BY_CLAUSE: dict[str, tuple[Spoil, ...]] = {
+    "truncated": (half, all_but_a_byte, a_byte),
+    "corrupted": (inverted_beginning,),
+    "oversized": (twice, much_too_many),
+    "reordered": (halves_exchanged,),
+    "foreign": (zeros, ones),
+}
+
+
+def every_kind(stream: bytes) -> dict[str, bytes]:
+    """Return ``stream`` spoilt in each way that needs no knowledge of its form, by name."""
+    return {spoil.__name__: spoil(stream) for spoils in BY_CLAUSE.values() for spoil in spoils}
+
+
+def cuts(form: Stream, stream: bytes) -> dict[str, bytes]:
+    """Return ``stream`` cut in each header, behind it, and behind what follows it, by name."""
+    found = {}
+    length = sum(form.header.values())
+    for number, at in enumerate(_headers(form, stream), 1):
+        found[f"before header {number}"] = stream[:at]
+        found[f"in header {number}"] = stream[: at + length // 2]
+        found[f"behind header {number}"] = stream[: at + length]
+    return {name: cut for name, cut in found.items() if 0 < len(cut) < len(stream)}
+
+
+def wrong_fields(form: Stream, stream: bytes) -> dict[str, bytes]:
+    """Return ``stream`` with one field of one header wrong, each that must be right, by name."""
+    found = {}
+    for number, header in enumerate(_headers(form, stream), 1):
+        fields = _fields(form, stream, header)
+        optional = form.optional is not None and fields[form.optional][1] & 1
+        for name, (at, was) in fields.items():
+            if name in form.may_differ or (optional and name != form.length):
+                continue
+            length = form.header[name]
+            for how, wrong in (("inverted", ~was), ("one more", was + 1)):
+                value = (wrong % (1 << 8 * length)).to_bytes(length, "little")
+                spoilt = stream[:at] + value + stream[at + length :]
+                found[f"{name} of header {number} {how}"] = spoilt
+    return found
+
+
+def _headers(form: Stream, stream: bytes) -> Iterator[int]:
+    """Yield where each header of ``stream`` begins."""
+    at, length = 0, sum(form.header.values())
+    while at + length <= len(stream):
+        yield at
+        if form.length is None:
+            return
+        at += length + _fields(form, stream, at)[form.length][1]
+
+
+def _fields(form: Stream, stream: bytes, at: int) -> dict[str, tuple[int, int]]:
+    """Return where each field of the header at ``at`` is, and its value."""
+    found = {}
+    for name, length in form.header.items():
+        found[name] = (at, int.from_bytes(stream[at : at + length], "little"))
+        at += length
+    return found
