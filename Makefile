@@ -14,7 +14,7 @@ ready = $(run) ./setup.sh
 
 # What is run, once or in each step of a longer job, and what a job looks at.
 step = --drivers="$$DRIVERS $$DRIVER" --suites="$$SUITES" --flavour="$$FLAVOUR" \
-	--jobs="$$JOBS" --pytest="$$PYTEST"
+	--fail-on="$$FAIL_ON" --jobs="$$JOBS" --pytest="$$PYTEST"
 about = --behaviour="$$BEHAVIOUR" --clause="$$CLAUSE" --tests="$$TESTS"
 
 # make itself ends with status 2 when a recipe fails, whatever the recipe's status. With -q it
@@ -65,6 +65,8 @@ help: ## list the targets and their variables
 	@echo "  SUITES   folders of suites/ to run, for instance precopy_info (all)"
 	@echo "  CLAUSE   run only what checks this clause; BEHAVIOUR, what records this behaviour;"
 	@echo "  TESTS    the tests that pytest -k chooses. In a bisect: what is looked at"
+	@echo "  FAIL_ON  must: a new deviation from a SHOULD does not fail the run; should: any does"
+	@echo "           ($(default.FAIL_ON))"
 	@echo "  JOBS     machines that run the tests at the same time; each keeps a core busy (auto: as"
 	@echo "           many as the cores and the memory bear)"
 	@echo "  RUNS     how often \`make soak' runs the suites ($(default.RUNS))"

@@ -3,7 +3,7 @@
 # The variables of the Makefile: which goal takes which, and what is wrong with those that were
 # given. The Makefile names the goals of this run (goals), and all that there are (targets).
 
-choice = DRIVERS DRIVER SUITES FLAVOUR JOBS PYTEST
+choice = DRIVERS DRIVER SUITES FLAVOUR FAIL_ON JOBS PYTEST
 subject = BEHAVIOUR CLAUSE TESTS
 takes.check = KERNEL BASELINE $(choice) $(subject)
 takes.premerge = TREE BASE SERIES EXPECT $(choice)
@@ -22,6 +22,7 @@ variables := $(sort $(foreach goal,$(targets),$(takes.$(goal))))
 
 default.KERNEL = debian:newest
 default.FLAVOUR = default
+default.FAIL_ON = should
 default.JOBS = auto
 default.RUNS = 20
 default.RESULTS = results/latest

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fixtures.record.compare import Effect, Kind
+from fixtures.record.compare import Effect, Kind, labelled
 from fixtures.record.model import NOT_APPLICABLE
 
 Data = Mapping[str, Any]
@@ -15,7 +15,7 @@ Data = Mapping[str, Any]
 
 @dataclass
 class Group:
-    """A change that several drivers share."""
+    """A change that several drivers share; ``name`` has the level of a clause that is broken."""
 
     name: str
     before: str
@@ -68,6 +68,12 @@ def _only_begins(change: Data) -> bool:
     )
 
 
+def _name(change: Data) -> str:
+    """Return what changed, with the level of a clause that was or is broken."""
+    name = change["name"] or change["kind"]
+    return labelled(name, change.get("level", ""), change["before"], change["after"])
+
+
 def _ceases(change: Data) -> bool:
     """Tell whether a rule ceases to apply: each is named, but those of one driver together."""
     return bool(change["kind"] == Kind.CLAUSE.value and change["after"] == NOT_APPLICABLE)
@@ -81,9 +87,9 @@ def _groups(changes: Iterable[Data]) -> list[Group]:
         expected = one.get("expected", False)
         if _ceases(one):
             verdicts = ceased.setdefault((one["before"], one["after"], expected), {})
-            verdicts.setdefault(one["driver"], []).append(one["name"])
+            verdicts.setdefault(one["driver"], []).append(_name(one))
             continue
-        name = one["name"] or one["kind"]
+        name = _name(one)
         key = (name, one["before"], one["after"], expected, *one["fingerprints"])
         fresh = Group(name, one["before"], one["after"], expected, one["fingerprints"])
         group = groups.setdefault(key, fresh)

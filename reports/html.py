@@ -18,7 +18,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fixtures.record import catalogue
-from fixtures.record.model import KINDS, Held, Kind
+from fixtures.record.level import LEVELS
+from fixtures.record.model import DEVIATES, KINDS, TOLERATED, Held, Kind
 from fixtures.splat import SPLAT
 from fixtures.untrusted import cut, ending
 from reports.run import CALM, CONSOLE_LINES, CUT_SHORT, Evidence, Run, part, told
@@ -28,6 +29,7 @@ SIGNS: Mapping[Kind, tuple[str, str, str]] = {
     "deviates": ("D", "new deviation", "not expected of this driver"),
     "broken": ("B", "broken", "nothing was learnt: the harness failed, or what the test stands on"),
     "flaky": ("F", "flaky", "a failure that did not come again on a fresh machine"),
+    "tolerated": ("T", "tolerated deviation", "not expected; fails nothing: --fail-on=must"),
     "known": ("K", "known deviation", "as the driver's file expects"),
     "conforms": ("✓", "conforms", "does what the clause says"),
     "not_applicable": ("\N{EN DASH}", "not applicable", "cannot be put to the test here"),
@@ -53,12 +55,15 @@ def render(run: Run) -> str:
     chosen = _Chosen(run)
     return environment.get_template("report.html").render(
         run=run,
-        signs=SIGNS,
+        signs=_signs(run),
         calm=CALM,
         parts=_parts(run),
         rules=catalogue.clauses(),
         words=catalogue.behaviours(),
         wanting=_wanting(run),
+        level_of=_levels(run),
+        by_level=_by_level,
+        look=_look,
         behaviours=sorted(
             {name for one in run.results.drivers.values() for name in one.behaviours}
         ),
@@ -99,13 +104,36 @@ def _parts(run: Run) -> dict[str, list[str]]:
     return parts
 
 
+def _signs(run: Run) -> dict[Kind, tuple[str, str, str]]:
+    """Return the signs of the page; nothing is tolerated in most runs."""
+    tolerates = run.results.fail_on == "must"
+    return {kind: sign for kind, sign in SIGNS.items() if kind != TOLERATED or tolerates}
+
+
+def _look(held: Held) -> str:
+    """Return the classes of a verdict's sign: a deviation from a SHOULD is outlined."""
+    mild = held.verdict == DEVIATES and held.level == "SHOULD"
+    return f"{held.kind} should" if mild else held.kind
+
+
+def _levels(run: Run) -> dict[str, str]:
+    """Return the level of each clause, as it was when it was tested."""
+    return {clause: held.level for _, clause, held in run.results.held()}
+
+
+def _by_level(levels: Mapping[str, int]) -> str:
+    """Return how many of some verdicts there are of each level, in words."""
+    return ", ".join(
+        f"{levels[level]} {level or 'of no level'}" for level in (*LEVELS, "") if levels.get(level)
+    )
+
+
 def _wanting(run: Run) -> dict[Kind, list[tuple[str, str, Held]]]:
-    """Return what asks for attention: driver, clause and verdict, by kind."""
+    """Return what asks for attention: driver, clause and verdict, by kind; MUST before SHOULD."""
     return {
-        kind: found
+        kind: sorted(found, key=lambda one: (*LEVELS, "").index(one[2].level))
         for kind in KINDS
-        if kind not in CALM
-        and (found := [one for one in run.results.held() if one[2].kind == kind])
+        if kind not in CALM and (found := run.results.of_kind(kind))
     }
 
 
@@ -174,13 +202,13 @@ class _Chosen:
 
 def _data(run: Run, chosen: _Chosen) -> dict[str, Any]:
     """Return what the page's script knows of the run, but for the evidence."""
-    rules = catalogue.clauses()
+    rules, level_of = catalogue.clauses(), _levels(run)
     return {
-        "kinds": {kind: {"sign": sign, "name": name} for kind, (sign, name, _) in SIGNS.items()},
+        "signs": {kind: sign for kind, (sign, *_) in SIGNS.items()},
         "calm": list(CALM),
         "rules": {
             clause: {
-                "level": rule.level,
+                "level": level_of[clause],
                 "text": rule.text,
                 "source": rule.source,
                 "applies": [
@@ -196,6 +224,9 @@ def _data(run: Run, chosen: _Chosen) -> dict[str, Any]:
             driver: {
                 clause: {
                     "kind": held.kind,
+                    "name": held.labelled(SIGNS[held.kind][1]),
+                    "look": _look(held),
+                    "level": held.level,
                     "reason": held.why,
                     "failures": told(held),
                     "fingerprints": list(held.fingerprints),

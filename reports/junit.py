@@ -5,6 +5,7 @@
 - ``deviates``, where that was not expected: failure
 - ``deviates``, as expected: skipped, "known deviation: ..."; JUnit knows of no expected failure,
   and one that fails each job would hide a new one
+- ``deviates`` from a SHOULD, in a run that tolerates it: skipped, "tolerated deviation: ..."
 - ``broken``: error
 - ``not_applicable``: skipped, with the reason
 - ``flaky``: passed, and the case's system-out says so; it fails no run of ours either
@@ -20,7 +21,13 @@ from collections.abc import Mapping
 
 from fixtures.record import catalogue
 from fixtures.record.catalogue import Clause
-from fixtures.record.model import DriverResults, Held
+from fixtures.record.model import (
+    DEVIATES,
+    KNOWN,
+    TOLERATED,
+    DriverResults,
+    Held,
+)
 from reports.run import CUT_SHORT, Run, part, told
 
 
@@ -57,6 +64,7 @@ def _suite(run: Run, name: str, driver: DriverResults, known: Mapping[str, Claus
         "realization": driver.realization,
         "capabilities": ", ".join(driver.capabilities),
         "absent": driver.lacking,
+        "fail-on": run.results.fail_on,
         **{f"behaviour.{key}": word for key, word in driver.words.items()},
     }
     properties = ET.SubElement(suite, "properties")
@@ -76,13 +84,15 @@ def _suite(run: Run, name: str, driver: DriverResults, known: Mapping[str, Claus
 def _verdict(case: ET.Element, held: Held, details: str) -> None:
     """Put into ``case`` what tells it from one that passed."""
     if held.kind == "deviates":
-        said = ET.SubElement(case, "failure", message=held.why or "deviates", type="deviates")
+        message = f"{held.labelled(DEVIATES)}: {held.why}"
+        said = ET.SubElement(case, "failure", message=message, type=DEVIATES)
         said.text = details
     elif held.kind == "broken":
         said = ET.SubElement(case, "error", message=held.why or "broken", type="broken")
         said.text = details
-    elif held.kind == "known":
-        ET.SubElement(case, "skipped", message=f"known deviation: {held.why}")
+    elif held.kind in (KNOWN, TOLERATED):
+        what = held.labelled(f"{held.kind} deviation")
+        ET.SubElement(case, "skipped", message=f"{what}: {held.why}")
         ET.SubElement(case, "system-out").text = details
     elif held.kind == "not_applicable":
         ET.SubElement(case, "skipped", message=held.why or "not applicable")
@@ -94,7 +104,8 @@ def _details(run: Run, driver: str, clause: str, held: Held, known: Mapping[str,
     """Return what a reader of the case wants to know next, as lines."""
     lines = []
     if rule := known.get(clause):
-        lines += [f"{clause} ({rule.level}): {rule.text}", f"source: {rule.source}"]
+        level = held.level or rule.level
+        lines += [f"{clause} ({level}): {rule.text}", f"source: {rule.source}"]
     lines += [f"fingerprint: {fingerprint}" for fingerprint in held.fingerprints]
     lines += [f"test: {test}" for test in held.tests]
     lines += told(held)

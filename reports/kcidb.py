@@ -2,8 +2,8 @@
 """KCIDB's JSON (kcidb-io, schema 5.3): a checkout, a build, and a test for each driver and clause.
 
 - ``conforms``: PASS
-- ``deviates``: FAIL; one that was expected is besides an incident of an issue, which is the same in
-  all runs for as long as its reason stands
+- ``deviates``: FAIL, whatever the level of its clause, which ``misc`` has; one that was expected is
+  besides an incident of an issue, which is the same in all runs for as long as its reason stands
 - ``broken``: ERROR
 - ``not_applicable``: SKIP
 - ``flaky``: DONE, a test that was completed and says nothing of the code
@@ -21,7 +21,7 @@ import re
 from typing import Any
 
 from fixtures.record import model
-from fixtures.record.model import Held, KernelAbout
+from fixtures.record.model import BROKEN, DEVIATES, FLAKY, Held, KernelAbout
 from fixtures.untrusted import cut
 from reports.run import CUT_SHORT, Run, told
 
@@ -30,6 +30,7 @@ VERSION = {"major": 5, "minor": 3}
 _STATUS = {
     "conforms": "PASS",
     "deviates": "FAIL",
+    "tolerated": "FAIL",
     "known": "FAIL",
     "broken": "ERROR",
     "not_applicable": "SKIP",
@@ -131,14 +132,18 @@ def _test(run: Run, this: str, driver: str, clause: str, held: Held) -> dict[str
         },
         "misc": {
             "verdict": held.verdict,
+            "level": held.level,
+            "tolerated": held.kind == "tolerated",
             "tests": list(held.tests),
             "fingerprints": list(held.fingerprints),
             "failures": told(held),
         },
     }
     if held.why:
-        test["comment"] = held.why
-    if held.kind in ("deviates", "known", "broken") and (found := run.evidence(driver, clause)):
+        what = f"{held.labelled(DEVIATES)}: " if held.verdict == DEVIATES else ""
+        test["comment"] = f"{what}{held.why}"
+    failed = held.verdict in (DEVIATES, BROKEN)
+    if failed and held.kind != FLAKY and (found := run.evidence(driver, clause)):
         transcript = found[0].transcript
         test["log_excerpt"] = cut(transcript.text(), _EXCERPT, transcript.name)
     return test

@@ -5,6 +5,7 @@
 - ``deviates``, where that was not expected: not ok
 - ``deviates``, as expected: ok, with the directive XFAIL, as kselftest prints it; of the directives
   the kernel's parser heeds SKIP alone, and would count "not ok" with any other as a failure
+- ``deviates`` from a SHOULD, in a run that tolerates it: the same
 - ``broken``: not ok, with ERROR
 - ``not_applicable``: ok, with SKIP and the reason
 - ``flaky``: ok, and what follows says so
@@ -18,6 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from fixtures.record.level import DEFAULT
 from fixtures.record.model import DriverResults, Held
 from fixtures.untrusted import one_line
 from reports.run import CUT_SHORT, Run, told
@@ -29,8 +31,9 @@ _ENDS = re.compile(
 )
 _RESULTS = {
     "conforms": ("ok", ""),
-    "deviates": ("not ok", "deviates: "),
-    "known": ("ok", "XFAIL known deviation: "),
+    "deviates": ("not ok", "deviates"),
+    "known": ("ok", "XFAIL known deviation"),
+    "tolerated": ("ok", "XFAIL tolerated deviation"),
     "broken": ("not ok", "ERROR "),
     "not_applicable": ("ok", "SKIP "),
     "flaky": ("ok", "flaky: "),
@@ -47,6 +50,8 @@ def render(run: Run) -> str:
         f"1..{len(tests)}",
         f"# {_plain(run.results.kernel.title)} {_plain(str(run.results.machine))}",
     ]
+    if run.results.fail_on != DEFAULT:
+        lines.append(f"# fail on: {run.results.fail_on}")
     for number, (subtests, result, rest) in enumerate(tests, 1):
         lines += [f"  {line}" for line in subtests]
         lines.append(f"{result} {number} {rest}")
@@ -73,11 +78,13 @@ def _driver(name: str, driver: DriverResults) -> tuple[list[str], str, str]:
 def _clause(number: int, clause: str, held: Held) -> Iterator[str]:
     for fingerprint in held.fingerprints:
         yield f"# {clause}: fingerprint {_plain(fingerprint)}"
-    if held.kind in ("deviates", "broken", "flaky"):
+    if held.kind in ("deviates", "tolerated", "broken", "flaky"):
         for line in told(held) or held.tests:
             yield f"# {clause}: {_plain(line)}"
     clause = _plain(clause)
     result, directive = _RESULTS[held.kind]
+    if held.kind in ("deviates", "tolerated", "known"):
+        directive = f"{held.labelled(directive)}: "
     more = f"{directive}{_plain(held.why)}".strip()
     yield f"{result} {number} {clause}" + (f" # {more}" if more else "")
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from fixtures.record.compare import NOTHING
-from fixtures.record.model import BROKEN, CONFORMS, DEVIATES, FLAKY
+from fixtures.record.model import BROKEN, CONFORMS, FLAKY, Deviations
 from fixtures.record.table import aligned, blocks
 from reports.changes import grouped_by_effect, only_begin
 from reports.text import WIDTH, render
 
 Data = Mapping[str, Any]
-COUNTS = (CONFORMS, DEVIATES, BROKEN, FLAKY)
+SELDOM = (BROKEN, FLAKY)  # shown where there are any
 
 
 def text(data: Data) -> str:
@@ -33,23 +33,29 @@ def text(data: Data) -> str:
 def _lines(driver: str, kernels: list[Data]) -> list[str]:
     """Return the lines of a driver; kernels that do not fit beside the others come below."""
     abouts = [kernel["drivers"].get(driver) for kernel in kernels]
-    counts = [
-        word
-        for word in COUNTS
-        if word in (CONFORMS, DEVIATES) or any(one["counts"].get(word) for one in abouts if one)
-    ]
+    seldom = [word for word in SELDOM if any(one["counts"].get(word) for one in abouts if one)]
+    levels = dict.fromkeys(level for one in abouts if one for level in one["deviations"])
     behaviours = sorted({name for about in abouts if about for name in about["behaviours"]})
     names = (
         driver,
         "",
-        [*(f"  clauses {word}" for word in counts), *(f"  {n}" for n in behaviours)],
+        [
+            f"  clauses {CONFORMS}",
+            *(f"  clauses deviate from {level or 'others'}" for level in levels),
+            *(f"  clauses {word}" for word in seldom),
+            *(f"  {name}" for name in behaviours),
+        ],
     )
     columns = [
         (
             "",
             str(number),
-            [_count(about, word) for word in counts]
-            + [about["behaviours"].get(n, NOTHING) if about else NOTHING for n in behaviours],
+            [
+                _count(about, CONFORMS),
+                *(_deviations(about, level) for level in levels),
+                *(_count(about, word) for word in seldom),
+                *(about["behaviours"].get(n, NOTHING) if about else NOTHING for n in behaviours),
+            ],
         )
         for number, about in enumerate(abouts, 1)
     ]
@@ -58,7 +64,10 @@ def _lines(driver: str, kernels: list[Data]) -> list[str]:
 
 
 def _count(about: Data | None, word: str) -> str:
+    return NOTHING if about is None or about["absent"] else str(about["counts"].get(word, 0))
+
+
+def _deviations(about: Data | None, level: str) -> str:
     if about is None or about["absent"]:
         return NOTHING
-    count = str(about["counts"].get(word, 0))
-    return f"{count} ({about['known']} known)" if word == DEVIATES and about["known"] else count
+    return str(Deviations(**about["deviations"].get(level, {})))

@@ -47,6 +47,7 @@ def _state(step: Data) -> str:
     for effect in (
         Effect.WORSE,
         Effect.UNJUDGED,
+        Effect.TOLERATED,
         Effect.FLAKY,
         Effect.BETTER,
         Effect.CHANGED,

@@ -15,7 +15,7 @@ from pathlib import Path
 from fixtures import untrusted
 from fixtures.errors import RunError
 from fixtures.record import model
-from fixtures.record.model import Held, Kind, Results
+from fixtures.record.model import DEVIATES, KNOWN, TOLERATED, Failure, Held, Kind, Results
 from fixtures.record.results import file_name
 
 CALM: tuple[Kind, ...] = ("conforms", "not_applicable")  # nothing in these asks for attention
@@ -142,10 +142,13 @@ def part(clause: str) -> str:
 
 def told(held: Held) -> list[str]:
     """Return a line for each thing that was seen to be wrong, and in which tests."""
-    return [
-        f"{'known' if one.known else one.verdict}: {one.test}: {one}".replace(": : ", ": ")
-        for one in held.failures
-    ]
+    return [f"{_word(one)}: {one.test}: {one}".replace(": : ", ": ") for one in held.failures]
+
+
+def _word(failure: Failure) -> str:
+    if failure.known:
+        return KNOWN
+    return TOLERATED if failure.tolerated and failure.verdict == DEVIATES else failure.verdict
 
 
 def load(folder: Path) -> Run:

@@ -270,7 +270,7 @@ def _found(
         found = "" if doubt else begins
     return {
         "schema": 1,
-        "subject": str(bisect.subject),
+        "subject": bisect.subject.title,
         "flavour": bisect.selection.flavour,
         "found": found,
         "doubt": doubt,

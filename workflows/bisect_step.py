@@ -51,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"skip: {measured.reason or measured.value}")
         return SKIP
     good = measured.value == asked.good
-    print(f"{'good' if good else 'bad'}: {subject}: {measured.value}")
+    print(f"{'good' if good else 'bad'}: {subject.title}: {measured.value}")
     return GOOD if good else BAD
 
 

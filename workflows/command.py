@@ -24,6 +24,7 @@ from fixtures.durable import write_whole
 from fixtures.errors import RunError, SpecError
 from fixtures.paths import CHECKOUT
 from fixtures.plugin import selection
+from fixtures.record import level
 from fixtures.terminal import show_any_character
 from workflows import subject as subjects
 from workflows.step import Selection
@@ -37,6 +38,7 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--drivers", default="", help="separated by commas or blanks (all)")
     parser.add_argument("--suites", default="", help="folders of suites/ (all)")
     parser.add_argument("--flavour", default=kernel.DEFAULT, help=", ".join(kernel.FLAVOURS))
+    parser.add_argument("--fail-on", default=level.DEFAULT, help=", ".join(level.FAIL_ON))
     parser.add_argument("--jobs", default="auto", help="machines at the same time")
     parser.add_argument("--pytest", default="", help="more options for pytest")
 
@@ -66,6 +68,7 @@ def selection_of(asked: argparse.Namespace, *more: str) -> Selection:
         drivers=words(asked.drivers),
         suites=tuple(selection.suite(name) for name in words(asked.suites)),
         flavour=asked.flavour,
+        fail_on=level.fail_on("FAIL_ON", asked.fail_on),
         jobs=asked.jobs,
         words=(*options, *more),
     )
@@ -86,6 +89,7 @@ def pytest_words(asked: argparse.Namespace) -> list[str]:
     return [
         *([f"suites/{suite}" for suite in chosen.suites] or ["suites"]),
         *("-n", chosen.jobs, f"--kernel={asked.kernel}", f"--flavour={chosen.flavour}"),
+        f"--fail-on={chosen.fail_on}",
         *([f"--driver={','.join(chosen.drivers)}"] if chosen.drivers else []),
         *(f"--clause={name}" for name in words(asked.clause)),
         *(f"--behaviour={name}" for name in words(asked.behaviour)),

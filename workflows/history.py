@@ -42,20 +42,20 @@ def main(argv: Sequence[str]) -> int:
     if not rows:
         raise RunError(f"no run below {asked.results} says anything of {subject}")
     print(subject)
-    width = max(len(_name(kernel)) for _, kernel, _ in rows)
+    width = max(len(_name(kernel)) for _, kernel, *_ in rows)
     # By tree and flavour: what another one does is no change.
     previous: dict[tuple[Path, str], str] = {}
-    for when, kernel, value in rows:
+    for when, kernel, value, shown in rows:
         lineage = _tree(kernel), kernel.flavour
         before = previous.setdefault(lineage, value)
         mark = "" if value == before else f"   was {before}"
-        print(f"  {when}  {_name(kernel):{width}}  {value}{mark}")
+        print(f"  {when}  {_name(kernel):{width}}  {shown}{mark}")
         previous[lineage] = value
     return 0
 
 
-def _rows(root: Path, subject: Subject) -> Iterator[tuple[str, KernelAbout, str]]:
-    """Yield time, kernel and value of each run below ``root`` that has one."""
+def _rows(root: Path, subject: Subject) -> Iterator[tuple[str, KernelAbout, str, str]]:
+    """Yield time, kernel and value of each run below ``root`` that has one, and how to show it."""
     assert subject.kind is not None  # TESTS= was refused
     folders = {
         path.parent
@@ -75,7 +75,8 @@ def _rows(root: Path, subject: Subject) -> Iterator[tuple[str, KernelAbout, str]
         ours = _tree(results.kernel).is_relative_to(paths.cache())  # the benchmark's
         if value != NOTHING and not ours:
             when = f"{year}-{month}-{day} {hour}:{minute}:{second}"
-            yield when, results.kernel, value
+            held = results.drivers[subject.driver].clauses.get(subject.name)
+            yield when, results.kernel, value, held.labelled(value) if held else value
 
 
 def _tree(about: KernelAbout) -> Path:

@@ -3,8 +3,8 @@
 
     python -m workflows.matrix "debian:6.12 debian:7.3 ~/linux@v7.1" --drivers=mtty
 
-Ends with 0, with 1 where something deviates on one of them that is not expected, and with 2 where
-one could not be judged.
+Ends with 0, with 1 where something deviates on one of them that is not expected (and not from a
+SHOULD alone, with --fail-on=must), and with 2 where one could not be judged.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
@@ -22,7 +23,7 @@ from fixtures.errors import BuildError, ConfigError, SpecError
 from fixtures.kernel import parse
 from fixtures.progress import Progress
 from fixtures.record import compare
-from fixtures.record.model import BROKEN, DEVIATES, FLAKY, KNOWN, Results
+from fixtures.record.model import BROKEN, DEVIATES, FLAKY, TOLERATED, Results
 from reports import matrix as report
 from workflows import step
 from workflows.command import (
@@ -67,6 +68,9 @@ def main(argv: Sequence[str]) -> int:
     data = {
         "schema": 2,
         "drivers": selection.names,
+        "fail_on": next(
+            (outcome.results.fail_on for outcome in outcomes if outcome.results), selection.fail_on
+        ),
         "kernels": [
             _kernel(spec.text, outcome) for spec, outcome in zip(specs, outcomes, strict=False)
         ],
@@ -97,7 +101,7 @@ def _kernel(name: str, outcome: Outcome) -> dict[str, Any]:
                 "absent": about.lacking,
                 "behaviours": about.words,
                 "counts": dict(about.counts),
-                "known": about.kinds[KNOWN],
+                "deviations": {level: asdict(one) for level, one in about.deviations.items()},
             }
             for driver, about in results.drivers.items()
         }
@@ -108,8 +112,8 @@ def _attention(results: Results) -> list[str]:
     """Return a line for all that is not as expected: each flaky clause among it."""
     missing = [f"{driver}: missing: {reason}" for driver, reason in results.missing.items()]
     return missing + [
-        f"{driver}: {clause}: {kind}: {held.why}"
-        for kind in (DEVIATES, BROKEN, FLAKY)
+        f"{driver}: {held.labelled(clause)}: {kind}: {held.why}"
+        for kind in (DEVIATES, BROKEN, FLAKY, TOLERATED)
         for driver, clause, held in results.of_kind(kind)
     ]
 

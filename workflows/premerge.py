@@ -5,7 +5,8 @@
 
 Ends with 0 where nothing changed for the worse that was not expected, with 1 where something did, a
 patch does not build or boot, or an expected change did not come, and with 2 where that could not be
-judged. What was judged is kept: the same command goes on where it was stopped.
+judged. With --fail-on=must a new deviation from a SHOULD is reported, and fails nothing. What was
+judged is kept: the same command goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from workflows.stop import on_sigterm
 
 NOTHING_WORSE, WORSE = 0, 1
 FOR_THE_WORSE = "changed for the worse"
+TOLERATED = "new deviations from a SHOULD are tolerated"
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,8 @@ def changes(before: Outcome, after: Outcome) -> list[Change]:
     found = compare.changes(before.results, after.results)
     if after.stage is Stage.JUDGED:
         return found
-    return [one for one in found if one.effect is Effect.WORSE and one.after != NOTHING]
+    worse = (Effect.WORSE, Effect.TOLERATED)
+    return [one for one in found if one.effect in worse and one.after != NOTHING]
 
 
 def _judged(one: Step) -> Results | None:
@@ -153,6 +156,7 @@ def judgement(
         "machine": plain(first.machine) if first else {},
         "drivers": selection.names,
         "suites": list(selection.suites),
+        "fail_on": first.fail_on if first else selection.fail_on,
         "steps": [_step_data(one, patches, expected) for one in steps],
         "whole": [_change_data(change, _lasting(expected)) for change in _whole(steps)],
         "broken": _unjudged(last) if last else [],
@@ -197,7 +201,8 @@ def _gate(
         return CANNOT, unsure
     if any(one.outcome.stage is not Stage.JUDGED for one in steps):
         return CANNOT, unsure
-    return NOTHING_WORSE, "nothing changed for the worse"
+    tolerated = f"; {TOLERATED}" if Effect.TOLERATED in effects else ""
+    return NOTHING_WORSE, f"nothing changed for the worse{tolerated}"
 
 
 def _unjudged(results: Results) -> list[str]:

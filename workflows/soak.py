@@ -118,7 +118,7 @@ def _word(held: Held) -> str:
     where = dict.fromkeys(one.test.rpartition("::")[2] for one in held.failures if one.test)
     failing = f" in {', '.join(where)}" if where else ""
     faults = f" [{', '.join(held.fingerprints)}]" if held.fingerprints else ""
-    return f"{held.kind}{failing}{faults}"
+    return f"{held.labelled(held.kind)}{failing}{faults}"
 
 
 def _unsure(row: list[str]) -> bool:

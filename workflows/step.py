@@ -31,7 +31,7 @@ from fixtures.machine.rootfs import INSTALLED
 from fixtures.paths import CHECKOUT, SUITES
 from fixtures.process import ProcessFailed
 from fixtures.progress import Progress, Step
-from fixtures.record import compare, model
+from fixtures.record import compare, level, model
 from fixtures.record.model import BROKEN, FLAKY, Results
 from fixtures.record.results import merged
 from workflows.stop import Terminated
@@ -83,12 +83,14 @@ class Stage(Enum):
 class Selection:
     """What is run in each step: which tests, of which drivers, on which flavour of the kernel.
 
-    ``suites`` are folders of ``suites/``; ``words`` more options for pytest.
+    ``suites`` are folders of ``suites/``; ``words`` more options for pytest. ``fail_on`` says which
+    deviations fail the run.
     """
 
     drivers: tuple[str, ...] = ()
     suites: tuple[str, ...] = ()
     flavour: str = DEFAULT
+    fail_on: level.FailOn = level.DEFAULT
     jobs: str = "auto"
     words: tuple[str, ...] = ()
 
@@ -114,7 +116,8 @@ class Selection:
         """Return the words that choose the tests on pytest's command line."""
         folders = [f"suites/{suite}" for suite in self.suites] or ["suites"]
         argv = [*folders, f"--flavour={self.flavour}", f"--model-seed={compare.SEED}", "-q"]
-        return [*argv, f"--driver={','.join(self.names)}", *self.words]
+        argv += [f"--fail-on={self.fail_on}", f"--driver={','.join(self.names)}"]
+        return [*argv, *self.words]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from fixtures.errors import SpecError
 from fixtures.plugin import selection
 from fixtures.record import catalogue, compare
 from fixtures.record.compare import NOTHING, Kind
+from fixtures.record.level import with_level
 from fixtures.record.model import (
     BROKEN,
     CONFORMS,
@@ -19,6 +20,7 @@ from fixtures.record.model import (
     FLAKY,
     KNOWN,
     NOT_APPLICABLE,
+    TOLERATED,
     Results,
 )
 
@@ -51,6 +53,12 @@ class Subject:
             return catalogue.behaviours()[self.name].words
         return (CONFORMS, DEVIATES, NOT_APPLICABLE) if self.kind else (CONFORMS, KNOWN, DEVIATES)
 
+    @property
+    def title(self) -> str:
+        """This for a heading: a clause with its level."""
+        level = catalogue.level(self.name) if self.kind is Kind.CLAUSE else ""
+        return with_level(str(self), level)
+
     def __str__(self) -> str:
         what = f"{self.kind.value} {self.name}" if self.kind else f"tests -k {self.name!r}"
         return f"{self.driver}: {what}" if self.driver else what
@@ -78,7 +86,10 @@ class Subject:
         return CONFORMS if word == FLAKY else word
 
     def _worst(self, results: Results, unsure: Collection[str]) -> str:
-        """Return the worst verdict of all that was run, where a known deviation is not as bad."""
+        """Return the worst verdict of all that was run, where a known deviation is not as bad.
+
+        One that is tolerated does not count.
+        """
         kinds = {held.kind for *_, held in results.held()}
         if DEVIATES in kinds:
             return DEVIATES
@@ -88,7 +99,7 @@ class Subject:
             raise NoValue("no test was run")
         if KNOWN in kinds:
             return KNOWN
-        return CONFORMS if kinds & {CONFORMS, FLAKY} else NOTHING
+        return CONFORMS if kinds & {CONFORMS, FLAKY, TOLERATED} else NOTHING
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -55,6 +55,7 @@ function filter() {
   const words = byId("search").value.toLowerCase().split(/\s+/).filter(Boolean);
   const driver = byId("by-driver").value, part = byId("by-part").value;
   const kind = byId("by-kind").value, only = byId("only-wanting").checked;
+  const level = byId("by-level").value;
   const left = new Set();
   let clauses = 0;
   shown = [];
@@ -65,6 +66,7 @@ function filter() {
       const fits = cell.held && (!driver || cell.driver === driver)
         && (!part || one.part.dataset.part === part)
         && (!kind || cell.held.kind === kind)
+        && (!level || cell.held.level === level)
         && (!only || !data.calm.includes(cell.held.kind))
         && words.every((word) => said.includes(word) || cell.driver.includes(word));
       cell.fits = Boolean(fits);
@@ -248,12 +250,11 @@ function row(list, name, ...inside) {
 
 function build(driver, clause) {
   const held = data.held[driver][clause], rule = data.rules[clause];
-  const kind = data.kinds[held.kind];
   const body = byId("detail-body");
   byId("detail-title").textContent = `${driver} / ${clause}`;
-  const sign = element("span", `sign ${held.kind}`, kind.sign);
+  const sign = element("span", `sign ${held.look}`, data.signs[held.kind]);
   sign.setAttribute("aria-hidden", "true");
-  const verdict = element("p", "verdict", sign, kind.name);
+  const verdict = element("p", "verdict", sign, held.name);
   for (const one of held.fingerprints) verdict.append(element("code", "fingerprint", one));
   body.replaceChildren(verdict);
   if (rule) body.append(element("p", "ruling", element("strong", "", rule.level), ` ${rule.text}`));
@@ -266,8 +267,8 @@ function build(driver, clause) {
   const others = element("span", "others");
   for (const [name, clauses] of Object.entries(data.held)) {
     if (!Object.hasOwn(clauses, clause)) continue;
-    const other = data.kinds[clauses[clause].kind];
-    const mark = element("span", `sign ${clauses[clause].kind}`, other.sign);
+    const other = clauses[clause];
+    const mark = element("span", `sign ${other.look}`, data.signs[other.kind]);
     mark.setAttribute("aria-hidden", "true");
     const to = link(hashOf(name, clause), mark, ` ${name}`);
     to.setAttribute("aria-label", `${name}: ${other.name}`);

@@ -32,7 +32,10 @@ def pytest_argv(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_what_is_not_named_is_all_of_it(pytest_argv: list[str]) -> None:
     check.main([])
-    assert pytest_argv == [*("suites", "-n", "auto", "--kernel=debian:newest", "--flavour=default")]
+    assert pytest_argv == [
+        *("suites", "-n", "auto", "--kernel=debian:newest", "--flavour=default"),
+        "--fail-on=should",
+    ]
 
 
 def test_every_variable_has_an_effect(
@@ -42,13 +45,15 @@ def test_every_variable_has_an_effect(
     check.main(
         [
             *("--kernel=/a b", "--drivers=mtty,qat mlx5", "--suites=reinit suites/precopy_info/"),
-            *("--flavour=debug", "--jobs=2", "--clause=reinit.*", "--tests=one and two"),
+            *("--flavour=debug", "--fail-on=must", "--jobs=2"),
+            *("--clause=reinit.*", "--tests=one and two"),
             *("--behaviour=precopy_info.reinit", "--baseline=x.yaml", "--pytest=-x -m 'a b'"),
         ]
     )
     assert pytest_argv == [
         *("--baseline=x.yaml", "suites/reinit", "suites/precopy_info", "-n", "2"),
-        *("--kernel=/a b", "--flavour=debug", "--driver=mtty,qat,mlx5", "--clause=reinit.*"),
+        *("--kernel=/a b", "--flavour=debug", "--fail-on=must"),
+        *("--driver=mtty,qat,mlx5", "--clause=reinit.*"),
         *("--behaviour=precopy_info.reinit", "-k", "one and two", "-x", "-m", "a b"),
     ]
 
@@ -64,6 +69,7 @@ def test_every_variable_has_an_effect(
         (["--suites=.."], "SUITES=..: no such folder of suites/; there are "),
         (["--drivers=mtti"], "mtti: no such driver"),
         (["--flavour=debg"], "FLAVOUR=debg: there are default, debug, fault; is it debug?"),
+        (["--fail-on=may"], "FAIL_ON=may: it is should (any new deviation fails the run) or must"),
         (["--jobs=many"], "JOBS=many: how many machines"),
         (["--jobs=0"], "JOBS=0: how many machines"),
         (["--kernel=/nosuch"], "/nosuch: no such folder; a kernel is named by "),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -327,8 +328,8 @@ def test_what_may_pass_and_stays_is_told_of_a_single_patch_too() -> None:
     data = premerge.judgement(patches, Selection(("mtty",)), of_these, [ECHO_DIPS])
     assert data["status"] == premerge.WORSE
     text = premerge_report.text(data)
-    assert f"    {ECHO}: conforms -> deviates (expected)\n" in text
-    assert f"    {ECHO}: conforms -> deviates\n" in text.partition("the whole series")[2]
+    assert f"    {ECHO} (SHOULD): conforms -> deviates (expected)\n" in text
+    assert f"    {ECHO} (SHOULD): conforms -> deviates\n" in text.partition("the whole series")[2]
 
 
 def test_a_patch_is_compared_with_the_last_one_that_could_be_judged() -> None:
@@ -338,9 +339,12 @@ def test_a_patch_is_compared_with_the_last_one_that_could_be_judged() -> None:
     text = premerge_report.text(data)
     assert "compared with the base, the last one before it" in text
     assert "CHANGED FOR THE WORSE; PATCH 1 DOES NOT BUILD" in text
-    assert f"    {ECHO}: conforms -> deviates\n        mtty\n" in text
+    assert f"    {ECHO} (SHOULD): conforms -> deviates\n        mtty\n" in text
     whole = text.partition("the whole series: from the base to patch 2\n")[2]
-    assert f"    {ECHO}: conforms -> deviates\n        mtty\n" in whole.partition("patch 1:")[0]
+    assert (
+        f"    {ECHO} (SHOULD): conforms -> deviates\n        mtty\n"
+        in whole.partition("patch 1:")[0]
+    )
     assert "## The whole series: from the base to patch 2\n" in premerge_report.markdown(data)
 
 
@@ -369,11 +373,13 @@ def test_the_report_of_a_bisect_fits_into_a_mail() -> None:
 
 
 def test_a_matrix_has_a_column_for_each_kernel() -> None:
-    about = {"absent": "", "behaviours": {V2: "absent"}, "counts": {"conforms": 3}, "known": 0}
+    about = {"absent": "", "behaviours": {V2: "absent"}, "counts": {"conforms": 3}}
+    about |= {"deviations": {"MUST": {}, "SHOULD": {"total": 3, "known": 1, "tolerated": 2}}}
     kernel = {"name": "k1", "stage": "judged", "problem": "", "release": "1", "drivers": {}}
     kernel |= {"attention": []}
     data = {
         "drivers": ["mtty"],
+        "fail_on": "must",
         "kernels": [
             kernel | {"drivers": {"mtty": about}, "attention": ["mtty: a.rule: flaky: once"]},
             kernel | {"name": "k2", "stage": "does not build", "problem": "x", "release": ""},
@@ -393,7 +399,12 @@ def test_a_matrix_has_a_column_for_each_kernel() -> None:
         ],
     }
     text = matrix_report.text(data)
-    assert f"  {V2}  absent  -  supported" in text
+    lines = [re.split(r" {2,}", line.strip()) for line in text.splitlines()]
+    assert [V2, "absent", "-", "supported"] in lines
+    shown = "3 (1 known, 2 tolerated)"
+    assert ["clauses deviate from MUST", "0", "-", "0"] in lines
+    assert ["clauses deviate from SHOULD", shown, "-", shown] in lines
+    assert "\nfail on: must\n" in text
     kernels = data["kernels"]
     assert isinstance(kernels, list)
     many = data | {"kernels": kernels * 4}

@@ -352,7 +352,7 @@ def test_junit_has_a_suite_a_driver_and_a_case_a_clause(run: Run) -> None:
     assert [child.tag for child in cases[REOPEN]] == ["system-out"]
     known = cases[NOTHING].find("skipped")
     assert known is not None
-    assert known.get("message") == "known deviation: a known one"
+    assert known.get("message") == "known deviation (MUST): a known one"
     failure = cases[ZERO].find("failure")
     assert failure is not None
     assert MARKUP in (failure.get("message") or "")
@@ -391,7 +391,7 @@ def test_ktap_nests_clauses_in_drivers(run: Run) -> None:
     lines = ktap.render(run).splitlines()
     assert lines[:2] == ["KTAP version 1", "1..2"]
     assert lines[3:6] == ["  KTAP version 1", "  # Subtest: mtty", "  1..5"]
-    assert f"  ok 1 {NOTHING} # XFAIL known deviation: a known one" in lines
+    assert f"  ok 1 {NOTHING} # XFAIL known deviation (MUST): a known one" in lines
     assert [line for line in lines if not line.startswith(" ")][-2:] == [
         "not ok 1 mtty",
         "ok 2 qat",

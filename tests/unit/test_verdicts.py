@@ -433,7 +433,7 @@ def test_a_baseline_that_lacks_something_excuses_nothing(suites: Suites) -> None
     assert suites.run(conforms, f"--baseline={path}").status == 0
     done = suites.run(deviates, f"--baseline={path}")
     assert (baseline.status, done.status) == (0, 1)
-    assert f"worse: mtty: {REOPEN}: - -> deviates: new" in done.printed
+    assert f"worse: mtty: {REOPEN} (MUST): - -> deviates: new" in done.printed
     both = suites._pytester.path / "both.yaml"
     both.write_text(
         (suites._pytester.path / "results/latest/results.yaml").read_text(encoding="utf-8"),
