@@ -193,6 +193,15 @@ def test_a_value_that_is_no_option_arrives_as_it_is(checkout: Checkout) -> None:
     assert report[2:] == [values["RESULTS"], values["FORMATS"]]
 
 
+@pytest.mark.parametrize(
+    "goal", ["check", "premerge", "matrix", "bisect", "bisect-step", "baseline", "soak"]
+)
+def test_every_job_is_told_what_fails_it(checkout: Checkout, goal: str) -> None:
+    assert checkout.make(goal).returncode == 0
+    assert checkout.make(goal, "FAIL_ON=must").returncode == 0
+    assert [option(call, "--fail-on") for call in checkout.calls] == ["should", "must"]
+
+
 def test_both_names_of_drivers_count(checkout: Checkout) -> None:
     checkout.make("check", "DRIVERS=mtty,qat", "DRIVER=pds")
     assert words(option(checkout.calls[0], "--drivers")) == ("mtty", "qat", "pds")
