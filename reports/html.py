@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from fixtures.record import catalogue
 from fixtures.record.level import LEVELS
-from fixtures.record.model import DEVIATES, KINDS, TOLERATED, Held, Kind
+from fixtures.record.model import DEVIATING, KINDS, TOLERATED, Held, Kind
 from fixtures.splat import SPLAT
 from fixtures.untrusted import cut, ending
 from reports.run import CALM, CONSOLE_LINES, CUT_SHORT, Evidence, Run, part, told
@@ -63,6 +63,7 @@ def render(run: Run) -> str:
         wanting=_wanting(run),
         level_of=_levels(run),
         by_level=_by_level,
+        deviating=DEVIATING,
         look=_look,
         behaviours=sorted(
             {name for one in run.results.drivers.values() for name in one.behaviours}
@@ -106,13 +107,13 @@ def _parts(run: Run) -> dict[str, list[str]]:
 
 def _signs(run: Run) -> dict[Kind, tuple[str, str, str]]:
     """Return the signs of the page; nothing is tolerated in most runs."""
-    tolerates = run.results.fail_on == "must"
-    return {kind: sign for kind, sign in SIGNS.items() if kind != TOLERATED or tolerates}
+    some = run.results.of_kind(TOLERATED)
+    return {kind: sign for kind, sign in SIGNS.items() if kind != TOLERATED or some}
 
 
 def _look(held: Held) -> str:
     """Return the classes of a verdict's sign: a deviation from a SHOULD is outlined."""
-    mild = held.verdict == DEVIATES and held.level == "SHOULD"
+    mild = held.kind in DEVIATING and held.level == "SHOULD"
     return f"{held.kind} should" if mild else held.kind
 
 

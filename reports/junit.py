@@ -21,13 +21,7 @@ from collections.abc import Mapping
 
 from fixtures.record import catalogue
 from fixtures.record.catalogue import Clause
-from fixtures.record.model import (
-    DEVIATES,
-    KNOWN,
-    TOLERATED,
-    DriverResults,
-    Held,
-)
+from fixtures.record.model import DEVIATES, KNOWN, TOLERATED, DriverResults, Held
 from reports.run import CUT_SHORT, Run, part, told
 
 

@@ -21,7 +21,7 @@ import re
 from typing import Any
 
 from fixtures.record import model
-from fixtures.record.model import BROKEN, DEVIATES, FLAKY, Held, KernelAbout
+from fixtures.record.model import BROKEN, DEVIATES, DEVIATING, TOLERATED, Held, KernelAbout
 from fixtures.untrusted import cut
 from reports.run import CUT_SHORT, Run, told
 
@@ -133,17 +133,17 @@ def _test(run: Run, this: str, driver: str, clause: str, held: Held) -> dict[str
         "misc": {
             "verdict": held.verdict,
             "level": held.level,
-            "tolerated": held.kind == "tolerated",
+            "tolerated": held.kind == TOLERATED,
             "tests": list(held.tests),
             "fingerprints": list(held.fingerprints),
             "failures": told(held),
         },
     }
     if held.why:
-        what = f"{held.labelled(DEVIATES)}: " if held.verdict == DEVIATES else ""
+        what = f"{held.labelled(DEVIATES)}: " if held.kind in DEVIATING else ""
         test["comment"] = f"{what}{held.why}"
-    failed = held.verdict in (DEVIATES, BROKEN)
-    if failed and held.kind != FLAKY and (found := run.evidence(driver, clause)):
+    failed = held.kind in (*DEVIATING, BROKEN)
+    if failed and (found := run.evidence(driver, clause)):
         transcript = found[0].transcript
         test["log_excerpt"] = cut(transcript.text(), _EXCERPT, transcript.name)
     return test

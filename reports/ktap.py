@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterator
 
 from fixtures.record.level import DEFAULT
-from fixtures.record.model import DriverResults, Held
+from fixtures.record.model import DEVIATING, DriverResults, Held
 from fixtures.untrusted import one_line
 from reports.run import CUT_SHORT, Run, told
 
@@ -83,7 +83,7 @@ def _clause(number: int, clause: str, held: Held) -> Iterator[str]:
             yield f"# {clause}: {_plain(line)}"
     clause = _plain(clause)
     result, directive = _RESULTS[held.kind]
-    if held.kind in ("deviates", "tolerated", "known"):
+    if held.kind in DEVIATING:
         directive = f"{held.labelled(directive)}: "
     more = f"{directive}{_plain(held.why)}".strip()
     yield f"{result} {number} {clause}" + (f" # {more}" if more else "")

@@ -19,8 +19,8 @@ from fixtures.errors import RunError
 from fixtures.paths import SUITES
 from fixtures.record import catalogue
 from fixtures.record.catalogue import Clause, Source
+from fixtures.record.level import LEVELS, with_level
 
-LEVELS = ("MUST", "SHOULD", "MAY")
 WIDTH = 100  # columns
 
 
@@ -65,7 +65,7 @@ def _entry(name: str, clause: Clause, tests: Iterable[str]) -> str:
     applies = clause.applies
     needs = [*applies.capabilities, *applies.features, *(f"no {one}" for one in applies.lacks)]
     lines = [
-        f"{name} ({clause.level})",
+        with_level(name, clause.level),
         *textwrap.wrap(clause.text, WIDTH - 4),
         *textwrap.wrap(f"source: {clause.source}", WIDTH - 4),
         f"applies: {', '.join(needs) if needs else 'always'}",

@@ -23,7 +23,7 @@ from fixtures.errors import BuildError, ConfigError, SpecError
 from fixtures.kernel import parse
 from fixtures.progress import Progress
 from fixtures.record import compare
-from fixtures.record.model import BROKEN, DEVIATES, FLAKY, TOLERATED, Results
+from fixtures.record.model import BROKEN, DEVIATES, FLAKY, KNOWN, TOLERATED, Results
 from reports import matrix as report
 from workflows import step
 from workflows.command import (
@@ -101,6 +101,7 @@ def _kernel(name: str, outcome: Outcome) -> dict[str, Any]:
                 "absent": about.lacking,
                 "behaviours": about.words,
                 "counts": dict(about.counts),
+                "known": about.kinds[KNOWN],
                 "deviations": {level: asdict(one) for level, one in about.deviations.items()},
             }
             for driver, about in results.drivers.items()

@@ -549,6 +549,16 @@ def test_the_page_is_calm_where_all_is_tolerated(run: Run) -> None:
     assert (calm in text) == is_lenient(run)
 
 
+def test_what_is_broken_beside_a_deviation_is_shown_as_broken(tmp_path: Path) -> None:
+    known = dataclasses.replace(PASSED, known="why")
+    results = found(known, Failure("no disk", "x.py::test_it[mtty]", BROKEN), fail_on="must")
+    run = Run(tmp_path, "x", results)
+    (test,) = json.loads(kcidb.render(run))["tests"]
+    assert (test["status"], test["comment"]) == ("ERROR", "no disk")
+    assert '<a class="sign broken" ' in html.render(run)
+    assert f"not ok 1 {SHOULD} # ERROR no disk" in ktap.render(run)
+
+
 def test_the_table_of_a_run(run: Run) -> None:
     lines = table.render(run.results)
     rows = {line.split()[0]: re.split(r" {2,}", line) for line in lines[4:6]}
