@@ -527,7 +527,7 @@ def test_the_page(run: Run) -> None:
     assert data["rules"][SHOULD]["level"] == data["held"]["mtty"][SHOULD]["level"] == "SHOULD"
     assert set(data["signs"]) >= {kind for _, _, held in run.results.held() for kind in [held.kind]}
     assert f"</span> {SHOULD} (SHOULD)</a>" in text
-    counts = re.findall(r'<td class="count[^"]*">(\d) <span class="muted">([^<]*)</span>', text)
+    counts = re.findall(r'<td class="count[^"]*">(\d) <span class="muted">\(([^<]*)\)</span>', text)
     assert counts == (
         [("1", "1 MUST"), ("1", "1 SHOULD"), ("1", "1 SHOULD")]
         if is_lenient(run)
