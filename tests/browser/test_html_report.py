@@ -146,6 +146,9 @@ def test_filters(opened: Any) -> None:
     find(opened, "#by-part option:nth-child(2)").click()
     assert len({one.partition("/")[2].partition(".")[0] for one in shown(opened)}) == 1
     find(opened, "#show-all").click()
+    find(opened, "#by-level option:nth-child(3)").click()
+    assert set(shown(opened)) == {f"mtty/{ECHO}", f"qat/{ECHO}"}  # a SHOULD
+    find(opened, "#show-all").click()
     find(opened, "#search").send_keys("A KNOWN one")
     assert shown(opened) == [f"mtty/{NOTHING}"]
     find(opened, "#search").send_keys(" and what nobody wrote")
