@@ -52,7 +52,7 @@ def refuses_to_leave(session: Session, state: State = State.STOP) -> bool:
     answer, _ = session.set_state(state)
     after = session.state()
     # "must fail the SET_STATE ioctl and optionally go to the ERROR state"
-    allowed = (State.RESUMING, State.STOP, State.ERROR) if answer.error else (state,)
+    allowed = (State.RESUMING, State.ERROR) if answer.error else (state,)
     assert after in allowed, f"leaving RESUMING led to {after.name}"
     return bool(answer.error)
 
