@@ -166,11 +166,10 @@ def test_what_is_refused_is_refused_after_a_good_stream(
     source: Contents, target: Contents, driver: Driver, then: str
 ) -> None:
     session, good = target.session, save(source.session)
+    bad = _with_a_bad_beginning(driver, good)
+    taken_at_first = taken(session, bad)  # which other tests judge
     takes = []
-    for name, stream in _hidden_by_a_good_one(driver, good).items():
-        forget(session)
-        if not refuses(session, stream):
-            continue
+    for name, stream in bad.items():
         session.reset()
         must.load(session, good)
         must.move(session, State.STOP if then == "at once" else State.RUNNING)
@@ -178,18 +177,21 @@ def test_what_is_refused_is_refused_after_a_good_stream(
             session.reset()
         elif then == "reopened":
             session.reopen()
-        if not refuses(session, stream):
+        if not refuses(session, stream) and name not in taken_at_first:
             takes.append(name)
     assert not takes, said("taken", takes)
 
 
-def _hidden_by_a_good_one(driver: Driver, good: bytes) -> dict[str, bytes]:
-    """Return bad streams that a driver takes which goes by what it saw of a good one."""
+def _with_a_bad_beginning(driver: Driver, good: bytes) -> dict[str, bytes]:
+    """Return bad streams that a driver takes which has seen a good beginning, and goes by that.
+
+    None of them has one.
+    """
     kinds = bad_streams.every_kind(good)
-    found = {name: kinds[name] for name in ("half", "inverted_beginning", "zeros")}
+    found = {name: kinds[name] for name in ("inverted_beginning", "zeros")}
     if driver.stream:
         wrong = bad_streams.wrong_fields(driver.stream, good)
-        found |= {name: stream for name, stream in wrong.items() if name.endswith("inverted")}
+        found |= {name: stream for name, stream in wrong.items() if name.endswith("1 inverted")}
     return found
 
 
