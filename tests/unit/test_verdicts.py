@@ -302,13 +302,34 @@ def test_what_the_host_or_the_harness_did_is_no_drivers(suites: Suites, body: st
 
 def test_a_judgement_of_a_fixture_is_the_drivers(suites: Suites) -> None:
     done = suites.run("""
+        from fixtures.errors import Deviation
+
+        @arcs
+        def test_it(record, driver_name):
+            raise Deviation("it does not hold")
+    """)
+    assert (done.status, done.held(ARCS).why) == (1, "it does not hold")
+
+
+@pytest.mark.parametrize(
+    ("clause", "too"),
+    [("state-machine.same", True), ("precopy-info.initial-bytes.falls", False)],
+    ids=["MUST", "SHOULD"],
+)
+def test_a_rule_that_the_model_finds_broken_is_of_its_own_level(
+    suites: Suites, clause: str, too: bool
+) -> None:
+    done = suites.run(f"""
         from fixtures.oracle.model import Model
 
         @arcs
         def test_it(record, driver_name):
-            Model(None, lambda clause: False, True).check("a.rule", False, "it does not hold")
+            Model(None, lambda clause: False, True).check("{clause}", False, "it does not hold")
     """)
-    assert (done.status, done.held(ARCS).why) == (1, "a.rule: it does not hold")
+    held = {name: one.why for name, one in done.results.drivers["mtty"].clauses.items()}
+    broken = [clause, ARCS] if too else [clause]
+    assert done.status == 1
+    assert held == dict.fromkeys(broken, f"{clause}: it does not hold")
 
 
 def test_an_assertion_without_words_says_what_it_asserts(suites: Suites) -> None:
