@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import ClassVar
+from functools import partial
+from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
@@ -27,7 +28,7 @@ from fixtures.device import Driver
 from fixtures.errors import NotThere
 from fixtures.kernel import Kernel
 from fixtures.oracle import StateMachine
-from fixtures.oracle.model import Model
+from fixtures.oracle.model import PRE_COPIES, Model
 from fixtures.plugin.recording import Recorder
 from fixtures.plugin.run import Abilities, Run
 from fixtures.session import DataFd, Session, State
@@ -58,22 +59,32 @@ EVENTS = st.sampled_from(
 class Sequences(RuleBasedStateMachine):
     """The calls that a sequence is made of. The device is the same in all of them."""
 
-    session: ClassVar[Session]
-    record: ClassVar[Recorder]
-    contents: ClassVar[Contents | None]  # None where it cannot be seen
-    fresh_model: ClassVar[Callable[[], Model]]
-    counts: ClassVar[Counter[str]]  # what was done, over all sequences
+    def __init__(
+        self,
+        session: Session,
+        record: Recorder,
+        contents: Contents | None,
+        fresh_model: Callable[[], Model],
+        counts: Counter[str],
+    ) -> None:
+        """``contents`` is None where the device's state cannot be seen.
 
-    def __init__(self) -> None:
+        ``counts`` says how often what was done, over all sequences.
+        """
         super().__init__()
-        self.model = type(self).fresh_model()
+        self.session = session
+        self.record = record
+        self.contents = contents
+        self.fresh_model = fresh_model
+        self.counts = counts
+        self.model = fresh_model()
         self.data_fd: DataFd | None = None
         self.old: DataFd | None = None  # a saving session's, that has ended
         self.saw_the_state = False  # in this step
 
-    @initialize()
-    def open_anew(self) -> None:
-        """Begin with a device as it is after being opened."""
+    @initialize(opts_in=st.booleans())
+    def open_anew(self, opts_in: bool) -> None:
+        """Begin with a device as it is after being opened, and the opt-in or not."""
         self.reset()
         if self.session.device.firmware is not None:
             self.session.device.firmware.command("reset")
@@ -82,15 +93,19 @@ class Sequences(RuleBasedStateMachine):
         self.reset()
         self.close_and_open()
         self.record.transcript.restart("a sequence begins")
-        self.model = type(self).fresh_model()
+        self.model = self.fresh_model()
+        if opts_in:
+            self.opt_in()
 
     @rule(wanted=REQUESTS)
     def request(self, wanted: int) -> None:
         had_saving = self.model.saving is not None
+        self.counts["loads"] += self.model.state is State.RESUMING and self.model.is_whole
         answer, given = self.session.set_state(wanted)
         self.model.requested(wanted, answer, given is not None, self._state())
         self._session_went_on(had_saving, given)
 
+    @precondition(lambda self: self.model.saving is None)
     @rule(wanted=WAYS)
     def migrate(self, wanted: State) -> None:
         self.request(wanted)
@@ -138,6 +153,14 @@ class Sequences(RuleBasedStateMachine):
         if firmware is not None and not firmware.command("reinit 512").error:
             self.model.new_initial_data()
 
+    @precondition(lambda self: self.model.state in PRE_COPIES)
+    @rule(anew=st.booleans())
+    def change_in_pre_copy(self, anew: bool) -> None:
+        if anew:
+            self.bring_up_new_initial_data()
+        else:
+            self.change_state()
+
     @precondition(lambda self: self.data_fd is not None and self.model.saving is not None)
     @rule(flags=st.sampled_from([0, 1, 0xDEADBEEF, 0xFFFFFFFF]))
     def ask(self, flags: int) -> None:
@@ -152,10 +175,13 @@ class Sequences(RuleBasedStateMachine):
         if self.model.was_read(count, self.data_fd.read(count)):
             self.ask(0)
 
-    @precondition(lambda self: self.data_fd is not None and self.model.state is State.STOP_COPY)
+    @precondition(lambda self: self.data_fd is not None and self.model.saving is not None)
     @rule()
-    def read_to_the_end(self) -> None:
+    def save(self) -> None:
+        """Go on to the end of the stream."""
         assert self.model.saving is not None
+        if self.model.state is not State.STOP_COPY:
+            self.request(State.STOP_COPY)
         while not self.model.saving.at_end:
             self.read(1 << 20)
 
@@ -166,16 +192,13 @@ class Sequences(RuleBasedStateMachine):
         self.model.polled(self.data_fd.poll())
 
     @precondition(lambda self: self.old is not None)
-    @rule(count=COUNTS)
-    def read_old(self, count: int) -> None:
+    @rule(reads=st.booleans())
+    def use_old(self, reads: bool) -> None:
         assert self.old is not None
-        self.model.old_read(self.old.read(count))
-
-    @precondition(lambda self: self.old is not None)
-    @rule()
-    def ask_old(self) -> None:
-        assert self.old is not None
-        self.model.old_told(self.old.precopy_info().answer)
+        if reads:
+            self.model.old_read(self.old.read(4096))
+        else:
+            self.model.old_told(self.old.precopy_info().answer)
 
     @precondition(lambda self: self.data_fd is not None and self.model.unwritten)
     @rule(count=COUNTS)
@@ -184,11 +207,19 @@ class Sequences(RuleBasedStateMachine):
         data = self.model.unwritten[:count]
         self.model.was_written(data, self.data_fd.write(data))
 
-    @precondition(lambda self: self.data_fd is not None and self.model.unwritten)
-    @rule()
-    def write_to_the_end(self) -> None:
+    @precondition(lambda self: self.model.whole is not None and self.model.saving is None)
+    @rule(then=st.sampled_from([State.STOP, State.RUNNING, State.PRE_COPY]))
+    def load(self, then: State) -> None:
+        """Load the stream that was saved last, or what is left of it."""
+        if self.data_fd is None or self.model.written is None:
+            if self.model.state in (State.RESUMING, State.ERROR):
+                self.reset()
+            self.request(State.RUNNING)
+            self.change_state()  # or it might have that state without being given any
+            self.request(State.RESUMING)
         while self.model.unwritten:
             self.write(1 << 16)
+        self.request(then)
 
     @invariant()
     def nothing_else_changed_the_state(self) -> None:
@@ -213,6 +244,25 @@ class Sequences(RuleBasedStateMachine):
             self.data_fd = given
 
 
+def take(sequences: Callable[[], Sequences], number: int, *, shrinks: bool = True) -> None:
+    """Take a device through the sequences that the seed ``number`` decides.
+
+    Raises what one that fails does; where it ``shrinks``, the shortest such one.
+    """
+    limits = settings(
+        max_examples=BATCH,
+        stateful_step_count=LENGTH,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink] if shrinks else [Phase.generate],
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
+    )
+    # A function may stand for the class, other than its type says.
+    factory = cast("type[Sequences]", lambda: sequences())
+    run_state_machine_as_test(seed(number)(factory), settings=limits)
+
+
 def _visible(contents: Contents) -> Contents | None:
     """Return ``contents`` where the device's state can be seen, else None."""
     try:
@@ -235,38 +285,20 @@ def test_every_answer_in_a_random_sequence_is_as_the_rules_say(
     run: Run,
 ) -> None:
     contents = _visible(Contents(session, driver.registers))
-
-    def fresh_model() -> Model:
-        return Model(
-            machine,
-            known=lambda clause: driver.deviates(clause, kernel.release, kernel.features),
-            v2="precopy_info_v2" in abilities.features,
-            look=contents.get if contents else lambda: None,
-        )
-
-    limits = settings(
-        max_examples=BATCH,
-        stateful_step_count=LENGTH,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate, Phase.shrink],
-        suppress_health_check=list(HealthCheck),
-        print_blob=False,
-    )
     counts: Counter[str] = Counter()
-    used = run.model_seed
+    fresh_model = partial(
+        Model,
+        machine,
+        known=lambda clause: driver.deviates(clause, kernel.release, kernel.features),
+        v2="precopy_info_v2" in abilities.features,
+        look=contents.get if contents else lambda: None,
+    )
+    sequences = partial(Sequences, session, record, contents, fresh_model, counts)
     steps = run.model_steps // OF_A_VARIANT if variant else run.model_steps
+    used = run.model_seed
     while counts["steps"] < steps:
-
-        @seed(used)
-        class Seeded(Sequences):
-            pass
-
-        Seeded.session, Seeded.record = session, record
-        Seeded.contents, Seeded.counts = contents, counts
-        Seeded.fresh_model = fresh_model
         try:
-            run_state_machine_as_test(Seeded, settings=limits)
+            take(sequences, used)
         except Exception as failure:
             failure.add_note(
                 f"the same sequences again: --model-seed={used} --driver={driver.name}"
