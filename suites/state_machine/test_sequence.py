@@ -38,17 +38,17 @@ pytestmark = pytest.mark.any_api
 
 LENGTH = 40  # steps of a sequence, at most
 OF_A_VARIANT = 4  # a variant of a device is taken through so many times fewer steps
-BATCH = 10  # sequences that one seed decides
+BATCH = 12  # sequences that one seed decides
 COUNTS = st.sampled_from([1, 7, 100, 4096, 1 << 20])
 REQUESTS = st.sampled_from([*State, *State, len(State), 0xFFFFFFFF])
 # Where a migration goes, so that sessions come about and are gone through.
 WAYS = st.sampled_from([State.PRE_COPY, State.PRE_COPY_P2P, State.STOP_COPY, State.RESUMING])
 EVENTS = st.sampled_from(
     [
+        "ask_data_size",  # the first one is drawn most often
         "change_state",
         "bring_up_new_initial_data",
         "opt_in",
-        "ask_data_size",
         "reset",
         "close_data_fd",
         "close_and_open",

@@ -25,7 +25,7 @@ from suites.state_machine.test_sequence import Sequences, take
 
 RULES = StateMachine(Migration.STOP_COPY | Migration.P2P | Migration.PRE_COPY)
 RUNS = (State.RUNNING, State.RUNNING_P2P, *PRE_COPIES)
-SEEDS = range(30)  # of 10 sequences each; one of them is to catch a wrong device
+SEEDS = range(30)  # of some sequences each; one of them is to catch a wrong device
 SUCCESS = Answer(0)
 
 
