@@ -43,6 +43,8 @@ COUNTS = st.sampled_from([1, 7, 100, 4096, 1 << 20])
 REQUESTS = st.sampled_from([*State, *State, len(State), 0xFFFFFFFF])
 # Where a migration goes, so that sessions come about and are gone through.
 WAYS = st.sampled_from([State.PRE_COPY, State.PRE_COPY_P2P, State.STOP_COPY, State.RESUMING])
+# Where a device may change. Not every double refuses to elsewhere.
+RUNS = PRE_COPIES | {State.RUNNING, State.RUNNING_P2P}
 EVENTS = st.sampled_from(
     [
         "ask_data_size",  # the first one is drawn most often
@@ -141,16 +143,14 @@ class Sequences(RuleBasedStateMachine):
 
     def change_state(self) -> None:
         """Let the device change: all of its state where nobody follows, else a part."""
-        firmware = self.session.device.firmware
         if self.model.state is State.RUNNING and self.contents is not None:
             self.counts["changes"] += 1
             self.contents.set(seed=self.counts["changes"])
-        elif firmware is not None and not firmware.command("dirty 64").error:
+        elif self._firmware_obeys("dirty 64"):
             self.model.changed()
 
     def bring_up_new_initial_data(self) -> None:
-        firmware = self.session.device.firmware
-        if firmware is not None and not firmware.command("reinit 512").error:
+        if self._firmware_obeys("reinit 512"):
             self.model.new_initial_data()
 
     @precondition(lambda self: self.model.state in PRE_COPIES)
@@ -227,6 +227,12 @@ class Sequences(RuleBasedStateMachine):
         if not self.saw_the_state:
             self.model.stayed(self._state())
         self.saw_the_state = False
+
+    def _firmware_obeys(self, change: str) -> bool:
+        """Give the firmware of a device that runs a command, where it knows it."""
+        firmware = self.session.device.firmware
+        runs = self.model.state in RUNS
+        return firmware is not None and runs and not firmware.command(change).error
 
     def _state(self) -> State:
         """Return the state; one look in a step is enough, if no call comes after it."""
