@@ -101,9 +101,9 @@ class Device:
     def __init__(self) -> None:
         self.device = SimpleNamespace(firmware=SimpleNamespace(command=self.command))
         self.contents = bytes(self.size)
-        self.open()
+        self.begin_anew()
 
-    def open(self) -> None:
+    def begin_anew(self) -> None:
         self.now = State.RUNNING
         self.opted_in = self.changed = self.has_new_data = False
         self.session: Stream | None = None
@@ -161,7 +161,7 @@ class Device:
 
     def reopen(self) -> None:
         self.end()
-        self.open()
+        self.begin_anew()
 
     def close_data(self, stream: Stream) -> None:
         """Close a data fd; the session goes on."""
