@@ -47,7 +47,7 @@ def ones(stream: bytes) -> bytes:
     return b"\xff" * len(stream)
 
 
-# Those that begin wrong come first: hisi_acc looks at the beginning of a stream until one was right.
+# Wrong beginnings come first: hisi_acc looks at the beginnings of streams until one was right.
 BY_CLAUSE: dict[str, tuple[Spoil, ...]] = {
     "corrupted": (inverted_beginning,),
     "reordered": (halves_exchanged,),

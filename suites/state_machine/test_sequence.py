@@ -25,14 +25,13 @@ from hypothesis.stateful import (
 )
 
 from fixtures.device import Driver
-from fixtures.errors import NotThere
 from fixtures.kernel import Kernel
 from fixtures.oracle import StateMachine
 from fixtures.oracle.model import PRE_COPIES, Model
 from fixtures.plugin.recording import Recorder
 from fixtures.plugin.run import Abilities, Run
 from fixtures.session import DataFd, Session, State
-from suites.data_transfer.conftest import Contents
+from suites.contents import Contents
 
 pytestmark = pytest.mark.any_api
 
@@ -269,15 +268,6 @@ def take(sequences: Callable[[], Sequences], number: int, *, shrinks: bool = Tru
     run_state_machine_as_test(seed(number)(factory), settings=limits)
 
 
-def _visible(contents: Contents) -> Contents | None:
-    """Return ``contents`` where the device's state can be seen, else None."""
-    try:
-        contents.get()
-    except NotThere:
-        return None
-    return contents
-
-
 @pytest.mark.every_variant
 @pytest.mark.clause("state-machine.sequence")
 def test_every_answer_in_a_random_sequence_is_as_the_rules_say(
@@ -290,16 +280,17 @@ def test_every_answer_in_a_random_sequence_is_as_the_rules_say(
     record: Recorder,
     run: Run,
 ) -> None:
-    contents = _visible(Contents(session, driver.registers))
+    contents = Contents(session, driver)
     counts: Counter[str] = Counter()
     fresh_model = partial(
         Model,
         machine,
         known=lambda clause: driver.deviates(clause, kernel.release, kernel.features),
         v2="precopy_info_v2" in abilities.features,
-        look=contents.get if contents else lambda: None,
+        look=contents.get if contents.seen else lambda: None,
     )
-    sequences = partial(Sequences, session, record, contents, fresh_model, counts)
+    seen = contents if contents.seen else None
+    sequences = partial(Sequences, session, record, seen, fresh_model, counts)
     steps = run.model_steps // OF_A_VARIANT if variant else run.model_steps
     used = run.model_seed
     while counts["steps"] < steps:

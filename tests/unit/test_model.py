@@ -320,12 +320,16 @@ WRONG: dict[str, tuple[str, list[Step]]] = {
     "REINIT twice": ("reinit.once", [*V2, new_data, reinit(612), reinit(612)]),
     "REINIT without new initial data": ("reinit.unasked", [*V2, reinit(100)]),
     "REINIT for what came up before the session": (
-        "reinit.unasked",
+        "reinit.before-session",
         [opt_in, new_data, move(PRE_COPY), reinit(100)],
     ),
     "REINIT for what came up in an earlier session": (
-        "reinit.unasked",
+        "reinit.before-session",
         [*V2, new_data, move(RUNNING), move(PRE_COPY), reinit(100)],
+    ),
+    "REINIT for what an earlier session has reported": (
+        "reinit.unasked",
+        [*V2, new_data, reinit(612), move(RUNNING), move(PRE_COPY), reinit(100)],
     ),
     # Reading, writing and loading.
     "a read gives more than was asked for": (

@@ -107,18 +107,24 @@ class Port:
         self.fifo: list[int] = []
         self.divisor = bytearray(2)
 
-    def pwrite(self, data: bytes, offset: int) -> Answer:
+    def write_bytes(self, *writes: tuple[int, int]) -> list[Answer]:
+        return [self._write(*one) for one in writes]
+
+    def read_bytes(self, *offsets: int) -> list[Answer]:
+        return [self._read(offset) for offset in offsets]
+
+    def _write(self, offset: int, value: int) -> Answer:
         if self.registers[LCR] & 0x80 and offset in (DATA, IER):
-            self.divisor[offset] = data[0]
+            self.divisor[offset] = value
         elif offset == DATA:
-            self.fifo.append(data[0])
+            self.fifo.append(value)
         elif offset == FCR:
             self.fifo.clear()
         else:
-            self.registers[offset] = data[0]
+            self.registers[offset] = value
         return Answer(1)
 
-    def pread(self, count: int, offset: int) -> Answer:
+    def _read(self, offset: int) -> Answer:
         if self.registers[LCR] & 0x80 and offset in (DATA, IER):
             return Answer(1, data=bytes(self.divisor[offset : offset + 1]))
         if offset == DATA:
