@@ -11,7 +11,7 @@ from fixtures.session.region2019 import PAGE, Region2019
 from fixtures.session.uapi import RegionState
 
 RUNNING, SAVING, RESUMING = RegionState.RUNNING, RegionState.SAVING, RegionState.RESUMING
-STOPPED = RegionState.STOPPED
+STOPPED = RegionState.STOP
 STATES = [RUNNING, SAVING | RUNNING, SAVING, STOPPED, RESUMING]
 NAMES = ["RUNNING", "SAVING-RUNNING", "SAVING", "STOPPED", "RESUMING"]
 PATHS = {

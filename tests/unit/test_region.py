@@ -73,11 +73,11 @@ class Teller:
         self._count, self._argsz, self._fields = count, argsz, fields or {}
 
     def device_info(self) -> Answer:
-        return Answer(0, data=uapi.DEVICE_INFO.pack(24, 0, self._count, 0, 0, 0))
+        return Answer(0, data=uapi.DeviceInfo.pack(num_regions=self._count))
 
     def region_info(self, index: int, argsz: int = 32) -> Answer:
         assert argsz < 1 << 20, "so much is allocated"
-        given = uapi.REGION_INFO.pack(self._argsz, 0, index, 0, 1 << 63, 0)
+        given = uapi.RegionInfo.pack(argsz=self._argsz, index=index, size=1 << 63)
         return Answer(0, data=given.ljust(argsz, b"\0"))
 
     def pread(self, count: int, offset: int) -> Answer:

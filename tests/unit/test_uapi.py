@@ -1,0 +1,332 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The description of the uAPI: it is the kernel's, and all that is shown is made from it."""
+
+from __future__ import annotations
+
+import errno
+import re
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+
+from fixtures.guest import Answer
+from fixtures.session import layout, strace, uapi
+from fixtures.session.layout import FD, HEX, OLDEST, S32, U32, U64, Flags, Since, Structure, Values
+from fixtures.session.uapi import FeatureHeader, Ioctl, MigState, Op, PrecopyInfo, RegionInfo, State
+from tests.unit.test_reproducer import Calls, made_of
+
+HEADER = Path("/usr/include/linux/vfio.h")
+STRUCTURES = [
+    one
+    for one in vars(uapi).values()
+    if isinstance(one, type) and issubclass(one, Structure) and one is not Structure
+]
+
+# ---- It is the kernel's ----
+
+
+def since(structure: type[Structure]) -> Since:
+    """Return the release that brought ``structure``, with what it is for."""
+    users = [one for one in uapi.constants().values() if uapi.structure_of(one) is structure]
+    return min((one.since for one in users), default=OLDEST)
+
+
+def path(structure: type[Structure], field: layout.Field) -> str:
+    """Return the name of ``field`` as C has it: that of a header that is a member is longer."""
+    inherited = any(field in getattr(base, "fields", ()) for base in structure.__bases__)
+    return f"header.{field.name}" if inherited else field.name
+
+
+def c_facts() -> Iterator[tuple[str, Since, str]]:
+    """Yield what C is asked, since when it can answer, and what to ask for only if it is defined.
+
+    The last is a macro, or "" where there is none.
+    """
+    for name, one in uapi.constants().items():
+        yield name, one.since, "" if isinstance(one, uapi.State) else name
+    for structure in STRUCTURES:
+        for field in structure.fields:
+            young = max(since(structure), field.since)
+            place = f"struct {structure.c}, {path(structure, field)}"
+            yield f"offsetof({place})", young, ""
+            yield f"sizeof((({place.replace(', ', ' *)0)->')})", young, ""
+        newest = max(since(structure), *(field.since for field in structure.fields))
+        yield f"sizeof(struct {structure.c})", newest, ""
+
+
+@pytest.fixture(scope="module")
+def header(tmp_path_factory: pytest.TempPathFactory) -> tuple[Since, dict[str, int]]:
+    """The release of the system's headers, and what they say, by the question in C."""
+    if not HEADER.exists():
+        pytest.skip(f"no {HEADER}: install linux-libc-dev")
+    folder = tmp_path_factory.mktemp("header")
+    questions = []
+    for question, young, macro in c_facts():
+        code = f'printf("%lld %s\\n", (long long)({question}), "{question}");'
+        questions += [
+            f"#if LINUX_VERSION_CODE >= KERNEL_VERSION({young.major}, {young.minor}, 0)"
+            if young <= Since(99, 0)
+            else "#if 0",
+            code,
+            *([f"#elif defined({macro})", code] if macro else []),
+            "#endif",
+        ]
+    lines = [
+        "#include <stddef.h>",
+        "#include <stdio.h>",
+        "#include <linux/version.h>",
+        "#include <linux/vfio.h>",
+        "#if __has_include(<linux/iommufd.h>)",
+        "#include <linux/iommufd.h>",
+        "#endif",
+        "int main(void)\n{",
+        'printf("%d %d\\n", LINUX_VERSION_CODE >> 16, LINUX_VERSION_CODE >> 8 & 0xff);',
+        *questions,
+        "return 0;\n}\n",
+    ]
+    (folder / "facts.c").write_text("\n".join(lines), encoding="utf-8")
+    subprocess.run(["gcc", "-o", "facts", "facts.c"], cwd=folder, check=True)
+    done = subprocess.run([folder / "facts"], capture_output=True, encoding="utf-8", check=True)
+    release, *answers = done.stdout.splitlines()
+    major, minor = release.split()
+    pairs = (line.split(" ", 1) for line in answers)
+    return Since(int(major), int(minor)), {name: int(number) for number, name in pairs}
+
+
+def ask(header: tuple[Since, dict[str, int]], question: str, young: Since) -> int:
+    """Return what the header answers; skip the test where it is too old to know."""
+    release, known = header
+    if question not in known:
+        if young == layout.UNMERGED:
+            pytest.skip("was proposed, and is in no header")
+        assert young > release, f"{question} is not in the header of {release}"
+        lacking = f"the headers of {release.major}.{release.minor} are older"
+        pytest.skip(f"{lacking} than {young.major}.{young.minor}: install newer ones")
+    assert young <= release, f"{question} is in the header of {release} already"
+    return known[question]
+
+
+@pytest.mark.parametrize("name", uapi.constants())
+def test_a_constant_is_that_of_the_header(header: tuple[Since, dict[str, int]], name: str) -> None:
+    constant = uapi.constants()[name]
+    assert ask(header, name, constant.since) == constant
+
+
+@pytest.mark.parametrize(
+    ("structure", "field"),
+    [(one, field) for one in STRUCTURES for field in one.fields],
+    ids=lambda one: one.c if isinstance(one, type) else one.name,
+)
+def test_a_field_lies_where_the_header_has_it(
+    header: tuple[Since, dict[str, int]], structure: type[Structure], field: layout.Field
+) -> None:
+    young = max(since(structure), field.since)
+    place = f"struct {structure.c}, {path(structure, field)}"
+    assert ask(header, f"offsetof({place})", young) == field.offset
+    size = ask(header, f"sizeof((({place.replace(', ', ' *)0)->')})", young)
+    assert size == field.width
+
+
+@pytest.mark.parametrize("structure", STRUCTURES, ids=lambda one: one.c)
+def test_a_structure_is_no_longer_than_that_of_the_header(
+    header: tuple[Since, dict[str, int]], structure: type[Structure]
+) -> None:
+    # It may be shorter: argsz says which of the later fields a caller knows.
+    young = max(since(structure), *(field.since for field in structure.fields))
+    assert structure.layout.size <= ask(header, f"sizeof(struct {structure.c})", young)
+
+
+# ---- An addition is one edit ----
+
+
+class DmaLoggingControl(Structure, c="vfio_device_feature_dma_logging_control"):
+    """A structure that the oldest headers have."""
+
+    page_size: U64
+    num_ranges: U32
+    __reserved: U32
+    ranges: Annotated[U64, HEX]
+
+
+class Color(Flags, prefix="VFIO_COLOR_"):
+    RED = 1
+    GREEN = 2, Since(99, 1)
+
+
+class Shape(Values, prefix="VFIO_SHAPE_"):
+    ROUND = 4, Since(99, 1)
+
+
+class Paint(Structure, c="vfio_device_feature_paint"):
+    """A structure that no header has."""
+
+    color: Annotated[U32, Color]
+    shape: Annotated[U32, Shape]
+    brush_fd: Annotated[S32, FD]
+    layers: U32
+    where: Annotated[U64, HEX]
+
+
+class PaintInfo(Structure, c="vfio_paint_info"):
+    argsz: U32
+    flags: Annotated[U32, Color]
+    wet: Annotated[U64, HEX]
+
+
+@pytest.fixture
+def more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A feature of today's kernel, one of tomorrow's, and an ioctl of tomorrow's."""
+    features: dict[str, Any] = {
+        one.name: (one.value, one.methods, one.data, one.since) for one in uapi.Feature
+    }
+    features["DMA_LOGGING_START"] = 6, Op.SET, DmaLoggingControl
+    features["PAINT"] = 99, Op.GET | Op.SET, Paint, Since(99, 1)
+    ioctls: dict[str, Any] = {one.name: (one.value, one.argument, one.since) for one in Ioctl}
+    ioctls["VFIO_PAINT_GET_INFO"] = 0x3BFE, PaintInfo, Since(99, 1)
+    functional: Any = uapi.Features
+    monkeypatch.setattr(uapi, "Feature", functional("Feature", features))
+    functional = uapi.Ioctls
+    monkeypatch.setattr(uapi, "Ioctl", functional("Ioctl", ioctls))
+    for one in (Color, Shape):
+        monkeypatch.setattr(uapi, one.__name__, one, raising=False)
+
+
+def feature(number: int, op: Op, data: bytes) -> bytes:
+    return FeatureHeader.pack(argsz=8 + len(data), flags=op | number) + data
+
+
+START = feature(6, Op.SET, DmaLoggingControl.pack(page_size=4096, num_ranges=2, ranges=0xABC000))
+PAINTS = [
+    feature(99, Op.SET, Paint.pack(color=0xB, shape=4, brush_fd=4, layers=3, where=1 << 63)),
+    feature(99, Op.SET, Paint.pack(color=0x3, shape=5, brush_fd=4, layers=3, where=1 << 62)),
+]
+
+
+def program() -> Calls:
+    calls = Calls()
+    device = calls.open_by_cdev()
+    calls.ioctl(device, Ioctl.VFIO_DEVICE_FEATURE, START, ret=-errno.EINVAL)
+    calls.ioctl(device, Ioctl.VFIO_DEVICE_FEATURE, *PAINTS)
+    calls.ioctl(device, 0x3BFE, PaintInfo.pack(flags=1), PaintInfo.pack(flags=3, wet=0x700))
+    return calls
+
+
+@pytest.mark.usefixtures("more")
+def test_what_is_added_is_decoded_in_a_transcript() -> None:
+    lines = program().lines
+    assert lines[-3].startswith(
+        "ioctl(5, VFIO_DEVICE_FEATURE, {argsz=32, flags=SET|DMA_LOGGING_START, page_size=4096,"
+        " num_ranges=2, __reserved=0, ranges=0xabc000}) = -1 EINVAL"
+    )
+    assert lines[-2] == (
+        "ioctl(5, VFIO_DEVICE_FEATURE, {argsz=32, flags=SET|PAINT, color=RED|GREEN|0x8,"
+        " shape=ROUND, brush_fd=4, layers=3, where=0x8000000000000000}) = 0 {argsz=32,"
+        " flags=SET|PAINT, color=RED|GREEN, shape=5, brush_fd=4, layers=3,"
+        " where=0x4000000000000000}"
+    )
+    assert lines[-1] == (
+        "ioctl(5, VFIO_PAINT_GET_INFO, {argsz=16, flags=RED, wet=0x0})"
+        " = 0 {argsz=16, flags=RED|GREEN, wet=0x700}"
+    )
+
+
+@pytest.mark.usefixtures("more")
+def test_what_is_added_is_in_the_reproducer_in_c(tmp_path: Path) -> None:
+    source, _ = made_of(program())
+    words = re.sub(r"\s+", " ", source)
+    assert (
+        ".flags = VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_DMA_LOGGING_START,"
+        " .dma_logging_control.page_size = 4096, .dma_logging_control.num_ranges = 2,"
+        " .dma_logging_control.ranges = 0xabc000, };" in words
+    )
+    assert (
+        ".paint.color = VFIO_COLOR_RED | VFIO_COLOR_GREEN | 0x8, .paint.shape = VFIO_SHAPE_ROUND,"
+        " .paint.brush_fd = iommufd, .paint.layers = 3, .paint.where = 0x8000000000000000ULL, };"
+    ) in words
+    assert 'field("shape", arg.feature.paint.shape, 5);' in words
+    assert 'field_hex("where", arg.feature.paint.where, 0x4000000000000000);' in words
+    assert 'field("flags", arg.paint_info.flags, VFIO_COLOR_RED | VFIO_COLOR_GREEN);' in words
+    # What headers lack is defined.
+    assert "#define VFIO_DEVICE_FEATURE_PAINT 99 struct vfio_device_feature_paint { __u32" in words
+    assert "#define VFIO_PAINT_GET_INFO _IO(';', 254) struct vfio_paint_info { __u32" in words
+    assert "define VFIO_DEVICE_FEATURE_DMA_LOGGING_START" not in source
+    (tmp_path / "r.c").write_text(
+        source.replace(
+            "#include <linux/vfio.h>", "#include <linux/vfio.h>\n#define VFIO_COLOR_RED 1"
+        )
+    )
+    argv = ["gcc", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "r.c"]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, encoding="utf-8")
+    assert done.returncode == 0, f"{done.stderr}\n{source}"
+
+
+@pytest.mark.usefixtures("more")
+def test_what_is_added_is_in_the_reproducer_in_python(tmp_path: Path) -> None:
+    _, source = made_of(program())
+    words = re.sub(r"\s+", " ", source)
+    assert (
+        'arg = structure( "=IIQIIQ", argsz=32,'
+        " flags=VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_DMA_LOGGING_START,"
+        " page_size=4096, num_ranges=2, __reserved=0, ranges=0xabc000, )" in words
+    )
+    assert (
+        "color=VFIO_COLOR_RED | VFIO_COLOR_GREEN, shape=5, brush_fd=iommufd, layers=3,"
+        ' where=0x4000000000000000, in_hex=["where"], )' in words
+    )
+    assert "VFIO_DEVICE_FEATURE_PAINT = 0x63" in source
+    assert "VFIO_SHAPE_ROUND = 4" in source
+    script = tmp_path / "r.py"
+    script.write_text(source, encoding="utf-8")
+    ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "--select=E9,F", str(script)]
+    done = subprocess.run(ruff, capture_output=True, encoding="utf-8")
+    assert done.returncode == 0, f"{done.stdout}\n{source}"
+
+
+# ---- What the description does ----
+
+
+def test_a_structure_is_packed_by_name_and_unpacked_by_attribute() -> None:
+    given = PrecopyInfo.pack(flags=3, dirty_bytes=7)
+    assert given == struct.pack("=IIQQ", 24, 3, 0, 7)
+    assert PrecopyInfo.unpack(b"??" + given, 2) == PrecopyInfo(24, 3, 0, 7)
+    assert MigState.pack(device_state=State.STOP, data_fd=-1) == struct.pack("=Ii", 1, -1)
+    assert RegionInfo.pack(argsz=99, index=9)[:12] == struct.pack("=III", 99, 0, 9)
+
+
+def test_a_field_that_a_structure_lacks_is_refused() -> None:
+    with pytest.raises(TypeError, match="struct vfio_precopy_info has no bytes"):
+        PrecopyInfo.pack(bytes=1)
+
+
+@pytest.mark.parametrize(
+    ("request_", "given", "shown"),
+    [
+        # A bit without a name, and what lies behind the fields, are not left out.
+        (
+            Ioctl.VFIO_DEVICE_FEATURE,
+            feature(1, Op.GET, struct.pack("=Q", 0x102)),
+            "{argsz=16, flags=GET|MIGRATION, flags=P2P|0x100}",
+        ),
+        (
+            Ioctl.VFIO_DEVICE_GET_REGION_INFO,
+            RegionInfo.pack(flags=0x18) + b"\1\2",
+            "{argsz=32, flags=CAPS|0x10, index=0, cap_offset=0, size=0x0, offset=0x0, and 0102}",
+        ),
+        (
+            Ioctl.VFIO_DEVICE_GET_INFO,
+            uapi.DeviceInfo.pack(flags=3, num_regions=9),
+            "{argsz=24, flags=RESET|PCI, num_regions=9, num_irqs=0, cap_offset=0, pad=0}",
+        ),
+        (Ioctl.VFIO_GROUP_SET_CONTAINER, struct.pack("=i", 4), "{4}"),
+        (Ioctl.VFIO_GROUP_GET_DEVICE_FD, b"0000:01:00.1\0", "{0000:01:00.1}"),
+        (Ioctl.VFIO_GROUP_GET_DEVICE_FD, b"\xff\0", "ff00"),
+    ],
+)
+def test_what_an_ioctl_is_given_is_decoded_whole(request_: int, given: bytes, shown: str) -> None:
+    call = strace.show("ioctl", {"fd": 6, "request": request_, "arg": given}, Answer(0, data=given))
+    assert call == f"ioctl(6, {Ioctl(request_).name}, {shown}) = 0"
