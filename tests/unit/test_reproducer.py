@@ -157,6 +157,9 @@ def everything() -> Calls:
     calls.ioctl(device, Ioctl.VFIO_DEVICE_FEATURE, header + bytes(8), header + b"\7" + bytes(7))
     calls.ioctl(device, Ioctl.VFIO_DEVICE_FEATURE, FEATURE_HEADER.pack(8, 77), ret=-errno.ENOTTY)
     calls.ioctl(device, Ioctl.VFIO_DEVICE_RESET, 0)
+    for address, data, writable in ((0x1000, b"\x20" * 8, False), (0x2000, b"", True)):
+        calls.made("memory", Answer(address), data=data, writable=writable)
+        calls.ioctl(stream, Ioctl.VFIO_MIG_GET_PRECOPY_INFO, address, ret=-errno.EFAULT)
     calls.command("state 4096 7")
     calls.read(stream, b"x" * 300)
     calls.made("read", Answer(-1, errno.ENOMSG), fd=stream, count=1)
@@ -240,6 +243,12 @@ def test_it_says_what_failed_and_which_call_was_the_last() -> None:
         ]
         assert "= 0 {argsz=24, flags=0x2, initial_bytes=168, dirty_bytes=0}" in last
         assert "VFIO_DEVICE_FEATURE" not in last
+
+
+def test_memory_that_an_ioctl_is_given_is_made_again() -> None:
+    for source in made_of(everything()):
+        assert "ioctl(data_fd, VFIO_MIG_GET_PRECOPY_INFO, 8 bytes that cannot be written)" in source
+        assert "ioctl(data_fd, VFIO_MIG_GET_PRECOPY_INFO, 0 bytes that end in no memory)" in source
 
 
 def test_what_the_calls_answered_is_what_is_compared() -> None:
