@@ -385,14 +385,20 @@ static void regs_to_image(struct hisi_acc_vf *vf, __le32 *image)
 	}
 }
 
+/* A guest's driver has set up the VF, and no interrupt is pending */
+static void regs_ready(const struct regs *regs)
+{
+	writel(QM_READY, regs->base + QM_VF_STATE);
+	writel(0, regs->base + VF_IFC_INT_STATUS);
+	writel(0, regs->base + VF_IFC_INT_SET);
+}
+
 /* What both sets of registers are like when nothing has happened yet */
 static void regs_init(const struct regs *regs)
 {
-	writel(QM_READY, regs->base + QM_VF_STATE);
+	regs_ready(regs);
 	writel(0, regs->base + VF_IFC_INT_SOURCE);
 	writel(0, regs->base + VF_IFC_INT_MASK);
-	writel(0, regs->base + VF_IFC_INT_STATUS);
-	writel(0, regs->base + VF_IFC_INT_SET);
 	writel(0, regs->base + VF_CACHE_WB_START);
 	writel(0, regs->base + VF_CACHE_WB_DONE);
 	writel(0, regs->base + QM_MB_CMD_SEND_BASE);
@@ -1106,8 +1112,9 @@ static void run_again(struct hisi_acc_vf *vf)
 
 	vf->paused = false;
 	vf->wb_status = 0;
-	regs_init(&vf->bar);
-	regs_init(&vf->mig);
+	/* Not more: a reset may come amid a pause, whose rest the driver waits for */
+	regs_ready(&vf->bar);
+	regs_ready(&vf->mig);
 
 	spin_lock(&pf->lock);
 	vf->ras_status = 0;
@@ -1139,6 +1146,8 @@ static void hisi_acc_reset(struct vfio_double_vf *base)
 	struct hisi_acc_vf *vf = to_vf(base);
 	struct hisi_acc_pf *pf = pf_of(vf);
 
+	regs_init(&vf->bar);
+	regs_init(&vf->mig);
 	run_again(vf);
 
 	spin_lock(&pf->lock);
