@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit import repository
+from workflows import step
+from workflows.step import Outcome
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +26,13 @@ def tree(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with a kernel's header, a base, and two patches on a branch ``topic``."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return shutil.copytree(made, tmp_path / "linux", symlinks=True)
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Outcome]:
+    """What the steps of a job come to, in their order; its report goes to a folder of the test."""
+    outcomes: list[Outcome] = []
+    monkeypatch.setattr(step, "run", lambda *_, **__: outcomes.pop(0))
+    monkeypatch.setattr("fixtures.kernel.identity", lambda *_: "x")
+    monkeypatch.setattr("workflows.command.CHECKOUT", tmp_path)
+    return outcomes

@@ -436,16 +436,6 @@ def test_history_tells_what_changed_in_each_tree(
         history.main([*asked, f"--clause={ZERO}"])
 
 
-@pytest.fixture
-def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Outcome]:
-    """What the steps of a job come to, in their order; its report goes to a folder of the test."""
-    outcomes: list[Outcome] = []
-    monkeypatch.setattr(step, "run", lambda *_, **__: outcomes.pop(0))
-    monkeypatch.setattr("fixtures.kernel.identity", lambda *_: "x")
-    monkeypatch.setattr("workflows.command.CHECKOUT", tmp_path)
-    return outcomes
-
-
 @pytest.mark.parametrize(
     ("found", "status"),
     [

@@ -41,7 +41,7 @@ from reports.run import Run
 from tests.unit.test_jobs import judged, steps
 from tests.unit.test_reports import Page
 from tests.unit.test_verdicts import ARCS, Suites
-from workflows import bisect_step, history, matrix, premerge, soak, step, subject
+from workflows import bisect_step, history, matrix, premerge, soak, subject
 from workflows.series import Series
 from workflows.step import Outcome, Selection
 
@@ -353,16 +353,6 @@ def test_a_step_is_known_by_what_fails_it() -> None:
     strict, lenient = Selection(), Selection(fail_on="must")
     assert "--fail-on=should" in strict.argv()
     assert "--fail-on=must" in lenient.argv()
-
-
-@pytest.fixture
-def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Outcome]:
-    """What the steps of a job come to, in their order; its report goes to a folder of the test."""
-    outcomes: list[Outcome] = []
-    monkeypatch.setattr(step, "run", lambda *_, **__: outcomes.pop(0))
-    monkeypatch.setattr("fixtures.kernel.identity", lambda *_: "x")
-    monkeypatch.setattr("workflows.command.CHECKOUT", tmp_path)
-    return outcomes
 
 
 @pytest.mark.parametrize(("last", "status"), [(STRICT, 1), (TOLERATED, 0)])
