@@ -18,7 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fixtures.record import catalogue
-from fixtures.record.level import LEVELS
+from fixtures.record.level import ANY_LEVELS
 from fixtures.record.model import DEVIATING, KINDS, TOLERATED, Held, Kind
 from fixtures.splat import SPLAT
 from fixtures.untrusted import cut, ending
@@ -125,14 +125,14 @@ def _levels(run: Run) -> dict[str, str]:
 def _by_level(levels: Mapping[str, int]) -> str:
     """Return how many of some verdicts there are of each level, in words."""
     return ", ".join(
-        f"{levels[level]} {level or 'of no level'}" for level in (*LEVELS, "") if levels.get(level)
+        f"{levels[level]} {level or 'of no level'}" for level in ANY_LEVELS if levels.get(level)
     )
 
 
 def _wanting(run: Run) -> dict[Kind, list[tuple[str, str, Held]]]:
     """Return what asks for attention: driver, clause and verdict, by kind; MUST before SHOULD."""
     return {
-        kind: sorted(found, key=lambda one: (*LEVELS, "").index(one[2].level))
+        kind: sorted(found, key=lambda one: ANY_LEVELS.index(one[2].level))
         for kind in KINDS
         if kind not in CALM and (found := run.results.of_kind(kind))
     }
