@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import time
 
+from fixtures.device.firmware import Firmware
+from fixtures.errors import NotThere
 from fixtures.session import DataFd
 from fixtures.session.uapi import PrecopyInfo
+from suites.contents import CHANGED
 
 # Seconds. virtio's driver asks its device for changes once a second, and tells of none until then
 # (pre_copy_rl_state in drivers/vfio/pci/virtio/migrate.c).
@@ -27,3 +30,15 @@ def ask_for_changes(data_fd: DataFd) -> PrecopyInfo:
         time.sleep(ASKED_AGAIN)
         info = ask(data_fd)
     return info
+
+
+def announced_changes(data_fd: DataFd, firmware: Firmware) -> int:
+    """Have a device in PRE_COPY change; return the dirty_bytes that it tells of then.
+
+    Raises NotThere where it tells of none.
+    """
+    firmware.dirty(CHANGED)
+    announced = ask_for_changes(data_fd).dirty_bytes
+    if announced == 0:
+        raise NotThere("this device has nothing more to send in PRE_COPY when its state changes")
+    return announced

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from fixtures.errors import Deviation
-from fixtures.session import ArrangementFailed, Session, transfer
+from fixtures.session import ArrangementFailed, Session, State, transfer
 
 _Given = ParamSpec("_Given")
 _Returned = TypeVar("_Returned")
@@ -39,3 +39,12 @@ load = _judged(transfer.load)
 save = _judged(transfer.save)
 read_pre_copy = _judged(transfer.read_pre_copy)
 read_stop_copy = _judged(transfer.read_stop_copy)
+
+
+def migrate(session: Session) -> None:
+    """Save a device, load what it sent into the same one, and set it running.
+
+    Raises Deviation.
+    """
+    load(session, save(session))
+    move(session, State.RUNNING)

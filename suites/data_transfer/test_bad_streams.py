@@ -77,6 +77,12 @@ def said(what: str, names: list[str]) -> str:
     return f"{what}: {', '.join(names)}."
 
 
+def check_refuses_all(session: Session, streams: dict[str, bytes]) -> None:
+    """See to it that a device takes none of ``streams``."""
+    takes = taken(session, streams)
+    assert not takes, said("taken", takes)
+
+
 def forget(session: Session) -> None:
     """Have a device and its driver forget the streams that they saw; some go by those."""
     session.reset()
@@ -116,18 +122,14 @@ def test_a_stream_of_pre_copy_alone_is_refused(
 def test_a_stream_that_is_cut_at_a_header_is_refused(
     source: Contents, target: Contents, form: Stream
 ) -> None:
-    cuts = bad_streams.cuts(form, save(source.session))
-    takes = taken(target.session, cuts)
-    assert not takes, said("taken", takes)
+    check_refuses_all(target.session, bad_streams.cuts(form, save(source.session)))
 
 
 @pytest.mark.clause("data-transfer.corrupted")
 def test_one_wrong_field_of_a_header_is_noticed(
     source: Contents, target: Contents, form: Stream
 ) -> None:
-    wrong = bad_streams.wrong_fields(form, save(source.session))
-    takes = taken(target.session, wrong)
-    assert not takes, said("taken", takes)
+    check_refuses_all(target.session, bad_streams.wrong_fields(form, save(source.session)))
 
 
 @pytest.mark.clause("data-transfer.refused.leaving")

@@ -11,12 +11,12 @@ from fixtures.guest import Answer
 from fixtures.plugin.recording import Recorder
 from fixtures.session import READABLE, DataFd, Session, State
 from fixtures.session.transfer import read_pre_copy
-from suites.calls import ask, ask_for_changes
+from suites.calls import announced_changes, ask, ask_for_changes
+from suites.contents import CHANGED
 
 pytestmark = pytest.mark.any_api
 
 SOON = 500  # milliseconds, in which a read that does not block has returned
-CHANGED = 64  # bytes of its state that the device changes
 
 
 @pytest.fixture
@@ -29,9 +29,7 @@ def at_end(pre_copy: DataFd) -> DataFd:
 @pytest.fixture
 def tells_of_changes(at_end: DataFd, firmware: Firmware) -> DataFd:
     """The same, of a device that tells in PRE_COPY when its state has changed."""
-    firmware.dirty(CHANGED)
-    if ask_for_changes(at_end).dirty_bytes == 0:
-        raise NotThere("this device has nothing more to send in PRE_COPY when its state changes")
+    announced_changes(at_end, firmware)
     read_pre_copy(at_end)
     return at_end
 

@@ -74,8 +74,7 @@ def test_a_request_for_a_state_that_meets_a_fault(
     if not met:
         raise ArrangementFailed("no fault was met; the copy of the request is one at least")
     assert not session.reset().error
-    must.load(session, must.save(session))
-    must.move(session, State.RUNNING)
+    must.migrate(session)
 
 
 @pytest.mark.clause("faults.memory")

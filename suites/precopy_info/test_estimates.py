@@ -6,18 +6,17 @@ from __future__ import annotations
 import pytest
 
 from fixtures.device.firmware import Firmware
-from fixtures.errors import NotThere
 from fixtures.oracle import StateMachine
 from fixtures.session import DataFd, Session, State
 from fixtures.session.transfer import read_pre_copy
 from fixtures.session.uapi import PRECOPY_INFO, Ioctl
-from suites.calls import ask, ask_for_changes
+from suites.calls import announced_changes, ask
+from suites.contents import CHANGED
 
 pytestmark = pytest.mark.any_api
 
 PRE_COPIES = [State.PRE_COPY, State.PRE_COPY_P2P]
 PARTS = 5  # in which the initial data is read
-CHANGED = 64  # bytes of its state that the device changes
 
 
 @pytest.fixture(params=PRE_COPIES, ids=lambda state: state.name)
@@ -81,10 +80,7 @@ def test_initial_bytes_never_rise(
 @pytest.mark.clause("precopy-info.dirty-bytes.falls")
 def test_dirty_bytes_fall_by_what_is_read(pre_copy: DataFd, firmware: Firmware) -> None:
     read_pre_copy(pre_copy)
-    firmware.dirty(CHANGED)
-    before = ask_for_changes(pre_copy).dirty_bytes
-    if before == 0:
-        raise NotThere("this device has nothing more to send in PRE_COPY when its state changes")
+    before = announced_changes(pre_copy, firmware)
     taken = pre_copy.read(min(100, before))
     assert taken.ret > 0
     assert ask(pre_copy).dirty_bytes == before - taken.ret

@@ -69,8 +69,7 @@ def test_threads_that_race_on_one_device(
     assert illegal == set()
     assert not session.reset().error
     assert session.state() is State.RUNNING
-    must.load(session, must.save(session))
-    must.move(session, State.RUNNING)
+    must.migrate(session)
     if session.device.firmware is not None:
         # A reset amid an arc breaks rules of the firmware that the driver would keep.
         session.device.firmware.reset()

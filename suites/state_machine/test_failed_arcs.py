@@ -104,8 +104,7 @@ def test_a_reset_recovers_from_it(
     for _ in attempts(session, firmware, *arc):
         assert not session.reset().error
         assert session.state() is State.RUNNING
-        must.load(session, must.save(session))
-        must.move(session, State.RUNNING)
+        must.migrate(session)
         assert session.state() is State.RUNNING
 
 
