@@ -1,172 +1,479 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The agent, driven through pipes on this host: it makes calls and never says an exception."""
+"""The agent, compiled and run on this host: it makes calls, and bears what is no program."""
 
 from __future__ import annotations
 
-import base64
+import contextlib
 import errno
 import fcntl
-import json
 import os
-import runpy
+import random
+import signal
+import socket
+import struct
 import subprocess
-import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from fixtures.guest.answer import LONGEST
-from fixtures.guest.guest import AGENT
+from fixtures.errors import GuestLost
+from fixtures.guest import Earlier, Guest, Request, operation, wire
+from fixtures.guest.program import Program, Returned
+from fixtures.guest.wire import Flag, Kind, Own
 from fixtures.record.transcript import LOST
+from tests.unit import local_agent
 
 FIONREAD, FIONBIO = 0x541B, 0x5421
-# As over ssh: the source comes first, on the same line as the requests. /dev/kmsg is not for
-# everybody's eyes, so that here the kernel's log is a file with nothing in it.
-START = (
-    "import sys; s = sys.stdin.buffer.read({}).replace(b'/dev/kmsg', b'/dev/null');"
-    " exec(compile(s, 'agent', 'exec'))"
-)
-
-
-class Pipe:
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self.process = process
-
-    def line(self, text: bytes) -> dict[str, Any]:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(text + b"\n")
-        self.process.stdin.flush()
-        answer: dict[str, Any] = json.loads(self.process.stdout.readline())
-        return answer
-
-    def __call__(self, op: str, **request: Any) -> dict[str, Any]:
-        return self.line(json.dumps({"op": op, **request}).encode())
+GETPID = operation.GETPID
 
 
 @pytest.fixture
-def agent() -> Iterator[Pipe]:
-    source = AGENT.read_bytes()
-    process = subprocess.Popen(
-        [sys.executable, "-I", "-S", "-u", "-c", START.format(len(source))],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    assert process.stdin is not None
-    process.stdin.write(source)
-    yield Pipe(process)
-    process.stdin.close()
-    process.wait(10)
+def line(tmp_path: Path) -> Iterator[socket.socket]:
+    """The line to an agent that runs."""
+    process, end = local_agent.start(tmp_path)
+    yield end
+    end.close()
+    try:
+        process.wait(0.5)
+    except subprocess.TimeoutExpired:  # a call blocks
+        process.kill()
+        process.wait()
 
 
-def test_a_file_is_opened_read_and_closed(agent: Pipe, tmp_path: Path) -> None:
+@pytest.fixture
+def guest(line: socket.socket) -> Guest:
+    return local_agent.guest_on(line)
+
+
+def opened(guest: Guest, path: Path | str, flags: int) -> int:
+    answer = guest.call("open", path=str(path), flags=flags)
+    assert not answer.error
+    return answer.ret
+
+
+@pytest.fixture
+def fifo(guest: Guest, tmp_path: Path) -> int:
+    """A descriptor, in the agent, of a pipe that is empty."""
+    os.mkfifo(tmp_path / "fifo")
+    return opened(guest, tmp_path / "fifo", os.O_RDWR)
+
+
+def test_it_says_where_it_runs(guest: Guest) -> None:
+    told = guest.call("hello").more
+    assert (told["release"], told["machine"]) == (os.uname().release, os.uname().machine)
+    assert Path(f"/proc/{told['pid']}/comm").read_text(encoding="utf-8") == "vfio-agent\n"
+    assert guest.release == told["release"]
+
+
+def test_nothing_of_it_stays_behind(guest: Guest, tmp_path: Path) -> None:
+    assert not (tmp_path / "vfio-agent").exists()
+
+
+def test_a_file_is_opened_read_and_closed(guest: Guest, tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"0123456789")
-    fd = agent("open", path=str(path), flags=os.O_RDONLY)["ret"]
-    assert base64.b64decode(agent("read", fd=fd, count=4)["data"]) == b"0123"
-    assert agent("close", fd=fd)["ret"] == 0
-    assert agent("close", fd=fd) == {
-        "ret": -1,
-        "errno": errno.EBADF,
-        "call": 0,
-        "log": [],
-    }
+    fd = opened(guest, path, os.O_RDWR)
+    assert guest.call("read", fd=fd, count=4).data == b"0123"
+    assert guest.call("pread", fd=fd, count=2, offset=7).data == b"78"
+    assert guest.call("lseek", fd=fd, offset=0, whence=os.SEEK_END).ret == 10
+    assert guest.call("pwrite", fd=fd, data=b"ab", offset=8).ret == 2
+    assert guest.call("close", fd=fd).ret == 0
+    closed = guest.call("close", fd=fd)
+    assert (closed.ret, closed.error) == (-1, "EBADF")
+    assert path.read_bytes() == b"01234567ab"
 
 
-def test_memory_that_cannot_be_written_can_be_read(agent: Pipe, tmp_path: Path) -> None:
+def test_a_call_takes_the_result_of_an_earlier_one(guest: Guest, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"abc")
+    told: list[tuple[str, object]] = []
+    guest.on_answer = lambda op, fields, answer: told.append((op, fields.get("fd")))
+    fd, data, ready, closed = guest.calls(
+        Request("open", {"path": str(tmp_path / "file"), "flags": os.O_RDONLY}),
+        Request("read", {"fd": Earlier(0), "count": 8}),
+        Request("poll", {"fd": Earlier(0), "events": 1, "timeout": 0}),
+        Request("close", {"fd": Earlier(0)}),
+    )
+    assert (data.data, ready.more["revents"], closed.ret) == (b"abc", 1, 0)
+    assert told == [("open", None), ("read", fd.ret), ("poll", fd.ret), ("close", fd.ret)]
+
+
+def test_what_needs_the_result_of_a_call_that_failed_is_not_made(guest: Guest) -> None:
+    answers = guest.calls(
+        Request("open", {"path": "/no/such/file", "flags": 0}),
+        Request("read", {"fd": Earlier(0), "count": 8}),
+    )
+    assert [answer.error for answer in answers] == ["ENOENT"]
+
+
+def test_a_program_stops_at_the_first_failure_or_goes_on(guest: Guest) -> None:
+    calls = [Request("close", {"fd": 999}), Request("close", {"fd": 998})]
+    assert len(guest.calls(*calls)) == 2
+    assert [answer.error for answer in guest.calls(*calls, stop=True)] == ["EBADF"]
+
+
+def test_a_write_that_is_cut_short_ends_a_program_that_stops(guest: Guest, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "small")
+    fd = opened(guest, tmp_path / "small", os.O_RDWR | os.O_NONBLOCK)
+    size = guest.call("fcntl", fd=fd, cmd=1032, arg=0).ret  # F_GETPIPE_SZ
+    part = Request("write", {"fd": fd, "data": bytes(size - 4096)})
+    assert [answer.ret for answer in guest.calls(part, part, part, stop=True)] == [
+        size - 4096,
+        4096,
+    ]
+
+
+def test_more_requests_than_a_program_takes_are_several(guest: Guest) -> None:
+    number = wire.MOST_CALLS * 2 + 7
+    assert len(guest.calls(*[Request("close", {"fd": 999})] * number)) == number
+    large = Request("write", {"fd": 999, "data": bytes(20 << 20)})
+    assert [answer.error for answer in guest.calls(large, large, large)] == ["EBADF"] * 3
+
+
+def test_a_read_is_repeated_to_the_end(guest: Guest, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(bytes(range(250)) * 10)
+    fd = opened(guest, tmp_path / "file", os.O_RDONLY)
+    told: list[str] = []
+    guest.on_answer = lambda op, fields, answer: told.append(op)
+    answers = guest.repeat(Request("read", {"fd": fd, "count": 1000}), 1 << 20)
+    assert [answer.ret for answer in answers] == [1000, 1000, 500, 0]
+    assert b"".join(answer.data for answer in answers) == bytes(range(250)) * 10
+    assert told == ["read"] * 4
+
+
+def test_a_read_is_not_repeated_beyond_the_room(guest: Guest) -> None:
+    fd = opened(guest, "/dev/zero", os.O_RDONLY)
+    answers = guest.repeat(Request("read", {"fd": fd, "count": 1 << 12}), 1 << 16)
+    assert 12 <= len(answers) <= 17
+    assert not guest.call("close", fd=fd).error
+
+
+def test_memory_that_cannot_be_written_can_be_read(guest: Guest, fifo: int) -> None:
     """FIONREAD copies a number out, FIONBIO copies one in."""
-    os.mkfifo(tmp_path / "fifo")
-    fd = agent("open", path=str(tmp_path / "fifo"), flags=os.O_RDWR)["ret"]
-    number = base64.b64encode((1).to_bytes(4, "little")).decode()
-    for writable, error in ((True, 0), (False, errno.EFAULT)):
-        address = agent("memory", data=number, writable=writable)["ret"]
+    for writable, error in ((True, ""), (False, "EFAULT")):
+        address = guest.memory((1).to_bytes(4, "little"), writable=writable).ret
         assert 0 < address < 1 << 31
-        assert agent("ioctl", fd=fd, request=FIONREAD, arg=address)["errno"] == error
-        assert agent("ioctl", fd=fd, request=FIONBIO, arg=address)["errno"] == 0
+        assert guest.call("ioctl", fd=fifo, request=FIONREAD, arg=address).error == error
+        assert not guest.call("ioctl", fd=fifo, request=FIONBIO, arg=address).error
 
 
-def test_there_is_nothing_behind_the_memory(agent: Pipe, tmp_path: Path) -> None:
-    (tmp_path / "fifo").touch()
-    fd = agent("open", path=str(tmp_path / "fifo"), flags=os.O_RDWR)["ret"]
-    part = base64.b64encode(b"\1\0").decode()  # of the 4 bytes that FIONBIO copies in
-    address = agent("memory", data=part, writable=True)["ret"]
-    assert agent("ioctl", fd=fd, request=FIONBIO, arg=address)["errno"] == errno.EFAULT
+def test_there_is_nothing_behind_the_memory(guest: Guest, fifo: int) -> None:
+    part = guest.memory(b"\1\0", writable=True).ret  # of the 4 bytes that FIONBIO copies in
+    assert guest.call("ioctl", fd=fifo, request=FIONBIO, arg=part).error == "EFAULT"
+    none = guest.memory(b"", writable=True).ret
+    assert guest.call("ioctl", fd=fifo, request=FIONREAD, arg=none).error == "EFAULT"
 
 
-def test_a_call_that_blocks_is_begun_and_ended(agent: Pipe, tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "fifo")
-    reader = agent("open", path=str(tmp_path / "fifo"), flags=os.O_RDONLY | os.O_NONBLOCK)["ret"]
-    writer = agent("open", path=str(tmp_path / "fifo"), flags=os.O_WRONLY)["ret"]
-    agent("fcntl", fd=reader, cmd=fcntl.F_SETFL, arg=0)
-    begun = agent("begin", what={"op": "read", "fd": reader, "count": 4})["ret"]
-    assert agent("end", begun=begun, timeout=10)["errno"] == errno.EINPROGRESS
-    agent("write", fd=writer, data=base64.b64encode(b"abc").decode())
-    ended = agent("end", begun=begun, timeout=5000)
-    assert base64.b64decode(ended["data"]) == b"abc"
+def test_a_call_that_blocks_is_begun_and_ended(guest: Guest, fifo: int) -> None:
+    reading = guest.begin("read", fd=fifo, count=4)
+    polling = guest.begin("poll", fd=fifo, events=4, timeout=1000)  # POLLOUT is there
+    assert reading.end(10).error == "EINPROGRESS"
+    guest.call("write", fd=fifo, data=b"abc")
+    assert reading.end(5000).data == b"abc"
+    assert polling.end(5000).more == {"revents": 4}
+    assert reading.end(0).error == "EINVAL"  # it was ended
 
 
-def test_a_signal_ends_a_read(agent: Pipe, tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "fifo")
-    reader = agent("open", path=str(tmp_path / "fifo"), flags=os.O_RDWR)["ret"]
-    answer = agent("read_signalled", fd=reader, count=4, after=50)
-    assert (answer["ret"], answer["errno"]) == (-1, errno.EINTR)
-    agent("write", fd=reader, data=base64.b64encode(b"abc").decode())
+def test_there_is_a_limit_to_what_is_begun(guest: Guest, fifo: int) -> None:
+    begun = [guest.begin("read", fd=fifo, count=1) for _ in range(wire.MOST_BEGUN)]
+    more = guest.call("begin", what={"op": "read", "fd": fifo, "count": 1})
+    assert more.error == "EAGAIN"
+    guest.call("write", fd=fifo, data=bytes(wire.MOST_BEGUN))
+    assert [one.end(5000).ret for one in begun] == [1] * wire.MOST_BEGUN
+
+
+def test_a_signal_ends_a_read(guest: Guest, fifo: int) -> None:
+    answer = guest.call("read_signalled", fd=fifo, count=4, after=50)
+    assert (answer.ret, answer.error) == (-1, "EINTR")
+    guest.call("write", fd=fifo, data=b"abc")
     # Long before the signal, however busy the host is.
-    assert agent("read_signalled", fd=reader, count=4, after=5000)["ret"] == 3
+    assert guest.call("read_signalled", fd=fifo, count=4, after=5000).data == b"abc"
 
 
 @pytest.mark.parametrize(
-    ("line", "number"),
+    ("op", "fields", "error"),
     [
-        (b"not JSON", errno.EINVAL),
-        (b"[]", errno.EINVAL),
-        (b'{"op": "no_such_op"}', errno.ENOSYS),
-        (b'{"op": "open"}', errno.EINVAL),
-        (b'{"op": "open", "path": 7, "flags": "x"}', errno.EINVAL),
-        (b'{"op": "read_file", "path": "/no/such/file"}', errno.ENOENT),
-        (b'{"op": "write", "fd": 1, "data": "A"}', errno.EINVAL),
-        (b'{"op": "ioctl", "fd": 0, "request": 15236, "arg": "AAAA"}', errno.ENOTTY),
+        ("read_file", {"path": "/no/such/file"}, "ENOENT"),
+        ("read_file", {"path": "/"}, "EISDIR"),
+        ("write_file", {"path": "/no/such/file", "data": b"x"}, "ENOENT"),
+        ("list", {"path": "/no/such/folder"}, "ENOENT"),
+        ("list", {"path": "/dev/null"}, "ENOTDIR"),
+        ("readlink", {"path": "/"}, "EINVAL"),
+        ("ioctl", {"fd": 0, "request": 15236, "arg": b"\1\2\3"}, "ENOTTY"),
+        ("run", {"argv": ["/no/such/program"]}, "ENOENT"),
+        ("poll", {"fd": 0, "events": 1, "timeout": 1 << 62}, ""),
     ],
 )
-def test_nonsense_is_answered_with_an_errno_and_survived(
-    agent: Pipe, line: bytes, number: int
+def test_a_failure_is_its_errno(
+    guest: Guest, op: str, fields: dict[str, object], error: str
 ) -> None:
-    answer = agent.line(line)
-    assert (answer["ret"], answer["errno"]) == (-1, number)
-    assert agent("hello")["ret"] == 0
+    if op == "poll":  # of what can be written always
+        fields = fields | {"events": 4}
+    answer = guest.call(op, **fields)
+    assert answer.error == error
+    if op == "ioctl":
+        assert answer.data == b"\1\2\3"
 
 
-def test_a_name_that_is_not_utf_8_can_be_answered(agent: Pipe, tmp_path: Path) -> None:
-    (tmp_path / os.fsdecode(b"a\xff")).symlink_to(os.fsdecode(b"to\xfe"))
-    assert agent("list", path=str(tmp_path))["names"] == ["a\\xff"]
-    (tmp_path / "link").symlink_to(os.fsdecode(b"to\xfe"))
-    assert agent("readlink", path=str(tmp_path / "link"))["target"] == "to\\xfe"
+def test_a_program_of_the_guest_is_run(guest: Guest) -> None:
+    done = guest.call("run", argv=["sh", "-c", "echo out; echo err >&2; exit 3"])
+    assert (done.ret, done.more["output"]) == (3, "out\nerr\n")
+    killed = guest.call("run", argv=["sh", "-c", "kill -9 $$"])
+    assert killed.ret == -signal.SIGKILL
+    long = guest.call("run", argv=["sh", "-c", "seq 100000"])
+    assert long.more["output"].endswith("99999\n100000\n")
+    assert len(long.more["output"]) <= wire.MOST_OUTPUT
 
 
-def test_a_file_without_an_end_is_not_read(agent: Pipe, tmp_path: Path) -> None:
-    assert agent("read_file", path="/dev/zero")["errno"] == errno.EFBIG
+def test_a_name_that_is_not_utf_8_can_be_answered(guest: Guest, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / os.fsdecode(b"a\xff")).symlink_to(os.fsdecode(b"to\xfe"))
+    (folder / "link").symlink_to(os.fsdecode(b"to\xfe"))
+    assert guest.call("list", path=str(folder)).more["names"] == ["a\\xff", "link"]
+    assert guest.call("readlink", path=str(folder / "link")).more["target"] == "to\\xfe"
+
+
+def test_a_large_folder_is_listed(guest: Guest, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    names = [f"{number:04}-{'x' * 40}" for number in range(1500)]
+    for name in names:
+        (folder / name).touch()
+    assert guest.call("list", path=str(folder)).more["names"] == names
+
+
+def test_a_file_without_an_end_is_not_read(guest: Guest, tmp_path: Path) -> None:
+    assert guest.call("read_file", path="/dev/zero").error == "EFBIG"
     whole = bytes(range(256)) * 1000
     (tmp_path / "file").write_bytes(whole)
-    assert base64.b64decode(agent("read_file", path=str(tmp_path / "file"))["data"]) == whole
+    assert guest.call("read_file", path=str(tmp_path / "file")).data == whole
 
 
-def test_the_longest_answers_are_no_longer_than_the_host_reads() -> None:
-    agent = runpy.run_path(str(AGENT))
-    log = 2 * agent["MOST_LOG"]  # at most, as JSON: each character of it may be escaped
-    assert agent["MOST_FILE"] * 4 / 3 + log + (1 << 20) < LONGEST
+def test_a_kernel_that_prints_without_end_does_not_keep_the_agent(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.touch()
+    process, end = local_agent.start(tmp_path, str(log))
+    guest = local_agent.guest_on(end)
+    record = b"6,1,1000000,-;" + b"x" * (16384 - 15) + b"\n"  # what is read at once
+    with log.open("ab") as file:
+        file.write(record * 200)
+    answer = guest.call("close", fd=999)
+    assert answer.log[0] == f"[    1.000000] {'x' * (16384 - 15)}"
+    assert answer.log[-1] == LOST
+    assert wire.MOST_LOG < sum(map(len, answer.log)) < wire.MOST_LOG + 20000
+    assert guest.call("close", fd=999).log == ()  # the rest is not told later
+    end.close()
+    process.wait(10)
 
 
-def test_a_kernel_that_prints_without_end_does_not_keep_the_agent(
-    monkeypatch: pytest.MonkeyPatch,
+def test_lines_of_the_kernels_log_are_those_since_the_call_before(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"6,1,5,-;before the agent was there\n")
+    process, end = local_agent.start(tmp_path, str(log))
+    guest = local_agent.guest_on(end)
+    with log.open("ab") as file:
+        file.write(b"4,2,12345678901,-,caller=T7;mtty: \xff\x1b[2J\n SUBSYSTEM=vfio\n")
+    answers = guest.calls(*[Request("close", {"fd": 999})] * 2)
+    assert [answer.log for answer in answers] == [("[12345.678901] mtty: \ufffd",), ()]
+    end.close()
+    process.wait(10)
+
+
+def test_what_was_done_is_told_though_a_call_blocks(guest: Guest, fifo: int) -> None:
+    guest.deadline = 1.5
+    told: list[str] = []
+    lost: list[tuple[list[str], int | None]] = []
+    guest.on_answer = lambda op, fields, answer: told.append(op)
+    guest.on_loss = lambda requests, at, why: lost.append(([one.op for one in requests], at))
+    with pytest.raises(GuestLost, match="read did not return within"):
+        guest.calls(
+            Request("close", {"fd": 999}),
+            Request("lseek", {"fd": fifo, "offset": 0, "whence": 0}),
+            Request("read", {"fd": fifo, "count": 1}),
+            Request("close", {"fd": fifo}),
+        )
+    assert told == ["close", "lseek"]
+    assert lost == [(["read", "close"], None)]
+
+
+def carry_out(end: socket.socket, program: Program) -> list[tuple[int, int, int, bytes]]:
+    """Return what comes of the calls of ``program``: number, errno, result, data."""
+    end.sendall(program.encode(7))
+    results = []
+    while True:
+        size, number, goes_on, error = wire.ANSWER.unpack(receive(end, wire.ANSWER.size))
+        assert (number, error) == (7, 0)
+        payload, at = receive(end, size), 0
+        while at < len(payload):
+            call, errno_, ret, length, log = wire.RESULT.unpack(payload, at)
+            at += wire.RESULT.size
+            results.append((call, errno_, ret, payload[at : at + length]))
+            at += length + log
+        if not goes_on:
+            return results
+
+
+def receive(end: socket.socket, size: int) -> bytes:
+    end.settimeout(10)
+    data = b""
+    while len(data) < size:
+        part = end.recv(size - len(data))
+        if not part:
+            raise EOFError
+        data += part
+    return data
+
+
+def test_threads_begin_at_once_and_each_has_a_program_of_its_own(line: socket.socket) -> None:
+    program = Program()
+    pipe = program.scratch(8)
+    made = program.call(22, pipe, out=(pipe, 8))  # pipe()
+    first = program.put(b"a" * 100)
+    for thread, fill in ((1, b"a"), (2, b"b")):
+        text = program.put(fill * 50)
+        for _ in range(20):
+            program.call(operation.WRITE, Returned(made), text, 0, thread=thread)
+    raced = program.call(Own.RACE, 0, 1000)
+    results = carry_out(line, program)
+    assert first is not None
+    assert [ret for call, _, ret, _ in results if call == raced] == [0]
+    threads = {call for call, *_ in results} - {made, raced}
+    assert len(threads) == 40
+
+
+def test_a_race_goes_on_for_its_time_and_counts(line: socket.socket) -> None:
+    program = Program()
+    counted = program.call(operation.CLOSE, 999, thread=1, flags=Flag.COUNTED)
+    program.call(GETPID, thread=2, flags=Flag.COUNTED)
+    raced = program.call(Own.RACE, 200, 1000)
+    began = time.monotonic()
+    results = {call: (ret, data) for call, _, ret, data in carry_out(line, program)}
+    assert 0.2 <= time.monotonic() - began < 2
+    assert results[raced][0] == 0
+    number, times = wire.COUNT.unpack(results[counted][1])
+    assert (number, times > 100) == (errno.EBADF, True)
+
+
+def test_a_thread_that_is_stuck_is_told(line: socket.socket) -> None:
+    program = Program()
+    pipe = program.scratch(8)
+    program.call(22, pipe, out=(pipe, 8))
+    number = program.put(bytes(8))
+    program.call(operation.READ, 3, number, 1, thread=1)
+    raced = program.call(Own.RACE, 0, 100)
+    # The pipe's ends are 4 and 5, after the standard ones and the log.
+    program._calls[1] = program._calls[1]._replace(args=(4, number, 1, 0, 0, 0))
+    assert (raced, 0, 1, b"") in carry_out(line, program)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"out": 1 << 20},
+        {"out": 8, "out_size": (1 << 32) - 4},
+        {"thread": wire.MOST_THREADS},
+        {"kinds": 9},
+        {"kinds": Kind.MEMORY, "arg": 1 << 20},
+        {"kinds": Kind.RESULT, "arg": 0},
+        {"kinds": Kind.WORD, "arg": 14},
+        {"flags": Flag.COUNTED},
+        {"nr": Own.RACE, "thread": 1},
+    ],
+    ids=str,
+)
+def test_a_call_that_makes_no_sense_is_not_made(
+    line: socket.socket, fields: dict[str, int]
 ) -> None:
-    agent = runpy.run_path(str(AGENT))
-    log = agent["KernelLog"].__new__(agent["KernelLog"])
-    log.fd = os.open("/dev/null", os.O_RDONLY)
-    monkeypatch.setattr(os, "read", lambda fd, count: b"6,1,1000000,-;" + b"x" * 1000 + b"\n")
-    lines = log.drain()
-    monkeypatch.undo()
-    os.close(log.fd)
-    assert lines[-1] == LOST
-    assert sum(map(len, lines)) < agent["MOST_LOG"] + 2000
+    get = fields.get
+    call = wire.CALL.pack(
+        get("nr", GETPID),
+        get("flags", 0),
+        get("thread", 0),
+        1,
+        get("out", 0),
+        get("out_size", 0),
+        *(get("kinds", 0), *(0,) * 7),
+        *(get("arg", 0), *(0,) * 5),
+    )
+    line.sendall(wire.PROGRAM.pack(len(call) + 16, 1, 1, 0, 16, 16, 0) + call + bytes(16))
+    assert wire.ANSWER.unpack(receive(line, wire.ANSWER.size)) == (0, 1, 0, errno.EINVAL)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        (0, 1, wire.MOST_CALLS + 1, 0, 0, 0, 0),
+        (0, 1, 0, 0, 0, wire.MOST_MEMORY + 1, 0),
+        ((1 << 32) - 1, 1, 0, 0, (1 << 32) - 1, 0, 0),
+        (0, 1, (1 << 32) - 1, (1 << 32) - 1, 0, 0, 0),
+        (7, 1, 0, 0, 8, 8, 0),
+        (16, 1, 0, 0, 16, 8, 0),
+    ],
+)
+def test_a_program_longer_than_the_limit_is_refused(
+    line: socket.socket, head: tuple[int, ...]
+) -> None:
+    line.sendall(wire.PROGRAM.pack(*head))
+    assert wire.ANSWER.unpack(receive(line, wire.ANSWER.size)) == (0, 1, 0, errno.EINVAL)
+    with pytest.raises(EOFError):  # where the next one begins cannot be known
+        receive(line, 1)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_agent_bears_any_form_of_program(tmp_path: Path, seed: int) -> None:
+    """Any but for the numbers of the calls: a call that is made up might be reboot()."""
+    chance = random.Random(seed)
+    for number in range(25):
+        process, end = local_agent.start(tmp_path)
+        calls = b"".join(
+            wire.CALL.pack(
+                GETPID,
+                chance.choice([0, 0, chance.getrandbits(8)]) & ~Flag.TRY & ~Flag.ON,
+                chance.choice([0, 0, chance.getrandbits(5)]),
+                1,
+                chance.choice([0, 0, chance.getrandbits(chance.choice([3, 32]))]),
+                chance.choice([0, 8, chance.getrandbits(chance.choice([5, 32]))]),
+                *(chance.choice([0, 0, 0, 1, 2, 3, 200]) for _ in range(8)),
+                *(chance.getrandbits(chance.choice([2, 5, 64])) for _ in range(6)),
+            )
+            for _ in range(chance.randrange(8))
+        )
+        patches = bytes(chance.choice([0, 0, 8, 16]))
+        data = chance.randbytes(chance.randrange(64))
+        head = [
+            len(calls) + len(patches) + len(data),
+            number,
+            len(calls) // wire.CALL.size,
+            len(patches) // 8,
+            len(data),
+            max(0, len(data) + chance.choice([0, 64, -1])),
+            chance.choice([0, chance.getrandbits(32)]),
+        ]
+        if chance.random() < 0.4:
+            head[chance.randrange(7)] = chance.getrandbits(chance.choice([3, 32]))
+        end.sendall(wire.PROGRAM.pack(*head) + calls + patches + data)
+        end.shutdown(socket.SHUT_WR)
+        end.settimeout(10)
+        with contextlib.suppress(ConnectionResetError):  # it has not read all there is
+            while end.recv(1 << 16):
+                pass
+        end.close()
+        assert process.wait(10) in (0, 1), head
+
+
+def test_the_header_is_one_description_for_both_ends() -> None:
+    """What the compiler takes a structure for is what struct packs."""
+    header = wire.header()
+    sizes = {"__u8": 1, "__u32": 4, "__s64": 8, "__u64": 8}
+    for frame in wire.FRAMES:
+        body = header.partition(f"struct {frame.name} {{\n")[2].partition("}")[0]
+        total = 0
+        for member in body.splitlines():
+            kind, name = member.strip(";\t ").split()
+            count = int(name.partition("[")[2].rstrip("]") or 1)
+            total += sizes[kind] * count
+        assert total == frame.size
+    assert struct.calcsize("<q") == 8
+    assert fcntl.F_GETFL == 3

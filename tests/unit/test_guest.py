@@ -3,79 +3,41 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import json
-import math
 import socket
 import struct
-import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from contextlib import suppress
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fixtures.errors import CallBlocked, Deviation, GuestLost
-from fixtures.guest import MOST_AT_ONCE, Answer, Guest, Request
-from fixtures.guest.answer import LONGEST, NoAnswer, longest, parse
-from fixtures.guest.line import Line
+from fixtures.guest import MOST_AT_ONCE, Answer, Guest, Request, operation, wire
+from fixtures.guest.made import NoAnswer, parse
+from fixtures.guest.program import Program
 from fixtures.session import DataFd, Session, State, data_fd, uapi
 from fixtures.session.session import GIVEN_FD
+from tests.unit import local_agent
+from tests.unit.local_agent import Agent, Sent, answer
 
-
-class Host:
-    slowness = 1.0
-    ssh: Any = None
-
-    def death(self) -> None:
-        return None
-
-    def fault(self) -> None:
-        return None
-
-    def inquest(self) -> None:
-        return None
-
-
-class Channel:
-    """A paramiko channel that is a socket."""
-
-    def __init__(self, end: socket.socket) -> None:
-        self._end = end
-        self.send, self.recv, self.settimeout = end.send, end.recv, end.settimeout
-        self.close = end.close
-
-    def recv_stderr(self, count: int) -> bytes:
-        return b"Killed\n"[:count]
-
-
-Agent = Callable[[dict[str, Any]], bytes]
 Start = Callable[[Agent], Guest]
+EIO = 5
 
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """A guest whose agent answers each request with the bytes that a function returns."""
+    """A guest whose agent answers each program with the bytes that a function returns."""
     ends: list[socket.socket] = []
 
     def make(agent: Agent) -> Guest:
         ours, theirs = socket.socketpair()
         ends.extend((ours, theirs))
-
-        def serve() -> None:
-            with contextlib.suppress(OSError):  # the host has hung up
-                for line in theirs.makefile("rb"):
-                    theirs.sendall(agent(json.loads(line)))
-
-        threading.Thread(target=serve, daemon=True).start()
-        guest = Guest.__new__(Guest)
-        guest._host, guest.deadline, guest.ends = Host(), 5.0, math.inf
-        guest._channel = guest._answers = Line(cast(Any, Channel(ours)))
-        guest._nth = guest._calls = 0
-        guest.loss, guest.interrupted = None, False
-        guest.on_answer = lambda *_: None
-        guest.on_loss = lambda *_: None
+        local_agent.serve(theirs, agent)
+        guest = local_agent.guest_on(ours)
+        guest.deadline = 5.0
         return guest
 
     yield make
@@ -83,57 +45,51 @@ def start() -> Iterator[Start]:
         end.close()
 
 
-def answer(request: dict[str, Any], **other: Any) -> bytes:
-    """Return the line that answers ``request``, but for what is ``other``."""
-    usual = {"ret": 0, "errno": 0, "call": request["call"], "log": []}
-    return json.dumps(usual | other).encode() + b"\n"
+def result(call: int = 0, error: int = 0, ret: int = 0, data: int = 0, log: int = 0) -> bytes:
+    return wire.RESULT.pack(call, error, ret, data, log)
 
 
-def base64_of(data: bytes) -> str:
-    return base64.b64encode(data).decode()
+def framed(sent: Sent, payload: bytes) -> bytes:
+    return wire.ANSWER.pack(len(payload), sent.number, 0, 0) + payload
 
 
 READ = ("read", {"fd": 3, "count": 8})
+CLOSE = ("close", {"fd": 3})
 IOCTL = ("ioctl", {"fd": 3, "request": 1, "arg": bytes(8)})
+LIST = ("list", {"path": "/"})
 
 
 @pytest.mark.parametrize(
-    ("call", "other"),
+    ("call", "payload"),
     [
-        (READ, {"ret": "0"}),
-        (READ, {"ret": math.nan}),
-        (READ, {"ret": True}),
-        (READ, {"ret": 1 << 70}),
-        (READ, {"ret": -2, "errno": 5}),
-        (("open", {"path": "/", "flags": 0}), {"ret": 1 << 40}),
-        (READ, {"ret": -1}),
-        (READ, {"errno": 5}),
-        (READ, {"errno": "x"}),
-        (READ, {"errno": 1 << 20, "ret": -1}),
-        (READ, {"log": "abc"}),
-        (READ, {"log": [1]}),
-        (READ, {"call": None}),
-        (READ, {"call": 99}),
-        (READ, {"data": "%%%"}),
-        (READ, {"data": base64_of(b"ab"), "ret": 1}),
-        (READ, {"ret": 0}),
-        (READ, {"data": "", "more": 1}),
-        (("close", {"fd": 3}), {"data": ""}),
-        (IOCTL, {}),
-        (IOCTL, {"data": base64_of(bytes(7))}),
-        (("poll", {"fd": 3}), {}),
-        (("poll", {"fd": 3}), {"revents": -1}),
-        (("list", {"path": "/"}), {"names": "abc"}),
-        (("readlink", {"path": "/"}), {"target": None}),
-        (("race", {}), {"counts": {"read": ["0"]}}),
-        (("failing", {"nth": 1, "what": {"op": "close", "fd": 3}}), {"injected": 1}),
+        (READ, b""),
+        (READ, b"\0"),
+        (READ, result()[:-1]),
+        (READ, result(ret=-2, error=EIO)),
+        (READ, result(ret=-1)),
+        (READ, result(error=EIO)),
+        (READ, result(ret=-1, error=wire.ERRNOS)),
+        (READ, result(call=1)),
+        (READ, result(call=1 << 31)),
+        (READ, result(ret=1, data=2) + b"ab"),
+        (READ, result(ret=1)),
+        (READ, result(ret=1, data=(1 << 32) - 1)),
+        (READ, result(log=1)),
+        (CLOSE, result(data=1) + b"a"),
+        (IOCTL, result()),
+        (IOCTL, result(data=7) + bytes(7)),
+        (("poll", {"fd": 3, "events": 1, "timeout": 0}), result()),
+        (LIST, result(ret=3) + result(1, ret=19, data=19) + bytes(19)),
+        (LIST, result(ret=3) + result(1, ret=2, data=2) + bytes(2)),
+        (LIST, result(1) + result(0, ret=3)),
+        (LIST, result(1)),
     ],
 )
 def test_an_answer_of_another_form_loses_the_guest(
-    start: Start, call: tuple[str, dict[str, Any]], other: dict[str, Any]
+    start: Start, call: tuple[str, dict[str, Any]], payload: bytes
 ) -> None:
-    guest = start(lambda request: answer(request, **other))
-    with pytest.raises(GuestLost, match=r"^the agent's answer is none: "):
+    guest = start(lambda sent: framed(sent, payload))
+    with pytest.raises(GuestLost, match=r"^the agent's answer is none: [ -~]+$"):
         guest.call(call[0], **call[1])
     assert guest.loss
     with pytest.raises(GuestLost):  # the machine is not used again
@@ -141,108 +97,177 @@ def test_an_answer_of_another_form_loses_the_guest(
 
 
 @pytest.mark.parametrize(
-    "line",
+    ("head", "said"),
     [
-        b"hello\n",
-        b"[]\n",
-        b"\n",
-        b'{"call": 1}\n',
-        b"[" * 100000 + b"\n",
-        b'{"ret": ' + b"9" * 5000 + b', "errno": 0, "call": 1, "log": []}\n',
-        b'{"ret": 0, "errno": 0, "call": 1, "log": ["\xff"]}\n',
-        b'{"ret": 0, "errno": 0, "call": 1, "log": ["\\ud800"]}\n',
-        b'{"ret": 0, "errno": 0, "call": 1, "log": [], "\x1b]0;x": 1}\n',
+        ((0, 3, 0, 0), "it is to program 3, and the last one was 2"),
+        ((0, 1, 0, 0), "it is to program 1, which was answered"),
+        ((0, 2, 2, 0), "it is to program 2, and the last one was 2"),
+        (((1 << 32) - 1, 2, 0, 0), "longer than"),
+        ((0, 2, 0, 22), "the program makes no sense to it"),
     ],
 )
-def test_a_line_that_is_no_answer_loses_the_guest(start: Start, line: bytes) -> None:
-    guest = start(lambda request: line)
-    with pytest.raises(GuestLost, match=r"^the agent's answer is none: [ -~]+$"):
+def test_a_frame_that_is_no_answer_loses_the_guest(
+    start: Start, head: tuple[int, ...], said: str
+) -> None:
+    guest = start(lambda sent: wire.ANSWER.pack(*head))
+    with pytest.raises(GuestLost, match=f"^the agent's answer is none: {said}"):
         guest.call("close", fd=3)
 
 
 @pytest.mark.parametrize(
-    ("call", "other", "expected"),
+    ("call", "results", "expected"),
     [
-        (READ, {"ret": 2, "data": base64_of(b"ab")}, Answer(2, data=b"ab")),
-        (READ, {"ret": -1, "errno": 11}, Answer(-1, 11)),
-        (IOCTL, {"data": base64_of(b"\1" * 8)}, Answer(0, data=b"\1" * 8)),
-        (IOCTL, {"ret": -1, "errno": 22}, Answer(-1, 22, bytes(8))),
-        (("run", {"argv": ["x"]}), {"ret": -9, "output": "x"}, Answer(-9, more={"output": "x"})),
-        (("end", {"begun": 0, "what": "read"}), {"ret": -1, "errno": 115}, Answer(-1, 115)),
+        (READ, [(2, 0, b"ab")], Answer(2, data=b"ab")),
+        (READ, [(-1, 11, b"")], Answer(-1, 11)),
+        (IOCTL, [(0, 0, b"\1" * 8)], Answer(0, data=b"\1" * 8)),
+        (IOCTL, [(-1, 22, bytes(8))], Answer(-1, 22, bytes(8))),
+        (
+            ("run", {"argv": ["x"]}),
+            [(9, 0, b"\1\0\0\0x" + bytes(wire.MOST_OUTPUT - 1))],
+            Answer(-9, more={"output": "x"}),
+        ),
+        (
+            ("end", {"begun": 0, "what": "read", "timeout": 1, "count": 8}),
+            [(-1, 115, b"")],
+            Answer(-1, 115),
+        ),
         (
             ("failing", {"nth": 1, "what": {"op": "close", "fd": 3}}),
-            {"injected": True},
+            [(5, 0, b""), (1, 0, b""), (0, 0, b""), (2, 0, b"0\n")],
             Answer(0, more={"injected": True}),
         ),
     ],
 )
 def test_an_answer_is_taken(
-    call: tuple[str, dict[str, Any]], other: dict[str, Any], expected: Answer
+    start: Start,
+    call: tuple[str, dict[str, Any]],
+    results: list[tuple[int, int, bytes]],
+    expected: Answer,
 ) -> None:
-    assert parse(answer({"call": 4}, **other), 4, *call) == expected
-    assert parse(answer({"call": 3}, **other), 4, *call) is None  # an earlier one, interrupted
+    assert start(lambda sent: answer(sent, *results)).call(call[0], **call[1]) == expected
 
 
-def test_text_is_clean_once_it_is_an_answer() -> None:
-    said = answer({"call": 1}, log=["\x1b]0;owned\x07\x1b[2J text\n# forged\u202e"])
-    taken = parse(said, 1, "close", {"fd": 3})
-    assert taken
-    assert taken.log == (" text\\x0a# forged\\u202e",)
-    named = parse(answer({"call": 1}, names=["\x9b"]), 1, "list", {"path": "/"})
-    assert named
-    assert named.more == {"names": ["\\x9b"]}
+def test_text_is_clean_once_it_is_an_answer(start: Start) -> None:
+    said = b"\x1b]0;owned\x07\x1b[2J text\xe2\x80\xae\n"
+    taken = start(lambda sent: answer(sent, log=said)).call("close", fd=3)
+    assert taken.log == (" text\\u202e",)
+    entry = struct.pack("<QqHB", 1, 1, 24, 0) + b"\xc2\x9b\0\0\0"
+    listing = [(3, 0, b""), (len(entry), 0, entry)]
+    assert start(lambda sent: answer(sent, *listing)).call("list", path="/").more == {
+        "names": ["\\x9b"]
+    }
     assert Answer(3, data=b"\x1b[2Ja\xff").text == "a\ufffd"
 
 
-def test_a_line_is_not_read_beyond_the_longest_answer(start: Start) -> None:
-    assert longest("close", {}) == LONGEST
-    assert longest("read", {"count": 1 << 62}) == longest("end", {}) < 2 * MOST_AT_ONCE
-    assert longest("read", {"count": 1 << 20}) > LONGEST + (1 << 20) * 4 // 3
-    guest = start(lambda request: b"x" * (LONGEST + 2))
-    with pytest.raises(GuestLost, match=f"longer than {LONGEST} bytes"):
-        guest.call("close", fd=3)
-
-
 def test_an_answer_that_comes_bit_by_bit_has_no_more_time(start: Start) -> None:
-    def trickle(request: dict[str, Any]) -> bytes:
+    def trickle(sent: Sent) -> bytes:
         time.sleep(0.2)
         return b"x"
 
     guest = start(trickle)
     guest.deadline = 0.5
-    for _ in range(20):  # each has the agent say one byte more
-        guest._channel.sendall(b"{}\n")
+    nothing = wire.PROGRAM.pack(*(0,) * 7)
+    for _ in range(10):  # each has the agent say one byte more
+        guest._channel.sendall(nothing)
     began = time.monotonic()
     with pytest.raises(CallBlocked, match="close did not return"):
         guest.call("close", fd=3)
     assert time.monotonic() - began < 2
 
 
-def test_lines_that_arrive_together_are_taken_apart(start: Start) -> None:
-    kept: list[dict[str, Any]] = []
+def test_an_answer_to_what_was_interrupted_is_passed_over(start: Start) -> None:
+    guest = start(lambda sent: wire.ANSWER.pack(24, 1, 0, 0) + result() + answer(sent))
+    guest.interrupted = True
+    assert guest.call("close", fd=3).ret == 0
 
-    def both(request: dict[str, Any]) -> bytes:
-        kept.append(request)
-        return b"".join(map(answer, kept)) if len(kept) == 2 else b""
 
-    guest = start(both)
-    assert len(guest.calls(Request("close", {"fd": 3}), Request("close", {"fd": 4}))) == 2
+def test_answers_that_go_on_are_put_together(start: Start) -> None:
+    def agent(sent: Sent) -> bytes:
+        first, second = result(ret=1), result(1, ret=2)
+        return wire.ANSWER.pack(24, sent.number, 1, 0) + first + framed(sent, second)
+
+    closes = [Request("close", {"fd": 3})] * 2
+    assert [one.ret for one in start(agent).calls(*closes)] == [1, 2]
 
 
 def test_an_agent_that_ends_says_why(start: Start) -> None:
-    guest = start(lambda request: b"")
+    guest = start(lambda sent: b"")
     guest._channel._channel._end.shutdown(socket.SHUT_RD)  # type: ignore[attr-defined]
     with pytest.raises(GuestLost, match=r"the agent is gone \(Killed\)"):
         guest.call("close", fd=3)
 
 
+PORT_KNOWS = [
+    # The answers that came, the call that the port knows, what is told as answered, and as lost.
+    (0, 2, [], ["read", "lseek", "close"], 2),
+    (1, 2, ["read"], ["lseek", "close"], 1),
+    (2, 2, ["read", "lseek"], ["close"], 0),
+    (1, None, ["read"], ["lseek", "close"], None),
+]
+
+
+@pytest.mark.parametrize(("came", "begun", "answered", "lost", "at"), PORT_KNOWS)
+def test_a_guest_is_lost_in_the_call_that_was_begun_last(
+    start: Start,
+    came: int,
+    begun: int | None,
+    answered: list[str],
+    lost: list[str],
+    at: int | None,
+) -> None:
+    def agent(sent: Sent) -> bytes:
+        told = b"".join(result(call) for call in range(came))
+        return wire.ANSWER.pack(len(told), sent.number, 1, 0) + told
+
+    guest = start(agent)
+    guest.deadline = 0.2
+    counts = iter([5, 5 if begun is None else 8])
+    guest._host.begun = lambda: next(counts)  # type: ignore[method-assign]
+    guest._host.begun_last = lambda: begun or 0  # type: ignore[method-assign]
+    told: list[str] = []
+    went: list[tuple[list[str], int | None]] = []
+    guest.on_answer = lambda op, fields, answer: told.append(op)
+    guest.on_loss = lambda requests, at, why: went.append(([one.op for one in requests], at))
+    with pytest.raises(CallBlocked, match=f"{lost[at or 0]} did not return"):
+        guest.calls(
+            Request("read", {"fd": 3, "count": 8}),
+            Request("lseek", {"fd": 3, "offset": 0, "whence": 0}),
+            Request("close", {"fd": 3}),
+        )
+    assert (told, went) == (answered, [(lost, at)])
+
+
+PARSED = Program()
+for _op, _fields in (READ, IOCTL, CLOSE, ("read_file", {"path": "/"})):
+    operation.add(PARSED, _op, _fields, [])
+PARSED.call(operation.CLOSE, 3, thread=1, flags=wire.Flag.COUNTED)
+A_RESULT = st.builds(
+    lambda head, data, log: wire.RESULT.pack(*head, len(data), len(log)) + data + log,
+    st.tuples(
+        st.integers(0, 9) | st.integers(0, (1 << 32) - 1),
+        st.integers(0, 5) | st.integers(0, (1 << 32) - 1),
+        st.integers(-2, 9) | st.integers(-(1 << 63), (1 << 63) - 1),
+    ),
+    st.binary(max_size=9),
+    st.binary(max_size=20),
+)
+
+
+@given(st.lists(A_RESULT).map(b"".join) | st.binary())
+def test_whatever_arrives_is_an_answer_or_none(payload: bytes) -> None:
+    with suppress(NoAnswer):
+        for call, one in parse(payload, PARSED):
+            assert call < len(PARSED)
+            assert one.ret >= 0 or one.errno
+            assert all(line.isprintable() for line in one.log)
+
+
 def reads(count: int) -> Agent:
-    data = base64_of(bytes(count))
-    return lambda request: answer(request, ret=count, data=data)
+    return lambda sent: answer(sent, (count, 0, bytes(min(count, sent.calls[0].size))))
 
 
 def writes(count: int) -> Agent:
-    return lambda request: answer(request, ret=count)
+    return lambda sent: answer(sent, (count, 0, b""))
 
 
 @pytest.mark.parametrize(
@@ -254,7 +279,7 @@ def writes(count: int) -> Agent:
         (writes(4), lambda fd: fd.write_on(b"abc"), "write() of 3 bytes returned 4"),
         (writes(4), lambda fd: fd.pwrite(b"abc", 0), "pwrite() of 3 bytes returned 4"),
         (
-            lambda request: answer(request, ret=-1, errno=12),
+            lambda sent: answer(sent, (-1, 12, bytes(8))),
             lambda fd: fd.poll(),
             "poll() failed with ENOMEM",
         ),
@@ -271,8 +296,9 @@ def test_what_no_driver_may_return_is_a_deviation(
 
 
 def test_a_read_that_was_begun_returns_no_more_than_it_may(start: Start) -> None:
-    def agent(request: dict[str, Any]) -> bytes:
-        return answer(request) if request["op"] == "begin" else reads(9)(request)
+    def agent(sent: Sent) -> bytes:
+        data = b"" if sent.calls[0].nr == operation.READ else bytes(8)
+        return answer(sent, (9 if data else 0, 0, data))
 
     with pytest.raises(Deviation, match="returned 9"):
         DataFd(start(agent), 3).begin_read(8).end(100)
@@ -289,9 +315,9 @@ def test_a_stream_without_an_end_is_a_deviation(
 def test_a_device_cannot_have_a_read_take_all_memory(start: Start) -> None:
     asked = []
 
-    def agent(request: dict[str, Any]) -> bytes:
-        asked.append(request["count"])
-        return reads(0)(request)
+    def agent(sent: Sent) -> bytes:
+        asked.append(sent.calls[0].args[2])
+        return reads(0)(sent)
 
     DataFd(start(agent), 3).read(1 << 63)
     assert asked == [MOST_AT_ONCE]
@@ -305,7 +331,7 @@ def open_session(guest: Guest, *fds: int) -> Session:
 
 def in_state(state: int, fd: int) -> Agent:
     structure = uapi.FEATURE_HEADER.pack(16, 0) + struct.pack("=Ii", state, fd)
-    return lambda request: answer(request, data=base64_of(structure))
+    return lambda sent: answer(sent, (0, 0, structure))
 
 
 def test_a_state_that_does_not_exist_is_a_deviation(start: Start) -> None:
@@ -324,7 +350,7 @@ def test_a_data_fd_that_is_another_file_is_a_deviation(start: Start, fd: int) ->
 
 def fails_with(fd: int) -> Agent:
     structure = uapi.FEATURE_HEADER.pack(16, 0) + struct.pack("=Ii", 3, fd)
-    return lambda request: answer(request, ret=-1, errno=14, data=base64_of(structure))
+    return lambda sent: answer(sent, (-1, 14, structure))
 
 
 def test_a_data_fd_of_a_request_that_failed_is_a_deviation(start: Start) -> None:
@@ -342,9 +368,9 @@ def test_a_request_that_failed_gives_no_data_fd(start: Start, fd: int) -> None:
 def test_a_data_fd_that_the_kernel_left_alone_is_not_minus_one(start: Start) -> None:
     sent = []
 
-    def agent(request: dict[str, Any]) -> bytes:
-        sent.append(base64.b64decode(request["arg"]))
-        return answer(request, data=request["arg"])
+    def agent(program: Sent) -> bytes:
+        sent.append(program.calls[0].data)
+        return answer(program, (0, 0, program.calls[0].data))
 
     answered, data_fd = open_session(start(agent), 5).set_state(State.STOP)
     assert data_fd is None
@@ -354,17 +380,10 @@ def test_a_data_fd_that_the_kernel_left_alone_is_not_minus_one(start: Start) -> 
 
 @pytest.mark.parametrize("on", ["device", "data fd"])
 def test_an_ioctl_that_returns_a_positive_number_is_a_deviation(start: Start, on: str) -> None:
-    guest = start(lambda request: answer(request, ret=1, data=request["arg"]))
+    guest = start(lambda sent: answer(sent, (1, 0, sent.calls[0].data)))
     calls: dict[str, Callable[[], object]] = {
         "device": open_session(guest, 5).opt_in,
         "data fd": DataFd(guest, 3).precopy_info,
     }
     with pytest.raises(Deviation, match="the ioctl returned 1, which is neither 0 nor -1"):
         calls[on]()
-
-
-def test_an_error_names_the_part_that_is_wrong() -> None:
-    with pytest.raises(NoAnswer, match=r"^ret: "):
-        parse(answer({"call": 1}, ret="x"), 1, "close", {})
-    with pytest.raises(NoAnswer, match=r"^list is answered without names$"):
-        parse(answer({"call": 1}), 1, "list", {})

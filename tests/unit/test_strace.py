@@ -9,8 +9,7 @@ import struct
 import pytest
 
 from fixtures.errors import GuestLost
-from fixtures.guest import Answer, Request
-from fixtures.guest.guest import AGENT
+from fixtures.guest import Answer, Request, build
 from fixtures.record.transcript import LOST, Transcript
 from fixtures.session import strace
 from fixtures.session.uapi import Feature, Ioctl, Op
@@ -74,7 +73,7 @@ def test_calls_that_went_with_the_guest_are_in_the_transcript() -> None:
         Request("close", {"fd": 6}),
         Request("close", {"fd": 5}),
     ]
-    transcript.add_lost(asked, GuestLost("the kernel died"))
+    transcript.add_lost(asked, None, GuestLost("the kernel died"))
     assert transcript.lines == [
         "readlink('/sys/bus/pci/devices/0000:03:00.1/iommu_group') = ? (the kernel died)",
         "close(6) = ? (sent with the one before)",
@@ -87,11 +86,22 @@ def test_calls_that_went_with_the_guest_are_in_the_transcript() -> None:
     transcript.restart("from here")  # looks at what has opened what
 
 
+def test_calls_before_the_one_that_the_guest_went_with_were_made() -> None:
+    transcript = Transcript()
+    asked = [Request("close", {"fd": fd}) for fd in (6, 5, 4)]
+    transcript.add_lost(asked, 1, GuestLost("the kernel died"))
+    assert transcript.lines == [
+        "close(6) = ? (made; its answer was lost)",
+        "close(5) = ? (the kernel died)",
+    ]
+    assert [call.answer.ret for call in transcript.calls] == [0, -1]
+
+
 def test_the_agents_word_for_lost_lines_is_known() -> None:
     transcript = Transcript()
     transcript.add("close", {"fd": 3}, Answer(0, log=(LOST,)))
     assert transcript.overran
-    assert LOST in AGENT.read_text(encoding="utf-8")
+    assert LOST in build.SOURCE.read_text(encoding="utf-8")
 
 
 def test_a_register_is_shown_with_its_content() -> None:

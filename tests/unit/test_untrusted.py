@@ -71,7 +71,7 @@ def test_a_transcript_is_clean_whatever_came() -> None:
     transcript.add("list", {"path": HOSTILE}, Answer(0, more={"names": [HOSTILE]}))
     transcript.add("run", {"argv": [HOSTILE]}, Answer(1, log=(f"{HOSTILE}\n# forged",)))
     lost = GuestLost("gone", Splat("oops", "Oops", lines=[HOSTILE]))
-    transcript.add_lost([Request("run", {"argv": [HOSTILE]})], lost)
+    transcript.add_lost([Request("run", {"argv": [HOSTILE]})], None, lost)
     assert f"    kernel: {CLEAN}\\x0a# forged" in transcript.lines
     assert f"    console: {CLEAN}" in transcript.lines
     for line in transcript.lines:

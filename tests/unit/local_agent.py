@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The agent on this host, and agents that answer what they should not: guests for unit tests."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from fixtures.guest import Guest, build, wire
+from fixtures.guest.line import Line
+
+
+class Host:
+    """A host whose guest is there, and says nothing of itself."""
+
+    slowness = 1.0
+    ssh: Any = None
+    port: int | None = None
+
+    def begun(self) -> int:
+        return 0
+
+    def begun_last(self) -> int:
+        return 0
+
+    def death(self) -> None:
+        return None
+
+    def fault(self) -> None:
+        return None
+
+    def inquest(self) -> None:
+        return None
+
+
+class Channel:
+    """A paramiko channel that is a socket."""
+
+    def __init__(self, end: socket.socket, words: bytes = b"Killed\n") -> None:
+        self._end = end
+        self._words = words
+        self.send, self.recv, self.settimeout = end.send, end.recv, end.settimeout
+        self.close = end.close
+
+    def recv_stderr(self, count: int) -> bytes:
+        return self._words[:count]
+
+
+def start(folder: Path, log: str = "/dev/null") -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start the agent, and return it with our end of its line.
+
+    /dev/kmsg is not for everybody's eyes, so that here the kernel's log is the file ``log``. The
+    agent removes the file that it was started from.
+    """
+    program = folder / build.NAME
+    program.write_bytes(build.agent().read_bytes())
+    program.chmod(0o700)
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = subprocess.Popen([str(program), "", log], stdin=theirs, stdout=theirs)
+    return process, ours
+
+
+def guest_on(end: socket.socket) -> Guest:
+    """Return the guest whose agent is at the other end of ``end``."""
+    return Guest(Host(), Line(cast(Any, Channel(end))))
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call as it arrives; ``args`` are the numbers that travel, ``data`` is what they point at.
+
+    That is the memory from the first argument on that is an address.
+    """
+
+    nr: int
+    args: tuple[int, ...]
+    data: bytes
+    size: int  # bytes of the memory that are answered
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A program as it arrives."""
+
+    number: int
+    calls: tuple[Call, ...]
+
+
+Result = tuple[int, int, bytes]  # what a call returned, its errno, and what it gave
+Results = Iterable[Result]
+Agent = Callable[[Sent], bytes]
+
+
+def answer(sent: Sent, *results: Result, log: bytes = b"", **other: Any) -> bytes:
+    """Return the frame that answers ``sent``: its first calls with ``results``.
+
+    The calls after those succeed, and change nothing.
+    """
+    rest = [(0, 0, bytes(call.size)) for call in sent.calls[len(results) :]]
+    payload = b"".join(
+        wire.RESULT.pack(number, error, ret, len(data), len(log)) + data + log
+        for number, (ret, error, data) in enumerate([*results, *rest])
+    )
+    fields = {"size": len(payload), "number": sent.number, "goes_on": 0, "error": 0} | other
+    return wire.ANSWER.pack(*fields.values()) + payload
+
+
+def serve(end: socket.socket, agent: Agent) -> None:
+    """Answer the programs that arrive at ``end`` as ``agent`` does, in a thread."""
+
+    def receive(size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            part = end.recv(size - len(data))
+            if not part:
+                raise OSError
+            data += part
+        return data
+
+    def run() -> None:
+        first = True
+        with suppress(OSError):  # the host has hung up
+            while True:
+                about = wire.PROGRAM.unpack(receive(wire.PROGRAM.size))
+                sent = _sent(about, receive(about[0]))
+                # The first one asks the agent for the guest's name.
+                end.sendall(answer(sent) if first else agent(sent))
+                first = False
+
+    threading.Thread(target=run, daemon=True).start()
+
+
+def _sent(about: tuple[Any, ...], body: bytes) -> Sent:
+    _, number, count, patches, *_ = about
+    memory = body[count * wire.CALL.size + patches * wire.PATCH.size :]
+    calls = []
+    for at in range(count):
+        nr, _, _, _, _, size, *rest = wire.CALL.unpack(body, at * wire.CALL.size)
+        kinds, args = rest[:8], tuple(rest[8:])
+        places = (arg for kind, arg in zip(kinds, args, strict=False) if kind == wire.Kind.MEMORY)
+        calls.append(Call(nr, args, memory[next(places, len(memory)) :], size))
+    return Sent(number, tuple(calls))
