@@ -63,7 +63,9 @@ def start(folder: Path, log: str = "/dev/null") -> tuple[subprocess.Popen[bytes]
     program.chmod(0o700)
     ours, theirs = socket.socketpair()
     with theirs:
-        process = subprocess.Popen([str(program), "", log], stdin=theirs, stdout=theirs)
+        process = subprocess.Popen(
+            [str(program), "", log], stdin=theirs.fileno(), stdout=theirs.fileno()
+        )
     return process, ours
 
 
