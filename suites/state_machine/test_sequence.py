@@ -295,7 +295,8 @@ def test_every_answer_in_a_random_sequence_is_as_the_rules_say(
     used = run.model_seed
     while counts["steps"] < steps:
         try:
-            take(sequences, used)
+            with session.looking_at_the_state():
+                take(sequences, used)
         except Exception as failure:
             failure.add_note(
                 f"the same sequences again: --model-seed={used} --driver={driver.name}"

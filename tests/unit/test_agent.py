@@ -131,6 +131,26 @@ def test_more_requests_than_a_program_takes_are_several(guest: Guest) -> None:
     assert [answer.error for answer in guest.calls(large, large, large)] == ["EBADF"] * 3
 
 
+def test_what_is_looked_at_after_each_program_is_there_for_who_asks(
+    guest: Guest, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"abcdefgh")
+    fd = opened(guest, tmp_path / "file", os.O_RDONLY)
+    told: list[str] = []
+    guest.on_answer = lambda op, fields, answer: told.append(f"{op} {answer.ret}")
+    where = Request("lseek", {"fd": fd, "offset": 0, "whence": os.SEEK_CUR})
+    with guest.looking(lambda: where):
+        programs = guest._programs
+        assert guest.call("read", fd=fd, count=3).ret == 3
+        assert guest.calls(where)[0].ret == 3
+        assert guest._programs == programs + 1
+        assert guest.calls(where)[0].ret == 3  # once it was given it is asked for
+        assert guest._programs == programs + 2
+    assert told == ["read 3", "lseek 3", "lseek 3"]
+    assert guest.call("read", fd=fd, count=8).data == b"defgh"
+    assert told[3:] == ["read 5"]
+
+
 def test_a_read_is_repeated_to_the_end(guest: Guest, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(bytes(range(250)) * 10)
     fd = opened(guest, tmp_path / "file", os.O_RDONLY)
