@@ -9,7 +9,8 @@ import struct
 import pytest
 
 from fixtures.errors import GuestLost
-from fixtures.guest import Answer, Request, build
+from fixtures.guest import Answer, Request
+from fixtures.paths import AGENT
 from fixtures.record.transcript import LOST, Transcript
 from fixtures.session import strace
 from fixtures.session.uapi import Feature, Ioctl, Op
@@ -101,7 +102,7 @@ def test_the_agents_word_for_lost_lines_is_known() -> None:
     transcript = Transcript()
     transcript.add("close", {"fd": 3}, Answer(0, log=(LOST,)))
     assert transcript.overran
-    assert LOST in build.SOURCE.read_text(encoding="utf-8")
+    assert LOST in AGENT.read_text(encoding="utf-8")
 
 
 def test_a_register_is_shown_with_its_content() -> None:
