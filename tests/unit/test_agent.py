@@ -18,11 +18,13 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import GuestLost
+from fixtures.errors import GuestLost, NotThere
 from fixtures.guest import Earlier, Guest, Request, operation, wire
 from fixtures.guest.program import Program, Returned
 from fixtures.guest.wire import Flag, Kind, Own
 from fixtures.record.transcript import LOST
+from fixtures.session import ArrangementFailed, DataFd
+from fixtures.session.held import held
 from tests.unit import local_agent
 
 FIONREAD, FIONBIO = 0x541B, 0x5421
@@ -201,6 +203,31 @@ def test_there_is_a_limit_to_what_is_begun(guest: Guest, fifo: int) -> None:
     assert more.error == "EAGAIN"
     guest.call("write", fd=fifo, data=bytes(wire.MOST_BEGUN))
     assert [one.end(5000).ret for one in begun] == [1] * wire.MOST_BEGUN
+
+
+def test_a_call_is_held_where_it_copies(guest: Guest, fifo: int) -> None:
+    data_fd = DataFd(guest, fifo)
+    try:
+        with held(guest) as page:
+            writing = page.write(data_fd, 3)
+            assert writing.end(10).error == "EINPROGRESS"
+            page.release(b"abc")
+            assert writing.end(5000).ret == 3
+        with held(guest) as page:
+            reading = page.read(data_fd, 2)
+            page.release(b"")
+            assert reading.end(5000).ret == 2
+            assert page.content(3) == b"ab\0"
+    except NotThere:
+        pytest.skip("this host has no userfaultfd for calls of the kernel")
+
+
+def test_a_call_that_copies_nothing_cannot_be_held(guest: Guest) -> None:
+    try:
+        with held(guest) as page, pytest.raises(ArrangementFailed, match="does not copy: -1 EBADF"):
+            page.write(DataFd(guest, 999), 1)
+    except NotThere:
+        pytest.skip("this host has no userfaultfd for calls of the kernel")
 
 
 def test_a_signal_ends_a_read(guest: Guest, fifo: int) -> None:

@@ -185,6 +185,22 @@ def everything() -> Calls:
     calls.write(9, b"x" * 100 + b"yz" + b"x" * 100)
     calls.write(9, bytes(range(256)))
     calls.write(9, b"")
+    for address, op, data in ((0x3000, "write_from", b"\5"), (0x5000, "read_to", b"")):
+        begun = address >> 12
+        calls.made("hold", Answer(30), address=address)
+        what = {"op": op, "fd": 9, "address": address, "count": 1}
+        calls.made("begin", Answer(begun), what=what)
+        calls.made("poll", Answer(1, more={"revents": 1}), fd=30, events=1, timeout=2000)
+        calls.made("release", Answer(0), fd=30, address=address, data=data)
+        calls.made("end", Answer(1), begun=begun, what=op, timeout=5000)
+        calls.made("copy", Answer(0, data=b"\5"), address=address, count=1)
+        calls.made("close", Answer(0), fd=30)
+        calls.made("unmap", Answer(0), address=address)
+    reset = {"op": "ioctl", "fd": other, "request": int(Ioctl.VFIO_DEVICE_RESET), "arg": 0}
+    calls.made("begin", Answer(9), what=reset)
+    calls.made("end", Answer(0), begun=9, what="ioctl", timeout=5000)
+    calls.made("begin", Answer(10), what={"op": "close", "fd": other})
+    calls.made("end", Answer(0), begun=10, what="close", timeout=5000)
     return calls
 
 

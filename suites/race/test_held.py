@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Two calls at once, the first of which is held while it copies: they end as one after the other.
+
+No chance is in it: what a call has looked at before it copies, it looks at before the second one
+has begun, and what it does after that, it does when the second one is on its way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from fixtures.guest import Answer, Guest, Pending
+from fixtures.session import ArrangementFailed, DataFd, Session, State
+from fixtures.session.held import MOST, Held, held
+from fixtures.session.transfer import save
+from suites import must
+
+pytestmark = pytest.mark.any_api
+
+A_WHILE = 100  # milliseconds; what has not come back by then waits for the call that is held
+SOON = 5000  # milliseconds in which a call ends that waits for nothing
+# How a session can end.
+WAYS: dict[str, Callable[[Session], Pending]] = {
+    "reset": Session.begin_reset,
+    "STOP": lambda session: session.begin_state(State.STOP),
+    "close": Session.begin_close,
+}
+
+
+def up_to_the_last_byte(session: Session, stream: bytes) -> DataFd:
+    """Return the data fd of a device in RESUMING that has got all of ``stream`` but the end."""
+    data_fd = session.start(State.RESUMING)
+    wrote = data_fd.write_on(stream[:-1])
+    if wrote.error:
+        raise ArrangementFailed(f"the stream is refused with {wrote.error}")
+    return data_fd
+
+
+def both(first: Pending, second: Pending, page: Held, data: bytes) -> tuple[Answer, Answer]:
+    """Return what two calls come to, the first of which is held until the second is on its way."""
+    early = second.end(A_WHILE)
+    page.release(data)
+    ended = first.end(SOON)
+    return ended, second.end(SOON) if early.error == "EINPROGRESS" else early
+
+
+@pytest.mark.clause("race.two-writes")
+def test_two_writes_at_the_end_of_the_stream(session: Session, guest: Guest) -> None:
+    stream = save(session)
+    session.move(State.RUNNING)
+    data_fd = up_to_the_last_byte(session, stream)
+    in_turn = [data_fd.write(stream[-1:]).error for _ in range(2)]
+    session.reset()
+    data_fd = up_to_the_last_byte(session, stream)
+    with held(guest) as page:
+        first = page.write(data_fd, 1)
+        second = data_fd.begin_write(stream[-1:])
+        at_once = [answer.error for answer in both(first, second, page, stream[-1:])]
+    assert sorted(at_once) == sorted(in_turn), "they do not end as one after the other"
+    assert not session.reset().error
+    assert session.state() is State.RUNNING
+
+
+@pytest.mark.clause("race.two-reads")
+def test_two_reads_share_the_stream(session: Session, guest: Guest) -> None:
+    length = len(save(session))
+    session.move(State.RUNNING)
+    data_fd = session.start(State.STOP_COPY)
+    with held(guest) as page:
+        first = page.read(data_fd, min(MOST, length // 2))
+        second = data_fd.begin_read(length)
+        read, other = both(first, second, page, b"")
+        assert not read.error
+        assert not other.error
+        begins = page.content(read.ret)
+    rest = must.read_stop_copy(data_fd)
+    assert len(begins + other.data + rest) == length, "bytes came twice, or not at all"
+    assert takes(session, begins + other.data + rest) or takes(session, other.data + begins + rest)
+
+
+def takes(session: Session, stream: bytes) -> bool:
+    """Tell whether the device can be loaded with ``stream``, and goes on."""
+    session.reset()
+    wrote = session.start(State.RESUMING).write_on(stream)
+    return not wrote.error and not session.set_state(State.RUNNING)[0].error
+
+
+@pytest.mark.clause("race.session-end")
+@pytest.mark.parametrize("how", WAYS)
+def test_the_session_ends_beside_a_write(session: Session, guest: Guest, how: str) -> None:
+    stream = save(session)
+    session.move(State.RUNNING)
+    data_fd = up_to_the_last_byte(session, stream)
+    with held(guest) as page:
+        first = page.write(data_fd, 1)
+        wrote, ended = both(first, WAYS[how](session), page, stream[-1:])
+    check_that_it_goes_on(session, how, wrote, ended)
+
+
+@pytest.mark.clause("race.session-end")
+@pytest.mark.parametrize("how", WAYS)
+def test_the_session_ends_beside_a_read(session: Session, guest: Guest, how: str) -> None:
+    data_fd = session.start(State.STOP_COPY)
+    with held(guest) as page:
+        first = page.read(data_fd, 1)
+        read, ended = both(first, WAYS[how](session), page, b"")
+    check_that_it_goes_on(session, how, read, ended)
+
+
+def check_that_it_goes_on(session: Session, how: str, beside: Answer, ended: Answer) -> None:
+    """See to it that the call beside the end was done or refused, and that all is well."""
+    assert beside.error in ("", "ENODEV")
+    assert ended.error != "EINPROGRESS", "what ends the session does not return"
+    if how == "close":
+        session.reopen()
+    assert not session.reset().error
+    assert session.state() is State.RUNNING
+    must.migrate(session)
