@@ -13,25 +13,9 @@ from fixtures.plugin.recording import Recorder
 from fixtures.plugin.run import Run
 from fixtures.session import Session, State
 from suites import must
+from suites.race.errnos import LEGAL
 
 THREADS = 4
-# What the header and the system calls' own rules have. A broken driver gives numbers that are the
-# kernel's own, or EFAULT, which only a write may: it says that the stream is refused.
-LEGAL = {0} | {
-    errno.EINVAL,
-    errno.ENOTTY,
-    errno.ENOMSG,
-    errno.ENODEV,
-    errno.EBADF,
-    errno.EAGAIN,
-    errno.EBUSY,
-    errno.EIO,
-    errno.ENOMEM,
-    errno.EPERM,
-    errno.ENOSPC,
-    errno.EOPNOTSUPP,
-}
-
 
 # Calls that are left out where a driver is known to break a clause: they would kill its kernel.
 DEADLY = {
@@ -40,6 +24,7 @@ DEADLY = {
 }
 
 
+@pytest.mark.processors(2)
 @pytest.mark.any_api
 @pytest.mark.clause("race.calls")
 def test_threads_that_race_on_one_device(

@@ -116,6 +116,53 @@ def test_a_driver_that_breaks_a_rule_is_caught(
     assert "VFIO_MIG_GET_PRECOPY_INFO, {argsz=" in done.output
 
 
+LOOK = """	if (*offs < 0 || check_add_overflow(len, *offs, &end)) {
+		done = -EOVERFLOW;
+		goto out_unlock;
+	}
+
+	if (end > mig_dev->state_size) {
+		done = -ENOMEM;
+		goto out_unlock;
+	}
+"""
+LOCK = "\tmutex_lock(&migf->lock);\n"
+COPY = "copy_to_user(buf, (void *)&migf->data + *pos, len)"
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new", "clause"),
+    [
+        # As it was before "vfio/qat: fix f_pos race in qat_vf_resume_write()".
+        pytest.param(
+            QAT,
+            f"{LOCK}\n{LOOK}",
+            f"{LOOK.replace('goto out_unlock', 'return done')}\n{LOCK}",
+            "race.two-writes",
+            id="compared-before-the-lock",
+        ),
+        pytest.param(
+            MTTY,
+            f"\t\tif ({COPY}) {{\n",
+            "\t\tmutex_unlock(&migf->lock);\n"
+            f"\t\tret = {COPY};\n"
+            "\t\tmutex_lock(&migf->lock);\n"
+            "\t\tif (ret) {\n",
+            "race.two-reads",
+            id="copied-without-the-lock",
+        ),
+    ],
+)
+def test_a_lock_that_does_not_cover_what_it_should_is_caught(
+    run: Run, suites: Suites, tmp_path: Path, module: Module, old: str, new: str, clause: str
+) -> None:
+    kernel = with_change(run.prepare().kernel, module, old, new, tmp_path)
+    driver = "qat" if module is QAT else "mtty"
+    done = suites.run(f"--kernel={kernel}", f"--driver={driver}", f"--clause={clause}")
+    assert done.status == 1, done.output
+    assert done.results.drivers[driver].clauses[clause].kind == "deviates"
+
+
 TOLD = "state-machine.failed-arc.told"
 
 
