@@ -102,7 +102,8 @@ def test_an_answer_of_another_form_loses_the_guest(
         ((0, 3, 0, 0), "it is to program 3, and the last one was 2"),
         ((0, 1, 0, 0), "it is to program 1, which was answered"),
         ((0, 2, 2, 0), "it is to program 2, and the last one was 2"),
-        (((1 << 32) - 1, 2, 0, 0), "longer than"),
+        (((1 << 32) - 1, 2, 0, 0), "4294967295 bytes, and .* at most may come"),
+        ((0, 2, 1, 0), "0 bytes, and .* at most may come"),
         ((0, 2, 0, 22), "the program makes no sense to it"),
     ],
 )
@@ -181,6 +182,44 @@ def test_an_answer_to_what_was_interrupted_is_passed_over(start: Start) -> None:
     assert guest.call("close", fd=3).ret == 0
 
 
+def test_answers_that_go_on_for_ever_lose_the_guest(start: Start) -> None:
+    def agent(sent: Sent) -> bytes:
+        payload = result(error=9, ret=-1) * 1000
+        return (wire.ANSWER.pack(len(payload), sent.number, 1, 0) + payload) * 100
+
+    with pytest.raises(GuestLost, match=r"bytes, and .* at most may come"):
+        start(agent).call("close", fd=3)
+
+
+def test_ctrl_c_in_an_answer_loses_none_of_it(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The head of an answer has come, and the rest of it comes after Ctrl-C."""
+    sent: list[Sent] = []
+
+    def agent(program: Sent) -> bytes:
+        sent.append(program)
+        if len(sent) == 1:
+            return answer(program)[:20]
+        return answer(sent[0])[20:] + answer(program, (5, 0, b"")) if program.calls else b""
+
+    guest = start(agent)
+    read = guest._channel._channel.recv
+    parts = [0]
+
+    def interrupted(count: int) -> bytes:
+        parts[0] += 1
+        if parts[0] == 2:
+            raise KeyboardInterrupt
+        return read(count)
+
+    monkeypatch.setattr(guest._channel._channel, "recv", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        guest.call("close", fd=3)
+    assert guest.interrupted
+    assert guest.call("close", fd=4).ret == 5
+
+
 def test_answers_that_go_on_are_put_together(start: Start) -> None:
     def agent(sent: Sent) -> bytes:
         first, second = result(ret=1), result(1, ret=2)
@@ -217,7 +256,7 @@ def test_a_guest_is_lost_in_the_call_that_was_begun_last(
 ) -> None:
     def agent(sent: Sent) -> bytes:
         told = b"".join(result(call) for call in range(came))
-        return wire.ANSWER.pack(len(told), sent.number, 1, 0) + told
+        return wire.ANSWER.pack(len(told), sent.number, 1, 0) + told if told else b""
 
     guest = start(agent)
     guest.deadline = 0.2
