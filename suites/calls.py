@@ -4,16 +4,25 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from fixtures.device.firmware import Firmware
 from fixtures.errors import NotThere
-from fixtures.session import DataFd
+from fixtures.guest import Pending
+from fixtures.session import DataFd, Session, State
 from fixtures.session.uapi import PrecopyInfo
 from suites.contents import CHANGED
 
 # Seconds. virtio's driver asks its device for changes once a second, and tells of none until then
 # (pre_copy_rl_state in drivers/vfio/pci/virtio/migrate.c).
 ASKED_AGAIN = 1.1
+
+# How a session can end, as a call that is begun: what it ends may be under way.
+WAYS_TO_END: dict[str, Callable[[Session], Pending]] = {
+    "reset": Session.begin_reset,
+    "STOP": lambda session: session.begin_state(State.STOP),
+    "close": Session.begin_close,
+}
 
 
 def ask(data_fd: DataFd, flags: int = 0) -> PrecopyInfo:

@@ -7,8 +7,6 @@ has begun, and what it does after that, it does when the second one is on its wa
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from fixtures.guest import Answer, Guest, Pending
@@ -16,18 +14,13 @@ from fixtures.session import ArrangementFailed, DataFd, Session, State
 from fixtures.session.held import MOST, Held, held
 from fixtures.session.transfer import save
 from suites import must
+from suites.calls import WAYS_TO_END
 from suites.race.errnos import LEGAL
 
 pytestmark = pytest.mark.any_api
 
 A_WHILE = 100  # milliseconds; what has not come back by then waits for the call that is held
 SOON = 5000  # milliseconds in which a call ends that waits for nothing
-# How a session can end.
-WAYS: dict[str, Callable[[Session], Pending]] = {
-    "reset": Session.begin_reset,
-    "STOP": lambda session: session.begin_state(State.STOP),
-    "close": Session.begin_close,
-}
 
 
 def up_to_the_last_byte(session: Session, stream: bytes) -> DataFd:
@@ -89,24 +82,24 @@ def takes(session: Session, stream: bytes) -> bool:
 
 
 @pytest.mark.clause("race.session-end")
-@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize("how", WAYS_TO_END)
 def test_the_session_ends_beside_a_write(session: Session, guest: Guest, how: str) -> None:
     stream = save(session)
     session.move(State.RUNNING)
     data_fd = up_to_the_last_byte(session, stream)
     with held(guest) as page:
         first = page.write(data_fd, 1)
-        wrote, ended = both(first, WAYS[how](session), page, stream[-1:])
+        wrote, ended = both(first, WAYS_TO_END[how](session), page, stream[-1:])
     check_that_it_goes_on(session, how, wrote, ended)
 
 
 @pytest.mark.clause("race.session-end")
-@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize("how", WAYS_TO_END)
 def test_the_session_ends_beside_a_read(session: Session, guest: Guest, how: str) -> None:
     data_fd = session.start(State.STOP_COPY)
     with held(guest) as page:
         first = page.read(data_fd, 1)
-        read, ended = both(first, WAYS[how](session), page, b"")
+        read, ended = both(first, WAYS_TO_END[how](session), page, b"")
     check_that_it_goes_on(session, how, read, ended)
 
 

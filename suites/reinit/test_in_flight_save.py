@@ -12,7 +12,7 @@ from fixtures.errors import NotThere
 from fixtures.guest import Answer
 from fixtures.plugin.recording import Recorder
 from fixtures.session import READABLE, ArrangementFailed, DataFd, Session, State
-from suites.calls import ask
+from suites.calls import WAYS_TO_END, ask
 from suites.reinit.calls import CHUNK, SOON, Arrive, the_rest
 
 pytestmark = pytest.mark.any_api
@@ -216,6 +216,28 @@ def test_a_read_that_waits_ends_without_data_when_the_save_fails(
     check_waited(early)
     answer = reading.end(SOON)
     assert answer.error not in ("", "EINPROGRESS")
+
+
+@pytest.mark.clause("in-flight-save.session-end")
+@at("start", "dirty", "stop_copy")
+@pytest.mark.parametrize("how", WAYS_TO_END)
+@pytest.mark.parametrize("fail_with", [0, INTERNAL_ERROR], ids=["succeeds", "fails"])
+def test_a_read_that_waits_ends_with_its_session(in_flight: InFlight, how: str) -> None:
+    session = in_flight.session
+    reading = in_flight.data_fd.begin_read(COUNT)
+    early = reading.end(A_WHILE)
+    ending = WAYS_TO_END[how](session)
+    ending.end(A_WHILE)
+    in_flight.firmware.release_save()
+    ended = ending.end(SOON)
+    check_waited(early)
+    answer = reading.end(SOON) if early.error == "EINPROGRESS" else early
+    assert ended.error != "EINPROGRESS", "what ends the session does not return"
+    assert answer.error != "EINPROGRESS", "the read does not return"
+    if how == "close":
+        session.reopen()
+    assert not session.reset().error
+    assert session.state() is State.RUNNING
 
 
 def check_waited(answer: Answer) -> None:
