@@ -213,6 +213,15 @@ def test_an_expectation_says_what_is_seen() -> None:
         expectation(seen="x", splat=fault)
 
 
+def test_what_a_doubles_firmware_tells_is_not_expected_of_hardware() -> None:
+    double = known_drivers()["qat"]
+    hardware = double.on_hardware(("0000:08:00.1",))
+    of_both = {one.seen for one in hardware.expected("7.3.4", None)}
+    of_a_double = {one.seen for one in double.expected("7.3.4", None)} - of_both
+    assert of_a_double == {"SUSPEND while suspended", "LOAD_SETUP while not open"}
+    assert of_both
+
+
 def test_where_an_expectation_stands_is_known() -> None:
     driver = known_drivers()["mlx5"]
     path, _, line = driver.line_of(driver.expectations[0]).partition(":")
