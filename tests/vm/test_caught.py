@@ -40,7 +40,6 @@ HISI_ACC = Module(
     "drivers/vfio/pci/hisilicon/hisi_acc_vfio_pci.c", "hisi-acc-vfio-pci", ("hisi_acc_vfio_pci.h",)
 )
 MLX5 = Module("drivers/vfio/pci/mlx5/cmd.c", "mlx5-vfio-pci", ("main.c", "cmd.h"))
-MLX5_MAIN = Module("drivers/vfio/pci/mlx5/main.c", "mlx5-vfio-pci", ("cmd.c", "cmd.h"))
 
 
 def with_change(kernel: Kernel, module: Module, old: str, new: str, folder: Path) -> Path:
@@ -152,22 +151,13 @@ COPY = "copy_to_user(buf, (void *)&migf->data + *pos, len)"
             "race.two-reads",
             id="copied-without-the-lock",
         ),
-        # As it was before "vfio/mlx5: Wake up the reader post of disabling the SAVING migration
-        # file".
-        pytest.param(
-            MLX5_MAIN,
-            "\t\twake_up_interruptible(&mvdev->saving_migf->poll_wait);\n",
-            "",
-            "in-flight-save.session-end",
-            id="a-reader-that-nobody-wakes",
-        ),
     ],
 )
 def test_calls_that_meet_badly_are_caught(
     run: Run, suites: Suites, tmp_path: Path, module: Module, old: str, new: str, clause: str
 ) -> None:
     kernel = with_change(run.prepare().kernel, module, old, new, tmp_path)
-    driver = {QAT: "qat", MTTY: "mtty", MLX5_MAIN: "mlx5"}[module]
+    driver = {QAT: "qat", MTTY: "mtty"}[module]
     done = suites.run(f"--kernel={kernel}", f"--driver={driver}", f"--clause={clause}")
     assert done.status == 1, done.output
     assert done.results.drivers[driver].clauses[clause].kind == "deviates"

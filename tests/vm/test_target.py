@@ -37,10 +37,12 @@ class StandIn:
         cleanup.callback(machine.stop)
         # The devices stay bound while their agent's line is open.
         devices = Devices(Guest(machine))
-        self.addresses = [
-            cleanup.enter_context(devices.make(driver)).name,
-            cleanup.enter_context(devices.make(driver)).name,
-        ]
+        made = [cleanup.enter_context(devices.make(driver)) for _ in range(2)]
+        self.addresses = [device.name for device in made]
+        for device in made:
+            # What the driver did to its firmware is the run's to judge, which cannot see it.
+            assert device.firmware is not None
+            cleanup.callback(device.firmware.reset)
         transport = machine.ssh.get_transport()
         assert transport is not None
         host, port = transport.getpeername()
