@@ -107,11 +107,12 @@ def check_that_it_goes_on(session: Session, how: str, beside: Answer, ended: Ans
     """See to it that the call beside the end was done or refused, and that all is well."""
     assert beside.errno in LEGAL
     assert ended.error != "EINPROGRESS", "what ends the session does not return"
+    assert ended.errno in LEGAL
     if how == "close":
         session.reopen()
     assert not session.reset().error
     assert session.state() is State.RUNNING
-    must.migrate(session)
     if session.device.firmware is not None and how == "reset":
         # A write that has begun goes to a device that was reset meanwhile.
         session.device.firmware.reset()
+    must.migrate(session)

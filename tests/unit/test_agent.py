@@ -96,6 +96,7 @@ def test_a_call_takes_the_result_of_an_earlier_one(guest: Guest, tmp_path: Path)
         Request("read", {"fd": Earlier(0), "count": 8}),
         Request("poll", {"fd": Earlier(0), "events": 1, "timeout": 0}),
         Request("close", {"fd": Earlier(0)}),
+        stop=True,
     )
     assert (data.data, ready.more["revents"], closed.ret) == (b"abc", 1, 0)
     assert told == [("open", None), ("read", fd.ret), ("poll", fd.ret), ("close", fd.ret)]
@@ -105,8 +106,11 @@ def test_what_needs_the_result_of_a_call_that_failed_is_not_made(guest: Guest) -
     answers = guest.calls(
         Request("open", {"path": "/no/such/file", "flags": 0}),
         Request("read", {"fd": Earlier(0), "count": 8}),
+        stop=True,
     )
     assert [answer.error for answer in answers] == ["ENOENT"]
+    with pytest.raises(TypeError, match="may not be there"):
+        guest.calls(Request("read", {"fd": Earlier(0), "count": 8}))
 
 
 def test_a_program_stops_at_the_first_failure_or_goes_on(guest: Guest) -> None:

@@ -14,10 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fixtures.device import Device
 from fixtures.errors import CallBlocked, Deviation, GuestLost
 from fixtures.guest import MOST_AT_ONCE, Answer, Guest, Request, operation, wire
 from fixtures.guest.made import NoAnswer, parse
 from fixtures.guest.program import Program
+from fixtures.record.transcript import Transcript
 from fixtures.session import DataFd, Session, State, data_fd, uapi
 from fixtures.session.session import GIVEN_FD
 from tests.unit import local_agent
@@ -79,8 +81,8 @@ LIST = ("list", {"path": "/"})
         (IOCTL, result()),
         (IOCTL, result(data=7) + bytes(7)),
         (("poll", {"fd": 3, "events": 1, "timeout": 0}), result()),
-        (LIST, result(ret=3) + result(1, ret=19, data=19) + bytes(19)),
-        (LIST, result(ret=3) + result(1, ret=2, data=2) + bytes(2)),
+        (LIST, result(ret=3) + result(1, ret=19, data=19) + bytes(19) + result(1)),
+        (LIST, result(ret=3) + result(1, ret=2, data=2) + bytes(2) + result(1)),
         (LIST, result(1) + result(0, ret=3)),
         (LIST, result(1)),
     ],
@@ -153,10 +155,9 @@ def test_text_is_clean_once_it_is_an_answer(start: Start) -> None:
     taken = start(lambda sent: answer(sent, log=said)).call("close", fd=3)
     assert taken.log == (" text\\u202e",)
     entry = struct.pack("<QqHB", 1, 1, 24, 0) + b"\xc2\x9b\0\0\0"
-    listing = [(3, 0, b""), (len(entry), 0, entry)]
-    assert start(lambda sent: answer(sent, *listing)).call("list", path="/").more == {
-        "names": ["\\x9b"]
-    }
+    listing = result(ret=3) + result(1, ret=len(entry), data=len(entry)) + entry + result(1)
+    named = start(lambda sent: framed(sent, listing)).call("list", path="/")
+    assert named.more == {"names": ["\\x9b"]}
     assert Answer(3, data=b"\x1b[2Ja\xff").text == "a\ufffd"
 
 
@@ -180,6 +181,62 @@ def test_an_answer_to_what_was_interrupted_is_passed_over(start: Start) -> None:
     guest = start(lambda sent: wire.ANSWER.pack(24, 1, 0, 0) + result() + answer(sent))
     guest.interrupted = True
     assert guest.call("close", fd=3).ret == 0
+
+
+CLOSES = [Request("close", {"fd": fd}) for fd in (3, 4, 5)]
+
+
+@pytest.mark.parametrize("calls", [[0], [0, 1], [1], [2], []])
+def test_answers_to_a_part_of_the_calls_lose_the_guest(start: Start, calls: list[int]) -> None:
+    guest = start(lambda sent: framed(sent, b"".join(result(call) for call in calls)))
+    with pytest.raises(GuestLost, match="was not made"):
+        guest.calls(*CLOSES)
+
+
+@pytest.mark.parametrize("calls", [[1], [2], [0, 2]])
+def test_an_agent_that_falls_silent_after_a_part_loses_the_guest(
+    start: Start, calls: list[int]
+) -> None:
+    told = b"".join(result(call) for call in calls)
+    guest = start(lambda sent: wire.ANSWER.pack(len(told), sent.number, 1, 0) + told)
+    guest.deadline = 0.1
+    lost: list[int] = []
+    guest.on_loss = lambda requests, at, why: lost.append(len(requests))
+    with pytest.raises(CallBlocked):
+        guest.calls(*CLOSES)
+    assert isinstance(guest.loss, CallBlocked)
+    assert len(lost) == 1
+
+
+def test_a_guest_that_is_lost_as_a_device_is_opened_has_a_transcript(start: Start) -> None:
+    guest = start(lambda sent: b"")
+    guest.deadline = 0.1
+    transcript = Transcript()
+    guest.on_answer, guest.on_loss = transcript.add, transcript.add_lost
+    device = Device("0000:01:00.1", None, "/dev/vfio/devices/vfio0")
+    with pytest.raises(CallBlocked):
+        Session(guest, device, "cdev")
+    assert transcript.lines[0].startswith("open('/dev/iommu', 2) = ? (open did not return")
+    assert "BIND_IOMMUFD, {argsz=16" in transcript.lines[2]
+
+
+@pytest.mark.parametrize(
+    "answers", [[], [(0, 0, b""), (0, 0, b"")], [(2, 0, b"ab")] * 1001], ids=["none", "on", "many"]
+)
+def test_a_read_that_was_repeated_otherwise_than_it_may_be_loses_the_guest(
+    start: Start, answers: list[tuple[int, int, bytes]]
+) -> None:
+    payload = b"".join(result(0, e, ret, len(data)) + data for ret, e, data in answers)
+    guest = start(lambda sent: framed(sent, payload))
+    with pytest.raises(GuestLost, match="read was made"):
+        DataFd(guest, 3).read_on(8)
+
+
+def test_a_program_ends_by_a_status_that_there_is(start: Start) -> None:
+    output = bytes(wire.MOST_OUTPUT + 4)
+    guest = start(lambda sent: answer(sent, (0x7F, 0, output)))
+    with pytest.raises(GuestLost, match="a program ended with 0x7f"):
+        guest.call("run", argv=["true"])
 
 
 def test_answers_that_go_on_for_ever_lose_the_guest(start: Start) -> None:
