@@ -270,6 +270,8 @@ def test_a_failure_is_its_errno(
 def test_a_program_of_the_guest_is_run(guest: Guest) -> None:
     done = guest.call("run", argv=["sh", "-c", "echo out; echo err >&2; exit 3"])
     assert (done.ret, done.more["output"]) == (3, "out\nerr\n")
+    ignored = guest.call("run", argv=["grep", "SigIgn", "/proc/self/status"])
+    assert int(ignored.more["output"].split()[1], 16) & 1 << signal.SIGPIPE - 1 == 0
     killed = guest.call("run", argv=["sh", "-c", "kill -9 $$"])
     assert killed.ret == -signal.SIGKILL
     long = guest.call("run", argv=["sh", "-c", "seq 100000"])
