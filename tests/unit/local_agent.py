@@ -114,24 +114,29 @@ def answer(sent: Sent, *results: Result, log: bytes = b"", **other: Any) -> byte
     return wire.ANSWER.pack(*fields.values()) + payload
 
 
+def receive(end: socket.socket, size: int) -> bytes:
+    """Return the next ``size`` bytes.
+
+    Raises EOFError where the other end is closed before that.
+    """
+    data = b""
+    while len(data) < size:
+        part = end.recv(size - len(data))
+        if not part:
+            raise EOFError
+        data += part
+    return data
+
+
 def serve(end: socket.socket, agent: Agent) -> None:
     """Answer the programs that arrive at ``end`` as ``agent`` does, in a thread."""
 
-    def receive(size: int) -> bytes:
-        data = b""
-        while len(data) < size:
-            part = end.recv(size - len(data))
-            if not part:
-                raise OSError
-            data += part
-        return data
-
     def run() -> None:
         first = True
-        with suppress(OSError):  # the host has hung up
+        with suppress(OSError, EOFError):  # the host has hung up
             while True:
-                about = wire.PROGRAM.unpack(receive(wire.PROGRAM.size))
-                sent = _sent(about, receive(about[0]))
+                about = wire.PROGRAM.unpack(receive(end, wire.PROGRAM.size))
+                sent = _sent(about, receive(end, about[0]))
                 # The first one asks the agent for the guest's name.
                 end.sendall(answer(sent) if first else agent(sent))
                 first = False

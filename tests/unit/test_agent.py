@@ -26,6 +26,7 @@ from fixtures.record.transcript import LOST
 from fixtures.session import ArrangementFailed, DataFd
 from fixtures.session.held import held
 from tests.unit import local_agent
+from tests.unit.local_agent import receive
 
 FIONREAD, FIONBIO = 0x541B, 0x5421
 GETPID = operation.GETPID
@@ -35,6 +36,7 @@ GETPID = operation.GETPID
 def line(tmp_path: Path) -> Iterator[socket.socket]:
     """The line to an agent that runs."""
     process, end = local_agent.start(tmp_path)
+    end.settimeout(10)
     yield end
     end.close()
     try:
@@ -366,17 +368,6 @@ def carry_out(end: socket.socket, program: Program) -> list[tuple[int, int, int,
             at += length + log
         if not goes_on:
             return results
-
-
-def receive(end: socket.socket, size: int) -> bytes:
-    end.settimeout(10)
-    data = b""
-    while len(data) < size:
-        part = end.recv(size - len(data))
-        if not part:
-            raise EOFError
-        data += part
-    return data
 
 
 def test_threads_begin_at_once_and_each_has_a_program_of_its_own(line: socket.socket) -> None:
