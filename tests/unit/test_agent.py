@@ -149,6 +149,7 @@ def test_what_is_looked_at_after_each_program_is_there_for_who_asks(
     where = Request("lseek", {"fd": fd, "offset": 0, "whence": os.SEEK_CUR})
     with guest.looking(lambda: where):
         programs = guest._programs
+        assert guest.calls() == []
         assert guest.call("read", fd=fd, count=3).ret == 3
         assert guest.calls(where)[0].ret == 3
         assert guest._programs == programs + 1
