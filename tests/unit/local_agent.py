@@ -22,6 +22,10 @@ class Host:
     slowness = 1.0
     ssh: Any = None
     port: int | None = None
+    line: str | None = None
+
+    def connect(self) -> socket.socket:
+        raise NotImplementedError
 
     def begun(self) -> int:
         return 0
@@ -47,6 +51,10 @@ class Channel:
         self._words = words
         self.send, self.recv, self.settimeout = end.send, end.recv, end.settimeout
         self.close = end.close
+        self.has_ended = False
+
+    def exit_status_ready(self) -> bool:
+        return self.has_ended
 
     def recv_stderr(self, count: int) -> bytes:
         return self._words[:count]

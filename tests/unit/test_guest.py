@@ -8,7 +8,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -17,13 +17,14 @@ from hypothesis import strategies as st
 from fixtures.device import Device
 from fixtures.errors import CallBlocked, Deviation, GuestLost
 from fixtures.guest import MOST_AT_ONCE, Answer, Guest, Request, operation, wire
+from fixtures.guest.line import Line
 from fixtures.guest.made import NoAnswer, parse
 from fixtures.guest.program import Program
 from fixtures.record.transcript import Transcript
 from fixtures.session import DataFd, Session, State, data_fd, uapi
 from fixtures.session.session import GIVEN_FD
 from tests.unit import local_agent
-from tests.unit.local_agent import Agent, Sent, answer
+from tests.unit.local_agent import Agent, Channel, Sent, answer
 
 Start = Callable[[Agent], Guest]
 EIO = 5
@@ -291,6 +292,48 @@ def test_an_agent_that_ends_says_why(start: Start) -> None:
     guest._channel._channel._end.shutdown(socket.SHUT_RD)  # type: ignore[attr-defined]
     with pytest.raises(GuestLost, match=r"the agent is gone \(Killed\)"):
         guest.call("close", fd=3)
+
+
+@pytest.fixture
+def silent() -> Iterator[tuple[Line, Channel, socket.socket]]:
+    """A line over a port, the channel of its agent, and the agent's end of the port."""
+    (port, theirs), (unused, _) = socket.socketpair(), socket.socketpair()
+    channel = Channel(unused)
+    line = Line(cast(Any, channel), port)
+    line.until = time.monotonic() + 5
+    with theirs:
+        yield line, channel, theirs
+    line.close()
+
+
+def test_bytes_go_over_the_port(silent: tuple[Line, Channel, socket.socket]) -> None:
+    line, _, agent = silent
+    line.sendall(b"program")
+    assert agent.recv(99) == b"program"
+    agent.sendall(b"an answer")
+    assert line.read(9) == b"an answer"
+
+
+def test_an_agent_that_has_ended_is_gone_though_its_port_is_open(
+    silent: tuple[Line, Channel, socket.socket],
+) -> None:
+    line, channel, agent = silent
+    agent.sendall(b"last")
+    channel.has_ended = True
+    began = time.monotonic()
+    assert line.read(9) == b"last"
+    with pytest.raises(BrokenPipeError):
+        line.sendall(bytes(1 << 24))  # more than the port takes
+    assert time.monotonic() - began < 2
+
+
+def test_a_port_that_is_silent_takes_no_more_time_than_it_has(
+    silent: tuple[Line, Channel, socket.socket],
+) -> None:
+    line, _, _ = silent
+    line.until = time.monotonic() + 0.3
+    with pytest.raises(TimeoutError):
+        line.read(1)
 
 
 PORT_KNOWS = [
