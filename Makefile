@@ -83,6 +83,7 @@ help: ## list the targets and their variables
 	@echo "  GOOD     BAD: commits of before and after a change (bisect); GOOD: what a good kernel"
 	@echo "           does, in a word (bisect-step)"
 	@echo "  DRIVER   as DRIVERS: whose behaviour or clause is looked at"
+	@echo "  AGAINST  a commit of this project, whose make check is timed in turn with this one"
 	@echo "Of make cache:"
 	@echo "  PRUNE    what to remove: kinds of the table, or all (not the runs), separated by blanks;"
 	@echo "           nothing in use is removed"
@@ -159,9 +160,9 @@ lint: ## check the code's form: ruff, mypy
 	@$(python) -m ruff format --check .
 	@$(python) -m mypy
 
-bench: ## measure the steps of a run; writes results/bench.yaml; KERNEL=
+bench: ## measure the steps of a run, or whole runs against another commit's; KERNEL=, AGAINST=
 	@$(ready)
-	@$(run) $(python) -m workflows.bench "$$KERNEL"
+	@$(run) $(python) -m workflows.bench "$$KERNEL" --against="$$AGAINST"
 
 cache: ## show what is kept and how much room it takes, or remove it; PRUNE=, KEEP=
 	@$(ready)

@@ -16,7 +16,7 @@ takes.soak = RUNS KERNEL $(choice) $(subject)
 takes.report = RESULTS FORMATS
 takes.test = PYTEST
 takes.test-long = PYTEST
-takes.bench = KERNEL
+takes.bench = KERNEL AGAINST
 takes.cache = PRUNE KEEP
 variables := $(sort $(foreach goal,$(targets),$(takes.$(goal))))
 

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Measure the steps of a run: ``make bench`` prints a table and writes ``results/bench.yaml``.
 
+``make bench AGAINST=COMMIT`` compares whole runs with another commit's instead (against.py).
+
 The steps are timed from outside, on the real things: kernel, QEMU, agent, and whole runs of
 ``make check``. The cold build is made in a cache of its own that is removed afterwards.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import statistics
@@ -25,7 +28,7 @@ from fixtures import kernel as kernels
 from fixtures import machine as machines
 from fixtures.device import Devices, Driver, all_needs, chosen, known_drivers, machine_options
 from fixtures.errors import RunError
-from fixtures.guest import Guest
+from fixtures.guest import Guest, Request
 from fixtures.kernel import Kernel
 from fixtures.kernel.doubles import Doubles
 from fixtures.kernel.provide import wanted_doubles
@@ -35,11 +38,13 @@ from fixtures.machine import Machine, accelerator
 from fixtures.machine.machine import qemu_version
 from fixtures.progress import Progress
 from fixtures.session import APIS, State, opened
+from workflows import against
 from workflows.step import Selection, run
 
 DRIVER = "mtty"
 BEHAVIOUR = "precopy_info.flags.v2"
 ROUND_TRIPS = 300
+CALLS = 200  # of one program
 BOOTS = 3
 
 Rows = dict[str, dict[str, float]]
@@ -103,7 +108,7 @@ class Bench:
         """QEMU launched to agent ready, and one ioctl's round trip."""
         rootfs = machines.provide_rootfs(self._progress)
         machine_kind = accelerator.choose(kernel, rootfs, qemu_version(), self._progress)
-        boots, calls, devices = [], [], []
+        boots, calls, inside, devices, lives = [], [], [], [], []
         drivers = chosen([])
         options = machine_options(drivers)
         for _ in range(BOOTS):
@@ -116,12 +121,19 @@ class Bench:
                     guest = Guest(machine)
                     boots.append(time.monotonic() - began)
                     calls += _round_trips(guest)
-                    devices += _devices_opened(guest, drivers)
+                    inside += _calls_in_a_program(guest)
+                    for opened_after, gone_after in _devices_opened(guest, drivers):
+                        devices.append(opened_after)
+                        lives.append(gone_after)
                 finally:
                     machine.stop()
         self._row("QEMU launched to agent ready, median", 6, statistics.median(boots))
         self._row("one ioctl through the agent, median", 0.005, statistics.median(calls))
+        self._row("one call inside a program, median", 0.0001, statistics.median(inside))
         self._row("device made and opened for a test, median", 0.5, statistics.median(devices))
+        self._row(
+            "device made, opened, closed and removed, median", 0.038, statistics.median(lives)
+        )
 
     def _doubles(self, kernel: Kernel) -> None:
         """All doubles, compiled for one kernel."""
@@ -159,17 +171,30 @@ def _round_trips(guest: Guest) -> list[float]:
         return [_timed(data_fd.precopy_info) for _ in range(ROUND_TRIPS)]
 
 
-def _devices_opened(guest: Guest, drivers: Iterable[Driver]) -> list[float]:
-    """Return the seconds from asking for a device to its being open, for every driver and API."""
-    devices, found = Devices(guest), []
+def _calls_in_a_program(guest: Guest) -> list[float]:
+    """Return the seconds that a call takes which fails at once, beside what a program takes."""
+    closes = [Request("close", {"fd": 999})] * CALLS
+
+    def once(calls: int) -> float:
+        return _timed(lambda: guest.calls(*closes[:calls]))
+
+    return [(once(CALLS) - once(1)) / (CALLS - 1) for _ in range(20)]
+
+
+def _devices_opened(guest: Guest, drivers: Iterable[Driver]) -> Iterator[tuple[float, float]]:
+    """Yield the seconds from asking for a device to its being open, and to its being gone again.
+
+    For every driver and API.
+    """
+    devices = Devices(guest)
     for driver in drivers:
         with devices.make(driver):
             pass  # modules and functions are set up once, for the first device
         for api in APIS * 3:
             began = time.monotonic()
             with devices.make(driver) as device, opened(guest, device, api):
-                found.append(time.monotonic() - began)
-    return found
+                is_open = time.monotonic() - began
+            yield is_open, time.monotonic() - began
 
 
 def _timed(action: object) -> float:
@@ -205,8 +230,14 @@ def _cache_in(folder: str) -> Iterator[None]:
 
 def main() -> int:
     """Measure, print, write; return the exit status."""
-    bench = Bench(sys.argv[1] if len(sys.argv) > 1 else "debian:newest")
+    parser = argparse.ArgumentParser(prog="bench", description="Measure the steps of a run.")
+    parser.add_argument("kernel", nargs="?", default="debian:newest", help="the kernel under test")
+    parser.add_argument("--against", default="", help="a commit to compare whole runs with")
+    asked = parser.parse_args()
+    bench = Bench(asked.kernel)
     try:
+        if asked.against:
+            return against.compare(asked.kernel, asked.against, Progress())
         bench.run()
     except RunError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Time this checkout and another commit of it in turn: ``make bench AGAINST=COMMIT``.
+
+What is timed is what every commit has, and a user runs: ``make check``, with all that it needs in
+the cache. The two take turns, so that a host that is busy for a while is busy for both; what counts
+is the ratio of the medians.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from fixtures import cache, paths
+from fixtures.errors import RunError, SpecError
+from fixtures.progress import Progress
+
+TURNS = 3
+REPORT = paths.CHECKOUT / "results" / "bench-against.yaml"
+COMMANDS = {
+    "make check, all drivers": (),
+    "make check DRIVERS=mtty": ("DRIVERS=mtty",),
+    "make check SUITES=precopy_info, all drivers": ("SUITES=precopy_info",),
+}
+# Brings into the cache what a commit needs and the cache has not.
+WARM_UP = ("DRIVERS=mtty", "SUITES=leaks")
+
+Times = dict[str, dict[str, list[float]]]  # seconds, by command and commit
+
+
+def compare(kernel: str, commit: str, progress: Progress) -> int:
+    """Time the commands on ``kernel``, print and write what came of it; return the exit status.
+
+    Raises SpecError where there is no such commit, and RunError where a command cannot be run.
+    """
+    name = _git("rev-parse", "--short", "--verify", "--quiet", f"{commit}^{{commit}}").strip()
+    if not name:
+        raise SpecError(f"AGAINST={commit}: this checkout has no such commit")
+    times: Times = {command: {"this checkout": [], name: []} for command in COMMANDS}
+    with _checked_out(name, progress) as other:
+        places = {name: other, "this checkout": paths.CHECKOUT}
+        for place in places.values():
+            _check(place, kernel, *WARM_UP)
+        try:
+            for turn in range(1, TURNS + 1):
+                for command, variables in COMMANDS.items():
+                    for who, place in places.items():
+                        with progress.step(f"turn {turn} of {TURNS}: {command}, {who}"):
+                            times[command][who].append(_check(place, kernel, *variables))
+        finally:
+            _report(times, kernel, name)
+    return 0
+
+
+@contextmanager
+def _checked_out(commit: str, progress: Progress) -> Iterator[Path]:
+    """Yield a folder with ``commit`` of this checkout, set up as a user would do it."""
+    with cache.scratch() as scratch:
+        folder = scratch / "checkout"
+        with progress.step(f"setting up {commit}"):
+            _git("clone", "--quiet", "--shared", "--no-checkout", str(paths.CHECKOUT), str(folder))
+            _git("-C", str(folder), "checkout", "--quiet", "--detach", commit)
+            _run(folder, "make", "setup")
+        yield folder
+
+
+def _check(place: Path, kernel: str, *variables: str) -> float:
+    """Run ``make check`` in ``place`` and return the seconds that it took.
+
+    Raises RunError where it could not be made.
+    """
+    began = time.monotonic()
+    _run(place, "make", "check", f"KERNEL={kernel}", *variables)
+    return time.monotonic() - began
+
+
+def _run(place: Path, *argv: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "AGAINST"}
+    done = subprocess.run(
+        argv, cwd=place, env=environment, capture_output=True, encoding="utf-8", errors="replace"
+    )
+    if done.returncode not in (0, 1):  # 1: something deviates, which old expectations may not know
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines() or ["it said nothing"]
+        raise RunError(f"{' '.join(argv)} in {place}: status {done.returncode}: {said[-1]}")
+
+
+def _git(*argv: str) -> str:
+    done = subprocess.run(
+        ["git", *argv], cwd=paths.CHECKOUT, capture_output=True, encoding="utf-8", errors="replace"
+    )
+    return done.stdout
+
+
+def _report(times: Times, kernel: str, commit: str) -> None:
+    """Print the table, and write all times to REPORT."""
+    width = max(map(len, times))
+    for command, by_commit in times.items():
+        medians = [statistics.median(taken) for taken in by_commit.values() if taken]
+        if len(medians) < len(by_commit):
+            print(f"{command:<{width}}  not measured")
+            continue
+        ours, theirs = medians
+        print(
+            f"{command:<{width}}  {ours:7.1f} s   {commit} {theirs:7.1f} s   {ours / theirs:.2f}",
+            flush=True,
+        )
+    REPORT.parent.mkdir(exist_ok=True)
+    REPORT.write_text(
+        yaml.safe_dump(
+            {"kernel": kernel, "cores": os.cpu_count(), "against": commit, "seconds": times},
+            sort_keys=False,
+        ),
+        encoding="utf-8",
+    )
+    print(f"all times: {REPORT.relative_to(paths.CHECKOUT)}", file=sys.stderr)
