@@ -27,7 +27,7 @@ DEFAULT = [
     ("spin", "soft-lockup", "misbehave_spin", "soft lockup"),
     ("spin-irqs-off", "panic", "misbehave_spin_irqs_off", "NMI"),
     ("kill-ssh", "", "", ""),
-    ("stop-ssh", "panic", "", "write_file did not return within"),
+    ("stop-line", "panic", "", "write_file did not return within"),
     ("memory", "memory", "", ""),
 ]
 DEBUG = [

@@ -133,25 +133,27 @@ static noinline void misbehave_spin_irqs_off(void)
 		cpu_relax();
 }
 
-static void signal_ssh(int sig)
+/* To the tasks whose names begin so. */
+static void signal_tasks(const char *name, int sig)
 {
 	struct task_struct *task;
 
 	rcu_read_lock();
 	for_each_process(task)
-		if (strstarts(task->comm, "sshd"))
+		if (strstarts(task->comm, name))
 			send_sig(sig, task, 1);
 	rcu_read_unlock();
 }
 
 static noinline void misbehave_kill_ssh(void)
 {
-	signal_ssh(SIGKILL);
+	signal_tasks("sshd", SIGKILL);
 }
 
-static noinline void misbehave_stop_ssh(void)
+static noinline void misbehave_stop_line(void)
 {
-	signal_ssh(SIGSTOP);
+	signal_tasks("sshd", SIGSTOP);
+	signal_tasks("vfio-agent", SIGSTOP);
 }
 
 static noinline void misbehave_memory(void)
@@ -190,7 +192,7 @@ static const struct {
 	{ "spin", misbehave_spin },
 	{ "spin-irqs-off", misbehave_spin_irqs_off },
 	{ "kill-ssh", misbehave_kill_ssh },
-	{ "stop-ssh", misbehave_stop_ssh },
+	{ "stop-line", misbehave_stop_line },
 	{ "memory", misbehave_memory },
 };
 
