@@ -10,6 +10,7 @@ The steps are timed from outside, on the real things: kernel, QEMU, agent, and w
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import shutil
 import statistics
@@ -18,7 +19,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import yaml
@@ -38,7 +40,7 @@ from fixtures.machine import Machine, accelerator
 from fixtures.machine.machine import qemu_version
 from fixtures.progress import Progress
 from fixtures.session import APIS, State, opened
-from workflows import against
+from workflows import against, replay
 from workflows.step import Selection, run
 
 DRIVER = "mtty"
@@ -68,6 +70,7 @@ class Bench:
         self._doubles(kernel)
         self._boots_and_calls(kernel)
         self._whole_runs()
+        self._calls_alone(kernel)
 
     def _row(self, step: str, at_most: float, seconds: float) -> None:
         self.rows[step] = {"seconds": round(seconds, 4), "at_most": at_most}
@@ -162,6 +165,41 @@ class Bench:
             whole = _timed(lambda: _must([*command, *variables]))
             console = next(Path(results).glob("2*/machines/*/console.log"))
             return _birth(console) - began, whole
+
+    def _calls_alone(self, kernel: Kernel) -> None:
+        """A full run, beside the same calls without a host that decides between them."""
+        rootfs = machines.provide_rootfs(self._progress)
+        machine_kind = accelerator.choose(kernel, rootfs, qemu_version(), self._progress)
+        options = machine_options(chosen([]))
+        with tempfile.TemporaryDirectory() as folder:
+            plugin = ("-p", "workflows.replay", f"--keep-programs={folder}")
+            words = (f"--kernel={self._spec.text}", f"--results={folder}/results", "-n", "auto")
+            took = _timed(
+                lambda: _must([sys.executable, "-m", "pytest", "suites", *words, *plugin])
+            )
+            workers = replay.kept(Path(folder)).values()
+            alone, programs = 0.0, 0
+            for number, machines_of_workers in enumerate(itertools.zip_longest(*workers)):
+                with ExitStack() as stack:
+                    guests = []
+                    for processors, path in filter(None, machines_of_workers):
+                        machine = Machine.boot(
+                            kernel,
+                            rootfs,
+                            Path(folder, f"{number}-{path.stem}"),
+                            machine_kind,
+                            self._progress,
+                            options,
+                            processors=processors,
+                        )
+                        stack.callback(machine.stop)
+                        guests.append((Guest(machine), path))
+                    with ThreadPoolExecutor() as threads:
+                        done = list(threads.map(lambda pair: replay.replay(*pair), guests))
+                programs += sum(count for count, _ in done)
+                alone += max(seconds for _, seconds in done)
+        what = f"a full run, whose {programs} programs take {alone:.0f} s back to back"
+        self._row(what, 2.5 * alone, took)
 
 
 def _round_trips(guest: Guest) -> list[float]:

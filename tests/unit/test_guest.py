@@ -171,7 +171,7 @@ def test_an_answer_that_comes_bit_by_bit_has_no_more_time(start: Start) -> None:
     guest.deadline = 0.5
     nothing = wire.PROGRAM.pack(*(0,) * 7)
     for _ in range(10):  # each has the agent say one byte more
-        guest._channel.sendall(nothing)
+        guest.line.sendall(nothing)
     began = time.monotonic()
     with pytest.raises(CallBlocked, match="close did not return"):
         guest.call("close", fd=3)
@@ -262,7 +262,7 @@ def test_ctrl_c_in_an_answer_loses_none_of_it(
         return answer(sent[0])[20:] + answer(program, (5, 0, b"")) if program.calls else b""
 
     guest = start(agent)
-    read = guest._channel._channel.recv
+    read = guest.line._channel.recv
     parts = [0]
 
     def interrupted(count: int) -> bytes:
@@ -271,7 +271,7 @@ def test_ctrl_c_in_an_answer_loses_none_of_it(
             raise KeyboardInterrupt
         return read(count)
 
-    monkeypatch.setattr(guest._channel._channel, "recv", interrupted)
+    monkeypatch.setattr(guest.line._channel, "recv", interrupted)
     with pytest.raises(KeyboardInterrupt):
         guest.call("close", fd=3)
     assert guest.interrupted
@@ -289,7 +289,7 @@ def test_answers_that_go_on_are_put_together(start: Start) -> None:
 
 def test_an_agent_that_ends_says_why(start: Start) -> None:
     guest = start(lambda sent: b"")
-    guest._channel._channel._end.shutdown(socket.SHUT_RD)  # type: ignore[attr-defined]
+    guest.line._channel._end.shutdown(socket.SHUT_RD)  # type: ignore[attr-defined]
     with pytest.raises(GuestLost, match=r"the agent is gone \(Killed\)"):
         guest.call("close", fd=3)
 

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The calls of a run once more, back to back: what a run takes beside what its calls take.
+
+As a plugin of pytest (``-p workflows.replay --keep-programs=FOLDER``) it keeps all that is sent to
+the agents, a file for each machine. ``replay`` sends that to new machines without waiting for an
+answer: the agent goes from one call to the next, and no host decides between them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.errors import RunError
+from fixtures.guest import Guest
+from fixtures.guest.wire import ANSWER, PROGRAM
+from fixtures.plugin import run
+
+SUFFIX = ".programs"
+LIMIT = 600.0  # seconds that the programs of one machine may take
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--keep-programs", metavar="FOLDER", help="for workflows/replay.py")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have every agent of the run kept watch over."""
+    folder, numbers = Path(config.getoption("--keep-programs")), itertools.count(1)
+
+    class Watched(Guest):
+        """A guest of which all programs but the first, which asks for its name, are kept."""
+
+        def __init__(self, host: Any) -> None:
+            super().__init__(host)
+            name = f"{os.getpid()}-{next(numbers):03}-{host.processors}{SUFFIX}"
+            self._programs_file = (folder / name).open("wb", buffering=0)
+            self.on_program = self._keep
+
+        def _keep(self, program: bytes) -> None:
+            self._programs_file.write(program)
+
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setattr(run, "Guest", Watched)
+    config.add_cleanup(monkeypatch.undo)
+
+
+def kept(folder: Path) -> dict[str, list[tuple[int, Path]]]:
+    """Return what was kept in ``folder``: for each worker its machines in turn.
+
+    Of each the number of its processors, and its programs' file.
+    """
+    found: dict[str, list[tuple[int, Path]]] = {}
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        worker, _, processors = path.stem.split("-")
+        found.setdefault(worker, []).append((int(processors), path))
+    return found
+
+
+def replay(guest: Guest, path: Path) -> tuple[int, float]:
+    """Send the programs at ``path`` to the agent of ``guest``, and read its answers.
+
+    Returns how many programs these were, and the seconds that they took. Raises RunError where an
+    answer is missing.
+    """
+    data = path.read_bytes()
+    programs = [PROGRAM.unpack(data, at)[1] for at in _starts(data)]
+    guest.line.until = time.monotonic() + LIMIT
+    began = time.monotonic()
+    sender = threading.Thread(target=guest.line.sendall, args=(data,), daemon=True)
+    sender.start()
+    try:
+        for number in programs:
+            _answer(guest, number)
+    except OSError as error:
+        raise RunError(f"the agent does not answer program {number}: {error!r}") from error
+    took = time.monotonic() - began
+    sender.join()
+    return len(programs), took
+
+
+def _starts(data: bytes) -> Iterator[int]:
+    at = 0
+    while at < len(data):
+        yield at
+        at += PROGRAM.size + PROGRAM.unpack(data, at)[0]
+
+
+def _answer(guest: Guest, number: int) -> None:
+    """Take the answer to program ``number``, whatever it says."""
+    goes_on = 1
+    while goes_on:
+        head = guest.line.read(ANSWER.size)
+        if len(head) < ANSWER.size:
+            raise RunError(f"the agent ended before its answer to program {number}")
+        size, told, goes_on, _ = ANSWER.unpack(head)
+        if told != number:
+            raise RunError(f"an answer to program {told}, and not to {number}")
+        guest.line.read(size)
