@@ -11,13 +11,14 @@ import re
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fixtures.guest import Answer
+from fixtures.record.call import Call
 from fixtures.record.catalogue import Clause
 from fixtures.record.model import DEVIATES
 from fixtures.record.reproducer.about import About
@@ -207,6 +208,33 @@ def everything() -> Calls:
 CASES = {"group": group, "cdev": cdev, "everything": everything}
 
 
+def apart() -> Iterator[Calls]:
+    """Each call of ``everything``, with those that it needs alone."""
+    before: list[Call] = []  # what makes memory, begins a call, or holds it
+    for call in everything().calls:
+        before.append(call)
+        if call.op in ("memory", "begin", "hold", "poll", "release") and len(before) < 5:
+            continue
+        calls = Calls()
+        device = calls.open_by_cdev(VF, "pci")
+        for number, fd in enumerate((9, 11)):
+            calls.set_state(device, (State.PRE_COPY, State.RESUMING)[number], fd)
+        calls.calls += before
+        yield calls
+        before = []
+
+
+def test_each_call_alone_has_all_that_it_needs(tmp_path: Path) -> None:
+    argv = ["gcc", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"]
+    sources = []
+    for number, calls in enumerate(apart()):
+        sources.append(tmp_path / f"{number}.c")
+        sources[-1].write_text(made_of(calls)[0], encoding="utf-8")
+    assert len(sources) > 30
+    done = subprocess.run([*argv, *map(str, sources)], capture_output=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_the_c_compiles_without_a_warning(tmp_path: Path, name: str) -> None:
     source, _ = made_of(CASES[name]())
@@ -286,7 +314,7 @@ def test_text_that_could_end_a_comment_or_a_string_does_not(tmp_path: Path) -> N
     assert "\x1b" not in c + python
 
 
-def test_a_stream_that_is_written_back_is_not_copied_into_the_source() -> None:
+def test_a_stream_that_is_written_back_is_not_copied_into_the_source(tmp_path: Path) -> None:
     stream = b"".join(hashlib.sha256(bytes([n])).digest() for n in range(128))
     calls = Calls()
     device = calls.open_by_group()
@@ -302,6 +330,8 @@ def test_a_stream_that_is_written_back_is_not_copied_into_the_source() -> None:
     assert "os.write, data_fd, read1[0:2048])" in python
     assert "read1[2048:2500] + b'?' + read1[2501:4096]" in python
     assert len(c) < 2 * len(made_of(group())[0])
+    assert "scratch" not in c  # no room that nothing is read to
+    compiled(tmp_path, c)
 
 
 def test_bytes_that_were_not_read_are_in_the_source(tmp_path: Path) -> None:

@@ -509,22 +509,24 @@ static int do_capability(struct vfio_double_vf *vf, int argc, char **argv,
 	return 0;
 }
 
-static u32 default_seed(struct vfio_double_vf *vf)
-{
-	return vf->id + 1;
-}
-
-static int do_reset(struct vfio_double_vf *vf, int argc)
+static int do_reset(struct vfio_double_vf *vf, int argc, char **argv)
 {
 	const struct vfio_double_ops *ops = vf->pf->owner->ops;
+	u64 seed = vf->default_seed;
 	int ret;
 
-	if (argc != 1)
+	if (argc > 2)
 		return -EINVAL;
+	if (argc == 2) {
+		ret = vfio_double_number(argv[1], U32_MAX, &seed);
+		if (ret)
+			return ret;
+	}
 	/* First, because it alone can be refused */
-	ret = vfio_double_state_fill(vf, ops->default_state, default_seed(vf));
+	ret = vfio_double_state_fill(vf, ops->default_state, seed);
 	if (ret)
 		return ret;
+	vf->default_seed = seed;
 	vfio_double_loaded_begin(vf);
 
 	spin_lock(&vf->ctl_lock);
@@ -570,7 +572,7 @@ static int control_command(struct vfio_double_vf *vf, int argc, char **argv)
 	else if (!strcmp(verb, "dirty"))
 		ret = do_dirty(vf, argc, argv);
 	else if (!strcmp(verb, "reset"))
-		ret = do_reset(vf, argc);
+		ret = do_reset(vf, argc, argv);
 	else if (ops->control)
 		ret = ops->control(vf, argc, argv);
 	else
@@ -828,7 +830,8 @@ static void vf_added(struct vfio_double_pf *pf, struct pci_dev *pdev)
 			goto err_free;
 	}
 	mutex_lock(&vf->lock);
-	ret = vfio_double_state_fill(vf, ops->default_state, default_seed(vf));
+	vf->default_seed = vf->id + 1;
+	ret = vfio_double_state_fill(vf, ops->default_state, vf->default_seed);
 	mutex_unlock(&vf->lock);
 	if (ret)
 		goto err_release;

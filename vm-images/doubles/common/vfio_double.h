@@ -223,6 +223,7 @@ struct vfio_double_vf {
 	size_t loaded_size;
 
 	size_t loaded_room;
+	u32 default_seed;		/* which "reset" goes back to */
 	spinlock_t ctl_lock;		/* protects what follows */
 	unsigned long capabilities;
 	unsigned long held;
