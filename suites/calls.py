@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from fixtures.device.firmware import Firmware
@@ -36,7 +35,7 @@ def ask_for_changes(data_fd: DataFd) -> PrecopyInfo:
     """Make VFIO_MIG_GET_PRECOPY_INFO of a device that has changed; again where it tells nothing."""
     info = ask(data_fd)
     if not info.dirty_bytes:
-        time.sleep(ASKED_AGAIN)
+        data_fd.wait(ASKED_AGAIN)
         info = ask(data_fd)
     return info
 

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from fixtures.oracle import SAVING
@@ -69,7 +67,7 @@ def test_the_last_close_ends_the_session(session: Session, arrived: Arrived) -> 
 def test_the_state_stays_until_it_is_changed(session: Session, arrived: Arrived) -> None:
     data_fd, firmware = arrived.data_fd, session.device.firmware
     assert session.state() is arrived.state
-    time.sleep(A_WHILE)
+    session.wait(A_WHILE)
     assert session.state() is arrived.state
     if firmware is not None:
         firmware.command("dirty 64")  # refused where the device is stopped

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import operator
-import time
 
 import pytest
 
@@ -57,6 +56,6 @@ def test_its_state_stays_what_it_was(session: Session, driver: Driver, arrived: 
     must.move(session, State.STOP)
     assert not session.data_size().error
     list(regions(session))
-    time.sleep(A_WHILE)
+    session.wait(A_WHILE)
     assert contents.get() == held
     assert must.save(session) == first

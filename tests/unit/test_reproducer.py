@@ -11,6 +11,7 @@ import re
 import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,7 @@ def everything() -> Calls:
     calls = Calls()
     calls.command("reset")
     calls.command("grant sym", errno.EINVAL)
+    calls.command("hold SAVE_VHCA_STATE")
     device = calls.open_by_group(VF, "pci")
     stream = pre_copy(calls, device)
     calls.precopy_info(stream, 1, 1, b"\xa5" * 4000)
@@ -170,6 +172,7 @@ def everything() -> Calls:
     calls.made("fcntl", Answer(0o100000), fd=stream, cmd=fcntl.F_GETFL, arg=0)
     calls.made("fcntl", Answer(0), fd=stream, cmd=fcntl.F_SETFL, arg=os.O_NONBLOCK)
     calls.made("poll", Answer(1, more={"revents": READABLE}), fd=stream, events=READABLE, timeout=0)
+    calls.made("wait", Answer(0), milliseconds=1100)
     calls.made("read_signalled", Answer(-1, errno.EINTR), fd=stream, count=8, after=100)
     calls.made("begin", Answer(0), what={"op": "read", "fd": stream, "count": 64})
     calls.made("end", Answer(-1, errno.EINPROGRESS), begun=0, what="read", timeout=10)
@@ -332,6 +335,27 @@ def test_a_stream_that_is_written_back_is_not_copied_into_the_source(tmp_path: P
     assert len(c) < 2 * len(made_of(group())[0])
     assert "scratch" not in c  # no room that nothing is read to
     compiled(tmp_path, c)
+
+
+def test_a_read_goes_on_where_the_device_is_not_as_fast_as_it_was() -> None:
+    calls = Calls()
+    saving = pre_copy(calls, calls.open_by_group())
+    calls.read(saving, b"x" * 300)
+    calls.made("read", Answer(-1, errno.ENOMSG), fd=saving, count=1)
+    calls.read(saving, b"y" * 30)
+    c, python = made_of(calls)
+    assert "read_on(data_fd, scratch, 65536, 300)" in c
+    assert "read_on, data_fd, 65536, 300)" in python
+    assert "answered(read(data_fd, scratch, 65536), 30, 0)" in c  # the last one is what counts
+    parts = [part for part in python.split("\n\n\n") if part.startswith("def read_on(")]
+    found: dict[str, Any] = {"os": os}
+    exec(parts[0], found)
+    ours, theirs = os.pipe()
+    os.write(theirs, b"x" * 24)
+    writer = threading.Timer(0.1, os.write, (theirs, b"y" * 300))
+    writer.start()
+    assert found["read_on"](ours, 1 << 16, 300) == b"x" * 24 + b"y" * 276
+    writer.join()
 
 
 def test_bytes_that_were_not_read_are_in_the_source(tmp_path: Path) -> None:
