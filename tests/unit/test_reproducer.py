@@ -387,6 +387,13 @@ def test_every_device_is_an_argument() -> None:
     assert "cdev_of(name[1])" in c
 
 
+def test_which_function_a_double_was_is_said() -> None:
+    calls = Calls()
+    pre_copy(calls, calls.open_by_group(VF, "pci"))
+    assert f"It was DEVICE {VF}; take the same" in made_of(calls, realization="double")[0]
+    assert VF not in made_of(calls)[0].partition("#include")[0]
+
+
 def test_how_a_device_was_made_is_left_out_and_its_firmwares_commands_are_not() -> None:
     calls = Calls()
     calls.made("run", Answer(0, more={"output": ""}), argv=["modprobe", "mtty"])
