@@ -23,7 +23,6 @@ from fixtures import cache, paths
 from fixtures.errors import RunError, SpecError
 from fixtures.progress import Progress
 
-TURNS = 3
 REPORT = paths.CHECKOUT / "results" / "bench-against.yaml"
 COMMANDS = {
     "make check, all drivers": (),
@@ -36,7 +35,7 @@ WARM_UP = ("DRIVERS=mtty", "SUITES=leaks")
 Times = dict[str, dict[str, list[float]]]  # seconds, by command and commit
 
 
-def compare(kernel: str, commit: str, progress: Progress) -> int:
+def compare(kernel: str, commit: str, turns: int, progress: Progress) -> int:
     """Time the commands on ``kernel``, print and write what came of it; return the exit status.
 
     Raises SpecError where there is no such commit, and RunError where a command cannot be run.
@@ -50,10 +49,10 @@ def compare(kernel: str, commit: str, progress: Progress) -> int:
         for place in places.values():
             _check(place, kernel, *WARM_UP)
         try:
-            for turn in range(1, TURNS + 1):
+            for turn in range(1, turns + 1):
                 for command, variables in COMMANDS.items():
                     for who, place in places.items():
-                        with progress.step(f"turn {turn} of {TURNS}: {command}, {who}"):
+                        with progress.step(f"turn {turn} of {turns}: {command}, {who}"):
                             times[command][who].append(_check(place, kernel, *variables))
         finally:
             _report(times, kernel, name)

@@ -271,11 +271,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench", description="Measure the steps of a run.")
     parser.add_argument("kernel", nargs="?", default="debian:newest", help="the kernel under test")
     parser.add_argument("--against", default="", help="a commit to compare whole runs with")
+    parser.add_argument("--turns", type=int, default=3, help="how often each is timed (3)")
     asked = parser.parse_args()
     bench = Bench(asked.kernel)
     try:
         if asked.against:
-            return against.compare(asked.kernel, asked.against, Progress())
+            return against.compare(asked.kernel, asked.against, asked.turns, Progress())
         bench.run()
     except RunError as error:
         print(f"error: {error}", file=sys.stderr)

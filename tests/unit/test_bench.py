@@ -57,4 +57,4 @@ def test_an_agent_that_does_not_answer_all_programs_is_told(tmp_path: Path) -> N
 
 def test_a_commit_that_is_not_there_is_one_line() -> None:
     with pytest.raises(SpecError, match="AGAINST=nonsense: this checkout has no such commit"):
-        against.compare("debian:newest", "nonsense", Progress())
+        against.compare("debian:newest", "nonsense", 1, Progress())
