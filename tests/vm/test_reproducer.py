@@ -6,12 +6,15 @@ The failures are those of real drivers with one line changed; the reproducers kn
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from fixtures import kernel as kernels
 from fixtures.device import (
@@ -22,13 +25,14 @@ from fixtures.device import (
     known_drivers,
     machine_options,
 )
+from fixtures.errors import GuestLost
 from fixtures.guest import Guest
 from fixtures.kernel import Kernel
 from fixtures.kernel.spec import parse
 from fixtures.machine import Machine
 from fixtures.plugin.run import Run
 from fixtures.progress import Progress
-from tests.vm.conftest import Suites
+from tests.vm.conftest import NEW, Suites
 from tests.vm.test_caught import MTTY, QAT, with_change
 
 REPRODUCED, NOT_REPRODUCED, NOT_TRIED = 1, 0, 2
@@ -45,18 +49,18 @@ class Ran:
 
 
 class Bench:
-    """A machine with a device, and none of this project in the program that uses it."""
+    """A machine with devices, and none of this project in the program that uses them."""
 
-    def __init__(self, machine: Machine, device: str) -> None:
+    def __init__(self, machine: Machine, *devices: str) -> None:
         self._machine = machine
-        self.device = device
+        self.devices = devices
 
-    def run(self, program: Path, device: str = "") -> Ran:
-        """Bring ``program`` into the guest, and run it on the device."""
+    def run(self, program: Path, *devices: str) -> Ran:
+        """Bring ``program`` into the guest, and run it on the first device, or on ``devices``."""
         start = ["python3", PLACE] if program.suffix == ".py" else [PLACE]
         brought = self._ssh(f"cat > {PLACE} && chmod 755 {PLACE}", program.read_bytes())
         assert brought.status == 0, brought.output
-        return self._ssh(shlex.join([*start, device or self.device]))
+        return self._ssh(shlex.join([*start, *(devices or self.devices[:1])]))
 
     def _ssh(self, command: str, given: bytes = b"") -> Ran:
         stdin, stdout, stderr = self._machine.ssh.exec_command(command, timeout=60)
@@ -69,19 +73,29 @@ class Bench:
 @contextmanager
 def bench(run: Run, kernel: Kernel, driver: Driver, folder: Path) -> Iterator[Bench]:
     """Boot ``kernel``, and make a device of ``driver``."""
+    with (
+        booted(run, kernel, driver, folder) as machine,
+        Devices(Guest(machine)).make(driver) as device,
+    ):
+        yield Bench(machine, device.name)
+
+
+@contextmanager
+def booted(run: Run, kernel: Kernel, driver: Driver, folder: Path) -> Iterator[Machine]:
+    """Boot ``kernel`` for ``driver``."""
     prepared = run.prepare()
-    with ExitStack() as cleanup:
-        machine = Machine.boot(
-            kernel,
-            prepared.rootfs,
-            folder,
-            prepared.machine["accelerator"],
-            Progress(),
-            machine_options([driver]),
-        )
-        cleanup.callback(machine.stop)
-        devices = Devices(Guest(machine))
-        yield Bench(machine, cleanup.enter_context(devices.make(driver)).name)
+    machine = Machine.boot(
+        kernel,
+        prepared.rootfs,
+        folder,
+        prepared.machine["accelerator"],
+        Progress(),
+        machine_options([driver]),
+    )
+    try:
+        yield machine
+    finally:
+        machine.stop()
 
 
 def programs(suites: Suites, test: str, folder: Path) -> list[Path]:
@@ -89,25 +103,20 @@ def programs(suites: Suites, test: str, folder: Path) -> list[Path]:
     found = []
     for api in APIS:
         for source in (suites.folder / "latest" / "reproducers").glob(f"*{test}*{api}*"):
-            if source.suffix == ".c":
-                program = folder / source.stem
-                # The guest has no compiler, and not the host's libraries.
-                argv = [
-                    "gcc",
-                    "-Wall",
-                    "-Wextra",
-                    "-Werror",
-                    "-static",
-                    "-o",
-                    str(program),
-                    str(source),
-                ]
-                subprocess.run(argv, check=True)
-                found.append(program)
-            else:
-                found.append(source)
+            found.append(runnable(source, folder))
     assert len(found) == 2 * len(APIS), found
     return found
+
+
+def runnable(source: Path, folder: Path) -> Path:
+    """Return what can be run of a reproducer; one in C is compiled in ``folder``."""
+    if source.suffix == ".py":
+        return source
+    program = folder / f"{source.stem}.compiled"
+    # The guest has no compiler, and not the host's libraries.
+    argv = ["gcc", "-Wall", "-Wextra", "-Werror", "-static", "-o", str(program), str(source)]
+    subprocess.run(argv, check=True)
+    return program
 
 
 def changed_kernel(folder: Path) -> Kernel:
@@ -185,3 +194,47 @@ def test_a_complaint_of_the_kernel_is_reproduced(run: Run, suites: Suites, tmp_p
             ran = sound.run(program)
             assert ran.status == NOT_REPRODUCED, ran.output
             assert "the kernel does not complain, then it did" in ran.output
+
+
+def again(bench: Bench, source: Path, folder: Path) -> bool:
+    """Tell whether a reproducer shows once more what was seen; a kernel that dies of it does."""
+    text = source.read_text(encoding="utf-8")
+    said = re.search(r"It was [^;]*; take the same", text)
+    named = [name for name in bench.devices if said and name in said[0]]
+    # Those of the failing run, in the same order; software has no places.
+    first = sorted(named, key=said[0].index) if said else []
+    others = [name for name in bench.devices if name not in first]
+    devices = [*first, *others][: 2 if "DEVICE2" in text else 1]
+    try:
+        return bench.run(runnable(source, folder), *devices).status == REPRODUCED
+    except TimeoutError:
+        return False
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["hisi_acc", "mlx5", "mtty", "qat", "virtio"])
+def test_every_known_deviation_is_reproduced(
+    run: Run, suites: Suites, tmp_path: Path, name: str
+) -> None:
+    done = suites.run(f"--kernel={NEW}", f"--driver={name}", "-n2")
+    assert done.status == 0, done.output
+    driver, kernel = known_drivers()[name], run.prepare().kernel
+    sources = sorted((suites.folder / "latest" / "reproducers").iterdir())
+    assert sources
+    failed, number = [], 0
+    while number < len(sources):
+        with booted(run, kernel, driver, tmp_path / f"{number}") as machine:
+            devices = Devices(Guest(machine))
+            while number < len(sources):
+                source = sources[number]
+                number += 1
+                with ExitStack() as cleanup:
+                    cleanup.enter_context(suppress(FirmwareViolation, GuestLost))
+                    two = [cleanup.enter_context(devices.make(driver)).name for _ in range(2)]
+                    shown = again(Bench(machine, *two), source, tmp_path)
+                died = machine.death() is not None
+                if not (shown or died):
+                    failed.append(source.name)
+                if died:
+                    break
+    assert not failed
