@@ -390,7 +390,7 @@ def test_every_device_is_an_argument() -> None:
 def test_which_function_a_double_was_is_said() -> None:
     calls = Calls()
     pre_copy(calls, calls.open_by_group(VF, "pci"))
-    assert f"It was DEVICE {VF}; take the same" in made_of(calls, realization="double")[0]
+    assert f"It was DEVICE {VF}; take one with the" in made_of(calls, realization="double")[0]
     assert VF not in made_of(calls)[0].partition("#include")[0]
 
 

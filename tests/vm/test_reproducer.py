@@ -199,10 +199,10 @@ def test_a_complaint_of_the_kernel_is_reproduced(run: Run, suites: Suites, tmp_p
 def again(bench: Bench, source: Path, folder: Path) -> bool:
     """Tell whether a reproducer shows once more what was seen; a kernel that dies of it does."""
     text = source.read_text(encoding="utf-8")
-    said = re.search(r"It was [^;]*; take the same", text)
-    named = [name for name in bench.devices if said and name in said[0]]
-    # Those of the failing run, in the same order; software has no places.
-    first = sorted(named, key=said[0].index) if said else []
+    said = re.search(r"It was [^;]*", text)
+    # The functions of the failing run, in the same order; software has none.
+    last = re.findall(r"0000:[0-9a-f]{2}:00(\.\d)", said[0]) if said else []
+    first = [name for end in last for name in bench.devices if name.endswith(end)]
     others = [name for name in bench.devices if name not in first]
     devices = [*first, *others][: 2 if "DEVICE2" in text else 1]
     try:
