@@ -46,8 +46,9 @@ def compare(kernel: str, commit: str, turns: int, progress: Progress) -> int:
     times: Times = {command: {"this checkout": [], name: []} for command in COMMANDS}
     with _checked_out(name, progress) as other:
         places = {name: other, "this checkout": paths.CHECKOUT}
-        for place in places.values():
-            _check(place, kernel, *WARM_UP)
+        for who, place in places.items():
+            with progress.step(f"bringing into the cache what {who} needs"):
+                _check(place, kernel, *WARM_UP)
         try:
             for turn in range(1, turns + 1):
                 for command, variables in COMMANDS.items():
