@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -20,8 +19,10 @@ from pathlib import Path
 import yaml
 
 from fixtures import cache, paths
-from fixtures.errors import RunError, SpecError
+from fixtures.errors import SpecError
+from fixtures.git import GitFailed, git
 from fixtures.progress import Progress
+from workflows.command import must
 
 REPORT = paths.CHECKOUT / "results" / "bench-against.yaml"
 COMMANDS = {
@@ -40,9 +41,12 @@ def compare(kernel: str, commit: str, turns: int, progress: Progress) -> int:
 
     Raises SpecError where there is no such commit, and RunError where a command cannot be run.
     """
-    name = _git("rev-parse", "--short", "--verify", "--quiet", f"{commit}^{{commit}}").strip()
-    if not name:
-        raise SpecError(f"AGAINST={commit}: this checkout has no such commit")
+    try:
+        name = git(
+            paths.CHECKOUT, "rev-parse", "--short", "--verify", f"{commit}^{{commit}}"
+        ).strip()
+    except GitFailed:
+        raise SpecError(f"AGAINST={commit}: this checkout has no such commit") from None
     times: Times = {command: {"this checkout": [], name: []} for command in COMMANDS}
     with _checked_out(name, progress) as other:
         places = {name: other, "this checkout": paths.CHECKOUT}
@@ -66,9 +70,9 @@ def _checked_out(commit: str, progress: Progress) -> Iterator[Path]:
     with cache.scratch() as scratch:
         folder = scratch / "checkout"
         with progress.step(f"setting up {commit}"):
-            _git("clone", "--quiet", "--shared", "--no-checkout", str(paths.CHECKOUT), str(folder))
-            _git("-C", str(folder), "checkout", "--quiet", "--detach", commit)
-            _run(folder, "make", "setup")
+            git(paths.CHECKOUT, "clone", "--quiet", "--shared", "--no-checkout", ".", str(folder))
+            git(folder, "checkout", "--quiet", "--detach", commit)
+            must(["make", "setup"], folder)
         yield folder
 
 
@@ -78,25 +82,8 @@ def _check(place: Path, kernel: str, *variables: str) -> float:
     Raises RunError where it could not be made.
     """
     began = time.monotonic()
-    _run(place, "make", "check", f"KERNEL={kernel}", *variables)
+    must(["make", "check", f"KERNEL={kernel}", *variables], place)
     return time.monotonic() - began
-
-
-def _run(place: Path, *argv: str) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "AGAINST"}
-    done = subprocess.run(
-        argv, cwd=place, env=environment, capture_output=True, encoding="utf-8", errors="replace"
-    )
-    if done.returncode not in (0, 1):  # 1: something deviates, which old expectations may not know
-        said = (done.stderr.strip() or done.stdout.strip()).splitlines() or ["it said nothing"]
-        raise RunError(f"{' '.join(argv)} in {place}: status {done.returncode}: {said[-1]}")
-
-
-def _git(*argv: str) -> str:
-    done = subprocess.run(
-        ["git", *argv], cwd=paths.CHECKOUT, capture_output=True, encoding="utf-8", errors="replace"
-    )
-    return done.stdout
 
 
 def _report(times: Times, kernel: str, commit: str) -> None:

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -41,6 +41,7 @@ from fixtures.machine.machine import qemu_version
 from fixtures.progress import Progress
 from fixtures.session import APIS, State, opened
 from workflows import against, replay
+from workflows.command import must
 from workflows.step import Selection, run
 
 DRIVER = "mtty"
@@ -109,17 +110,13 @@ class Bench:
 
     def _boots_and_calls(self, kernel: Kernel) -> None:
         """QEMU launched to agent ready, and one ioctl's round trip."""
-        rootfs = machines.provide_rootfs(self._progress)
-        machine_kind = accelerator.choose(kernel, rootfs, qemu_version(), self._progress)
         boots, calls, inside, devices, lives = [], [], [], [], []
         drivers = chosen([])
-        options = machine_options(drivers)
+        boot = self._how_to_boot(kernel, drivers)
         for _ in range(BOOTS):
             with tempfile.TemporaryDirectory() as folder:
                 began = time.monotonic()
-                machine = Machine.boot(
-                    kernel, rootfs, Path(folder), machine_kind, self._progress, options
-                )
+                machine = boot(Path(folder), 1)
                 try:
                     guest = Guest(machine)
                     boots.append(time.monotonic() - began)
@@ -136,6 +133,15 @@ class Bench:
         self._row("device made and opened for a test, median", 0.5, statistics.median(devices))
         self._row(
             "device made, opened, closed and removed, median", 0.038, statistics.median(lives)
+        )
+
+    def _how_to_boot(self, kernel: Kernel, drivers: list[Driver]) -> Callable[[Path, int], Machine]:
+        """Return what boots a machine: by a folder for its console, and its processors."""
+        rootfs = machines.provide_rootfs(self._progress)
+        kind = accelerator.choose(kernel, rootfs, qemu_version(), self._progress)
+        options = machine_options(drivers)
+        return lambda folder, processors: Machine.boot(
+            kernel, rootfs, folder, kind, self._progress, options, processors=processors
         )
 
     def _doubles(self, kernel: Kernel) -> None:
@@ -162,36 +168,24 @@ class Bench:
         with tempfile.TemporaryDirectory() as results:
             command = ["make", "check", f"KERNEL={self._spec.text}", f"PYTEST=--results={results}"]
             began = time.time()
-            whole = _timed(lambda: _must([*command, *variables]))
+            whole = _timed(lambda: must([*command, *variables]))
             console = next(Path(results).glob("2*/machines/*/console.log"))
             return _birth(console) - began, whole
 
     def _calls_alone(self, kernel: Kernel) -> None:
         """A full run, beside the same calls without a host that decides between them."""
-        rootfs = machines.provide_rootfs(self._progress)
-        machine_kind = accelerator.choose(kernel, rootfs, qemu_version(), self._progress)
-        options = machine_options(chosen([]))
+        boot = self._how_to_boot(kernel, chosen([]))
         with tempfile.TemporaryDirectory() as folder:
             plugin = ("-p", "workflows.replay", f"--keep-programs={folder}")
             words = (f"--kernel={self._spec.text}", f"--results={folder}/results", "-n", "auto")
-            took = _timed(
-                lambda: _must([sys.executable, "-m", "pytest", "suites", *words, *plugin])
-            )
+            took = _timed(lambda: must([sys.executable, "-m", "pytest", "suites", *words, *plugin]))
             workers = replay.kept(Path(folder)).values()
             alone, programs = 0.0, 0
             for number, machines_of_workers in enumerate(itertools.zip_longest(*workers)):
                 with ExitStack() as stack:
                     guests = []
                     for processors, path in filter(None, machines_of_workers):
-                        machine = Machine.boot(
-                            kernel,
-                            rootfs,
-                            Path(folder, f"{number}-{path.stem}"),
-                            machine_kind,
-                            self._progress,
-                            options,
-                            processors=processors,
-                        )
+                        machine = boot(Path(folder, f"{number}-{path.stem}"), processors)
                         stack.callback(machine.stop)
                         guests.append((Guest(machine), path))
                     with ThreadPoolExecutor() as threads:
@@ -245,12 +239,6 @@ def _birth(path: Path) -> float:
     """Return when the file was made, in seconds since the epoch: nothing else touches its name."""
     shown = subprocess.run(["stat", "-c", "%.W", str(path)], capture_output=True, encoding="utf-8")
     return float(shown.stdout)
-
-
-def _must(argv: list[str]) -> None:
-    done = subprocess.run(argv, capture_output=True, encoding="utf-8", cwd=paths.CHECKOUT)
-    if done.returncode not in (0, 1):
-        raise RunError(f"{' '.join(argv)} ended with {done.returncode}: {done.stdout[-400:]}")
 
 
 @contextmanager

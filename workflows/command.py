@@ -33,6 +33,19 @@ CANNOT = 2  # exit status: nothing can be said
 TO_STOP = 20.0  # seconds that pytest gets to stop its machines
 
 
+def must(argv: Sequence[str], place: Path = CHECKOUT) -> None:
+    """Run a command of ours in ``place``; that something deviates (1) is no failure of it.
+
+    Raises RunError where it could not be carried out.
+    """
+    done = subprocess.run(argv, cwd=place, capture_output=True, encoding="utf-8", errors="replace")
+    if done.returncode not in (0, 1):
+        lines = (done.stdout + done.stderr).splitlines()
+        said = [line for line in lines if line and not line.startswith("make: ")]
+        why = said[-1] if said else "it said nothing"
+        raise RunError(f"{' '.join(argv)} in {place} ended with {done.returncode}: {why}")
+
+
 def add_selection(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose what is run in each step."""
     parser.add_argument("--drivers", default="", help="separated by commas or blanks (all)")

@@ -221,13 +221,12 @@ def test_every_known_deviation_is_reproduced(
     driver, kernel = known_drivers()[name], run.prepare().kernel
     sources = sorted((suites.folder / "latest" / "reproducers").iterdir())
     assert sources
-    failed, number = [], 0
-    while number < len(sources):
-        with booted(run, kernel, driver, tmp_path / f"{number}") as machine:
+    failed = []
+    while sources:
+        with booted(run, kernel, driver, tmp_path / f"{len(sources)}") as machine:
             devices = Devices(Guest(machine))
-            while number < len(sources):
-                source = sources[number]
-                number += 1
+            while sources:
+                source, shown = sources.pop(0), False
                 with ExitStack() as cleanup:
                     cleanup.enter_context(suppress(FirmwareViolation, GuestLost))
                     two = [cleanup.enter_context(devices.make(driver)).name for _ in range(2)]
