@@ -11,6 +11,10 @@ include variables.mk
 run = env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL
 python = .venv/bin/python
 ready = $(run) ./setup.sh
+# Before the first run of a host: what that takes. By the system's Python, if it can.
+built = "$${XDG_CACHE_HOME:-$$HOME/.cache}/vfio-conformance/kernels"
+ready_for = { [ -d $(built) ] || python3 -m workflows.outlook --kernel="$1" 2>/dev/null || :; }; \
+	$(ready)
 
 # What is run, once or in each step of a longer job, and what a job looks at.
 step = --drivers="$$DRIVERS $$DRIVER" --suites="$$SUITES" --flavour="$$FLAVOUR" \
@@ -101,31 +105,31 @@ setup: ## install packages and the virtual environment, where they are missing
 	@./setup.sh
 
 check: ## hold the drivers of KERNEL to the protocol; KERNEL=, DRIVERS=, SUITES=, CLAUSE=
-	$(really)@$(ready) || exit 2
+	$(really)@$(call ready_for,$$KERNEL) || exit 2
 	$(really)@$(run) $(python) -m workflows.check --kernel="$$KERNEL" --baseline="$$BASELINE" \
 		$(about) $(step)
 
 premerge: ## judge a series, patch by patch; TREE=, BASE=, SERIES=, EXPECT=
-	$(really)@$(ready) || exit 2
+	$(really)@$(call ready_for,$$TREE) || exit 2
 	$(really)@$(run) $(python) -m workflows.premerge --tree="$$TREE" --base="$$BASE" \
 		--series="$$SERIES" --expect="$$EXPECT" $(step)
 
 matrix: ## run the suites on several kernels and compare them; KERNELS=, DRIVERS=
-	$(really)@$(ready) || exit 2
+	$(really)@$(call ready_for,$$KERNELS) || exit 2
 	$(really)@$(run) $(python) -m workflows.matrix "$$KERNELS" $(step)
 
 bisect: ## find the commit that changed a behaviour; TREE=, GOOD=, BAD=, DRIVER=, BEHAVIOUR=
-	$(really)@$(ready) || exit 2
+	$(really)@$(call ready_for,$$TREE) || exit 2
 	$(really)@$(run) $(python) -m workflows.bisect --tree="$$TREE" --good="$$GOOD" --bad="$$BAD" \
 		$(about) $(step)
 
 bisect-step: ## judge one kernel, for your own git bisect; TREE=, GOOD=, DRIVER=, BEHAVIOUR=
-	$(really)@$(ready) || exit 2
+	$(really)@$(call ready_for,$$TREE) || exit 2
 	$(really)@$(run) $(python) -m workflows.bisect_step --tree="$$TREE" --good="$$GOOD" \
 		$(about) $(step) || case $$? in 3) exit 1;; *) exit 2;; esac
 
 baseline: ## record what a kernel does, for make check BASELINE=FILE; KERNEL=, BASELINE=
-	$(really)@$(ready) || exit 2
+	$(really)@$(call ready_for,$$KERNEL) || exit 2
 	$(really)@$(run) $(python) -m workflows.baseline "$$BASELINE" --kernel="$$KERNEL" $(about) $(step)
 
 history: ## print what a driver was seen to do in all runs; DRIVER=, BEHAVIOUR= or CLAUSE=
@@ -134,7 +138,7 @@ history: ## print what a driver was seen to do in all runs; DRIVER=, BEHAVIOUR= 
 		--behaviour="$$BEHAVIOUR" --clause="$$CLAUSE"
 
 soak: ## run the suites RUNS times and print where the runs disagree; KERNEL=, DRIVERS=, PYTEST=
-	@$(ready)
+	@$(call ready_for,$$KERNEL)
 	@$(run) $(python) -m workflows.soak "$$RUNS" --kernel="$$KERNEL" $(about) $(step)
 
 report: ## show a run to a browser, a CI system or KernelCI; RESULTS=, FORMATS=
@@ -146,12 +150,12 @@ clauses: ## print every rule, its source and its tests; fail where a rule has no
 	@$(run) $(python) -m workflows.clauses
 
 test: ## pass the project's own tests: unit tests, and real kernels in VMs; PYTEST=
-	@$(ready) packages-test.txt
+	@$(call ready_for,debian:newest) packages-test.txt
 	@eval "$(run) $(python) -m pytest tests --results=results/tests -m 'not long' -n auto \
 		--dist loadgroup $$PYTEST"
 
 test-long: ## the same, those that take more than ten minutes; PYTEST=
-	@$(ready) packages-test.txt
+	@$(call ready_for,debian:newest) packages-test.txt
 	@eval "$(run) $(python) -m pytest tests --results=results/tests -m long $$PYTEST"
 
 lint: ## check the code's form: ruff, mypy
@@ -161,7 +165,7 @@ lint: ## check the code's form: ruff, mypy
 	@$(python) -m mypy
 
 bench: ## measure the steps of a run, or whole runs against another commit's; KERNEL=, AGAINST=
-	@$(ready)
+	@$(call ready_for,$$KERNEL)
 	@$(run) $(python) -m workflows.bench "$$KERNEL" --against="$$AGAINST"
 
 cache: ## show what is kept and how much room it takes, or remove it; PRUNE=, KEEP=
