@@ -98,7 +98,7 @@ def test_the_session_ends_beside_a_write(session: Session, guest: Guest, how: st
 def test_the_session_ends_beside_a_read(session: Session, guest: Guest, how: str) -> None:
     data_fd = session.start(State.STOP_COPY)
     with held(guest) as page:
-        first = page.read(data_fd, 1)
+        first = page.read(data_fd, MOST)
         read, ended = both(first, WAYS_TO_END[how](session), page, b"")
     check_that_it_goes_on(session, how, read, ended)
 

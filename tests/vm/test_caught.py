@@ -40,6 +40,7 @@ HISI_ACC = Module(
     "drivers/vfio/pci/hisilicon/hisi_acc_vfio_pci.c", "hisi-acc-vfio-pci", ("hisi_acc_vfio_pci.h",)
 )
 MLX5 = Module("drivers/vfio/pci/mlx5/cmd.c", "mlx5-vfio-pci", ("main.c", "cmd.h"))
+MLX5_FILES = Module("drivers/vfio/pci/mlx5/main.c", "mlx5-vfio-pci", ("cmd.c", "cmd.h"))
 
 
 def with_change(kernel: Kernel, module: Module, old: str, new: str, folder: Path) -> Path:
@@ -128,6 +129,11 @@ LOOK = """	if (*offs < 0 || check_add_overflow(len, *offs, &end)) {
 """
 LOCK = "\tmutex_lock(&migf->lock);\n"
 COPY = "copy_to_user(buf, (void *)&migf->data + *pos, len)"
+MLX5_DISABLES = """	mutex_lock(&migf->lock);
+	migf->state = MLX5_MIGF_STATE_ERROR;
+	migf->filp->f_pos = 0;
+	mutex_unlock(&migf->lock);
+"""
 
 
 @pytest.mark.parametrize(
@@ -151,13 +157,27 @@ COPY = "copy_to_user(buf, (void *)&migf->data + *pos, len)"
             "race.two-reads",
             id="copied-without-the-lock",
         ),
+        pytest.param(
+            MLX5_FILES,
+            MLX5_DISABLES,
+            "\tmigf->state = MLX5_MIGF_STATE_ERROR;\n",
+            "race.session-end",
+            id="disabled-without-the-lock",
+        ),
+        pytest.param(
+            MLX5_FILES,
+            "\t\t\t\tmigf->state == MLX5_MIGF_STATE_ERROR ||\n",
+            "",
+            "in-flight-save.session-end",
+            id="a-read-that-waits-on",
+        ),
     ],
 )
 def test_calls_that_meet_badly_are_caught(
     run: Run, suites: Suites, tmp_path: Path, module: Module, old: str, new: str, clause: str
 ) -> None:
     kernel = with_change(run.prepare().kernel, module, old, new, tmp_path)
-    driver = {QAT: "qat", MTTY: "mtty"}[module]
+    driver = {QAT: "qat", MTTY: "mtty", MLX5_FILES: "mlx5"}[module]
     done = suites.run(f"--kernel={kernel}", f"--driver={driver}", f"--clause={clause}")
     assert done.status == 1, done.output
     assert done.results.drivers[driver].clauses[clause].kind == "deviates"
