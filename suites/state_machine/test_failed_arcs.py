@@ -12,12 +12,13 @@ import pytest
 from fixtures.device.firmware import Firmware
 from fixtures.errors import NotThere
 from fixtures.oracle import SAVING, StateMachine
-from fixtures.session import DataFd, Session, State
-from fixtures.session.transfer import arrive
+from fixtures.session import ArrangementFailed, DataFd, Session, State
+from fixtures.session.transfer import Arrived, arrive
 from suites import must
 
 pytestmark = pytest.mark.any_api
 
+SOON = 5000  # milliseconds
 EIO = 5  # as an errno, and a status of mlx5's firmware too
 # Giving back what was lent is no part of an arc: a device may leak and be in the new state.
 GIVES_BACK = re.compile(r"DESTROY|DEALLOC")
@@ -38,9 +39,14 @@ def attempts(session: Session, firmware: Firmware, begin: State, end: State) -> 
 
     Raises NotThere where it is made of none.
     """
-    arrive(session, begin)
+    arrived = settled(session, begin)
     firmware.clear_journal()
-    session.move(end)
+    answer, given = session.set_state(end)
+    if answer.error:
+        raise ArrangementFailed(f"the device does not go to {end.name}: {answer.error}")
+    data_fd = given or arrived.data_fd
+    if data_fd is not None and end in SAVING:
+        data_fd.read_on()  # so that a save in the background has ended
     commands = [line.split()[0] for line in firmware.journal()]
     if not any(not GIVES_BACK.search(command) for command in commands):
         raise NotThere("the firmware has no part in this arc")
@@ -48,10 +54,21 @@ def attempts(session: Session, firmware: Firmware, begin: State, end: State) -> 
         if GIVES_BACK.search(command):
             continue
         session.reset()
-        arrived = arrive(session, begin)
+        arrived = settled(session, begin)
         firmware.fail(command, EIO, skip=commands[:number].count(command))
         answer, given = session.set_state(end)
         yield Attempt(command, answer.error, session.state(), given or arrived.data_fd)
+
+
+def settled(session: Session, state: State) -> Arrived:
+    """Take a device to ``state``, and let a save end that this may have begun in the background.
+
+    Else its command would be taken for one of the next arc.
+    """
+    arrived = arrive(session, state)
+    if arrived.data_fd is not None and state in SAVING:
+        arrived.data_fd.poll(SOON)
+    return arrived
 
 
 @pytest.mark.clause("state-machine.failed-arc")

@@ -170,9 +170,16 @@ class Sequences(RuleBasedStateMachine):
     @precondition(lambda self: self.data_fd is not None and self.model.saving is not None)
     @rule(count=COUNTS)
     def read(self, count: int) -> None:
+        """Read on to ``count`` bytes, as more may be on its way: sequences are to be repeatable."""
         assert self.data_fd is not None
-        if self.model.was_read(count, self.data_fd.read(count)):
-            self.ask(0)
+        left = count
+        while left > 0:
+            answer = self.data_fd.read(left)
+            if self.model.was_read(left, answer):
+                self.ask(0)
+            if answer.ret <= 0:
+                break
+            left -= answer.ret
 
     @precondition(lambda self: self.data_fd is not None and self.model.saving is not None)
     @rule()
