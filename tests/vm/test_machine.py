@@ -128,7 +128,7 @@ def test_a_panic_at_boot_ends_the_wait_at_once(run: Run, tmp_path: Path) -> None
 def test_a_guest_without_ssh_ends_with_the_consoles_last_lines(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine, "SSHD_IS_UP", "no guest says this")
+    monkeypatch.setattr(machine, "SSH_IS_UP", "no guest says this")
     monkeypatch.setattr(machine, "BOOT_DEADLINE", 12.0)
     with pytest.raises(
         BootError, match=r"no ssh after \d+ s, and nothing was said for 12 s(.|\n)*Server"

@@ -147,12 +147,12 @@ static void signal_tasks(const char *name, int sig)
 
 static noinline void misbehave_kill_ssh(void)
 {
-	signal_tasks("sshd", SIGKILL);
+	signal_tasks("dropbear", SIGKILL);
 }
 
 static noinline void misbehave_stop_line(void)
 {
-	signal_tasks("sshd", SIGSTOP);
+	signal_tasks("dropbear", SIGSTOP);
 	signal_tasks("vfio-agent", SIGSTOP);
 }
 
