@@ -22,9 +22,9 @@ from fixtures.paths import named
 from fixtures.record import table
 from fixtures.terminal import show_any_character
 from reports import html, junit, kcidb, ktap
-from reports.run import CUT_SHORT, Run, load
+from reports.run import CUT_SHORT, ReportedRun, load
 
-FILES: dict[str, tuple[str, Callable[[Run], str]]] = {
+FILES: dict[str, tuple[str, Callable[[ReportedRun], str]]] = {
     "html": ("report.html", html.render),
     "junit": ("junit.xml", junit.render),
     "ktap": ("report.ktap", ktap.render),

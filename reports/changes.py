@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fixtures.record.compare import Effect, Kind, labelled
+from fixtures.record.compare import ChangeKind, Effect, labelled
 from fixtures.record.model import NOT_APPLICABLE
 
 Data = Mapping[str, Any]
@@ -61,7 +61,7 @@ def only_begin(changes: Iterable[Data]) -> list[Group]:
 def _only_begins(change: Data) -> bool:
     """Tell whether a rule begins to apply, which tens of them do together."""
     return (
-        change["kind"] == Kind.CLAUSE.value
+        change["kind"] == ChangeKind.CLAUSE.value
         and change["effect"] == Effect.CHANGED.value
         and not change.get("expected")
         and change["before"] == NOT_APPLICABLE
@@ -76,7 +76,7 @@ def _name(change: Data) -> str:
 
 def _ceases(change: Data) -> bool:
     """Tell whether a rule ceases to apply: each is named, but those of one driver together."""
-    return bool(change["kind"] == Kind.CLAUSE.value and change["after"] == NOT_APPLICABLE)
+    return bool(change["kind"] == ChangeKind.CLAUSE.value and change["after"] == NOT_APPLICABLE)
 
 
 def _groups(changes: Iterable[Data]) -> list[Group]:

@@ -19,10 +19,10 @@ from markupsafe import Markup
 
 from fixtures.record import catalogue
 from fixtures.record.level import ANY_LEVELS
-from fixtures.record.model import DEVIATING, KINDS, TOLERATED, Held, Kind
+from fixtures.record.model import DEVIATING, KINDS, TOLERATED, Judgement, Kind
 from fixtures.splat import SPLAT
 from fixtures.untrusted import cut, ending
-from reports.run import CALM, CONSOLE_LINES, CUT_SHORT, Evidence, Run, part, told
+from reports.run import CALM, CONSOLE_LINES, CUT_SHORT, ReportedRun, TestFiles, part, told
 
 # A sign that tells a verdict without its colour, its name, and what it means.
 SIGNS: Mapping[Kind, tuple[str, str, str]] = {
@@ -42,7 +42,7 @@ _CONSOLE_LIMIT = 24_000
 _CALM_BUDGET, _BUDGET = 3_900_000, 16_000_000
 
 
-def render(run: Run) -> str:
+def render(run: ReportedRun) -> str:
     """Return the page for ``run``."""
     environment = Environment(
         loader=PackageLoader("reports"),
@@ -95,7 +95,7 @@ def _json(data: Any) -> Markup:
     return Markup(text.replace("<", "\\u003c"))
 
 
-def _parts(run: Run) -> dict[str, list[str]]:
+def _parts(run: ReportedRun) -> dict[str, list[str]]:
     """Return all clauses of the run by the part of the protocol, both in the catalogue's order."""
     order = {clause: number for number, clause in enumerate(catalogue.clauses())}
     clauses = {clause for _, clause, _ in run.results.held()}
@@ -105,19 +105,19 @@ def _parts(run: Run) -> dict[str, list[str]]:
     return parts
 
 
-def _signs(run: Run) -> dict[Kind, tuple[str, str, str]]:
+def _signs(run: ReportedRun) -> dict[Kind, tuple[str, str, str]]:
     """Return the signs of the page; nothing is tolerated in most runs."""
     some = run.results.of_kind(TOLERATED)
     return {kind: sign for kind, sign in SIGNS.items() if kind != TOLERATED or some}
 
 
-def _look(held: Held) -> str:
+def _look(held: Judgement) -> str:
     """Return the classes of a verdict's sign: a deviation from a SHOULD is outlined."""
     mild = held.kind in DEVIATING and held.level == "SHOULD"
     return f"{held.kind} should" if mild else held.kind
 
 
-def _levels(run: Run) -> dict[str, str]:
+def _levels(run: ReportedRun) -> dict[str, str]:
     """Return the level of each clause, as it was when it was tested."""
     return {clause: held.level for _, clause, held in run.results.held()}
 
@@ -129,7 +129,7 @@ def _by_level(levels: Mapping[str, int]) -> str:
     )
 
 
-def _wanting(run: Run) -> dict[Kind, list[tuple[str, str, Held]]]:
+def _wanting(run: ReportedRun) -> dict[Kind, list[tuple[str, str, Judgement]]]:
     """Return what asks for attention: driver, clause and verdict, by kind; MUST before SHOULD."""
     return {
         kind: sorted(found, key=lambda one: ANY_LEVELS.index(one[2].level))
@@ -138,7 +138,7 @@ def _wanting(run: Run) -> dict[Kind, list[tuple[str, str, Held]]]:
     }
 
 
-def _consoles(run: Run) -> Iterator[tuple[str, str]]:
+def _consoles(run: ReportedRun) -> Iterator[tuple[str, str]]:
     for name, file in run.consoles.items():
         yield name, cut(ending(file.text(), CONSOLE_LINES), _CONSOLE_LIMIT, file.name)
 
@@ -151,14 +151,14 @@ def _console(text: str) -> list[tuple[str, bool]]:
 class _Chosen:
     """The evidence that goes into the page: ``shown``, and what of it belongs to which clause."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: ReportedRun) -> None:
         self.shown: list[dict[str, Any]] = []
         self.of: dict[tuple[str, str], list[int]] = {}
         self.left_out: dict[tuple[str, str], int] = {}
         self._run = run
         self._numbers: dict[str, int] = {}
         self._size = 0
-        calm: list[tuple[int, str, str, Evidence, int]] = []
+        calm: list[tuple[int, str, str, TestFiles, int]] = []
         for driver, clause, held in sorted(
             run.results.held(), key=lambda one: KINDS.index(one[2].kind)
         ):
@@ -175,7 +175,7 @@ class _Chosen:
             self.of[driver, clause] = [self._number(shortest, _CALM_LIMIT, _CALM_BUDGET)]
             self.left_out[driver, clause] = others
 
-    def _number(self, evidence: Evidence, limit: int, budget: int) -> int:
+    def _number(self, evidence: TestFiles, limit: int, budget: int) -> int:
         """Return the number of ``evidence``, which is taken in unless that is over ``budget``."""
         key = evidence.transcript.name
         if key not in self._numbers:
@@ -183,7 +183,7 @@ class _Chosen:
             self.shown.append(self._entry(evidence, limit, budget))
         return self._numbers[key]
 
-    def _entry(self, evidence: Evidence, limit: int, budget: int) -> dict[str, Any]:
+    def _entry(self, evidence: TestFiles, limit: int, budget: int) -> dict[str, Any]:
         entry: dict[str, Any] = {
             "test": evidence.test,
             "parameters": evidence.parameters,
@@ -201,7 +201,7 @@ class _Chosen:
         return entry
 
 
-def _data(run: Run, chosen: _Chosen) -> dict[str, Any]:
+def _data(run: ReportedRun, chosen: _Chosen) -> dict[str, Any]:
     """Return what the page's script knows of the run, but for the evidence."""
     rules, level_of = catalogue.clauses(), _levels(run)
     return {

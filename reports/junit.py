@@ -21,11 +21,11 @@ from collections.abc import Mapping
 
 from fixtures.record import catalogue
 from fixtures.record.catalogue import Clause
-from fixtures.record.model import DEVIATES, KNOWN, TOLERATED, DriverResults, Held
-from reports.run import CUT_SHORT, Run, part, told
+from fixtures.record.model import DEVIATES, KNOWN, TOLERATED, DriverResults, Judgement
+from reports.run import CUT_SHORT, ReportedRun, part, told
 
 
-def render(run: Run) -> str:
+def render(run: ReportedRun) -> str:
     """Return the XML document for ``run``."""
     known = catalogue.clauses()
     root = ET.Element("testsuites", name=f"VFIO migration conformance: {run.results.kernel.title}")
@@ -44,7 +44,9 @@ def render(run: Run) -> str:
     )
 
 
-def _suite(run: Run, name: str, driver: DriverResults, known: Mapping[str, Clause]) -> ET.Element:
+def _suite(
+    run: ReportedRun, name: str, driver: DriverResults, known: Mapping[str, Clause]
+) -> ET.Element:
     suite = ET.Element("testsuite", name=name)
     about = {
         "kernel": run.results.kernel.spec,
@@ -75,7 +77,7 @@ def _suite(run: Run, name: str, driver: DriverResults, known: Mapping[str, Claus
     return suite
 
 
-def _verdict(case: ET.Element, held: Held, details: str) -> None:
+def _verdict(case: ET.Element, held: Judgement, details: str) -> None:
     """Put into ``case`` what tells it from one that passed."""
     if held.kind == "deviates":
         message = f"{held.labelled(DEVIATES)}: {held.why}"
@@ -94,7 +96,9 @@ def _verdict(case: ET.Element, held: Held, details: str) -> None:
         ET.SubElement(case, "system-out").text = f"flaky: {held.why}\n{details}"
 
 
-def _details(run: Run, driver: str, clause: str, held: Held, known: Mapping[str, Clause]) -> str:
+def _details(
+    run: ReportedRun, driver: str, clause: str, held: Judgement, known: Mapping[str, Clause]
+) -> str:
     """Return what a reader of the case wants to know next, as lines."""
     lines = []
     if rule := known.get(clause):

@@ -21,9 +21,9 @@ import re
 from typing import Any
 
 from fixtures.record import model
-from fixtures.record.model import BROKEN, DEVIATES, DEVIATING, TOLERATED, Held, KernelAbout
+from fixtures.record.model import BROKEN, DEVIATES, DEVIATING, TOLERATED, Judgement, KernelAbout
 from fixtures.untrusted import cut
-from reports.run import CUT_SHORT, Run, told
+from reports.run import CUT_SHORT, ReportedRun, told
 
 ORIGIN = "vfio_conformance"
 VERSION = {"major": 5, "minor": 3}
@@ -39,7 +39,7 @@ _STATUS = {
 _EXCERPT = 16_000  # characters; the schema has no more than 16384
 
 
-def render(run: Run) -> str:
+def render(run: ReportedRun) -> str:
     """Return the JSON text for ``run``."""
     digest = _digest(json.dumps(model.as_data(run.results), sort_keys=True, default=str))
     this = f"{ORIGIN}:{run.name}-{digest}"
@@ -88,7 +88,7 @@ def render(run: Run) -> str:
     return json.dumps({name: value for name, value in data.items() if value}, indent=1) + "\n"
 
 
-def _build(run: Run, this: str) -> dict[str, Any]:
+def _build(run: ReportedRun, this: str) -> dict[str, Any]:
     drivers = run.results.drivers
     build = {
         "id": this,
@@ -123,7 +123,7 @@ def _commit(kernel: KernelAbout) -> dict[str, Any]:
     return {"git_commit_hash": kernel.commit} if kernel.commit and not kernel.dirty else {}
 
 
-def _test(run: Run, this: str, driver: str, clause: str, held: Held) -> dict[str, Any]:
+def _test(run: ReportedRun, this: str, driver: str, clause: str, held: Judgement) -> dict[str, Any]:
     test = _about(this, driver, clause) | {
         "status": _STATUS[held.kind],
         "environment": {

@@ -20,9 +20,9 @@ import re
 from collections.abc import Iterator
 
 from fixtures.record.level import DEFAULT
-from fixtures.record.model import DEVIATING, DriverResults, Held
+from fixtures.record.model import DEVIATING, DriverResults, Judgement
 from fixtures.untrusted import one_line
-from reports.run import CUT_SHORT, Run, told
+from reports.run import CUT_SHORT, ReportedRun, told
 
 _VERSION = "KTAP version 1"
 # At these, anywhere in a line, the kernel's parser takes the output for ended.
@@ -40,7 +40,7 @@ _RESULTS = {
 }
 
 
-def render(run: Run) -> str:
+def render(run: ReportedRun) -> str:
     """Return the lines for ``run``."""
     tests = [_driver(name, driver) for name, driver in run.results.drivers.items()]
     if not run.results.complete:
@@ -75,7 +75,7 @@ def _driver(name: str, driver: DriverResults) -> tuple[list[str], str, str]:
     return lines, "not ok" if bad or error else "ok", name + error
 
 
-def _clause(number: int, clause: str, held: Held) -> Iterator[str]:
+def _clause(number: int, clause: str, held: Judgement) -> Iterator[str]:
     for fingerprint in held.fingerprints:
         yield f"# {clause}: fingerprint {_plain(fingerprint)}"
     if held.kind in ("deviates", "tolerated", "broken", "flaky"):

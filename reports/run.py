@@ -15,7 +15,7 @@ from pathlib import Path
 from fixtures import untrusted
 from fixtures.errors import RunError
 from fixtures.record import model
-from fixtures.record.model import DEVIATES, KNOWN, TOLERATED, Failure, Held, Kind, Results
+from fixtures.record.model import DEVIATES, KNOWN, TOLERATED, Failure, Judgement, Kind, Results
 from fixtures.record.results import file_name
 
 CALM: tuple[Kind, ...] = ("conforms", "not_applicable")  # nothing in these asks for attention
@@ -56,7 +56,7 @@ class File:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class TestFiles:
     """The files of one test, with its parameters."""
 
     test: str  # the test's id, without parameters
@@ -71,14 +71,14 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Run:
+class ReportedRun:
     """A run, and where its files are."""
 
     folder: Path
     name: str
     results: Results
 
-    def evidence(self, driver: str, clause: str) -> tuple[Evidence, ...]:
+    def evidence(self, driver: str, clause: str) -> tuple[TestFiles, ...]:
         """Return what there is on ``clause`` of ``driver``: first the tests that deviated."""
         found = [
             one
@@ -89,17 +89,17 @@ class Run:
         return tuple(sorted(found, key=lambda one: (not one.reproducers, one.name)))
 
     @functools.cached_property
-    def _evidence(self) -> dict[str, list[Evidence]]:
+    def _evidence(self) -> dict[str, list[TestFiles]]:
         """All transcripts with what belongs to them, by what their test's files are called."""
         tests = {file_name(test): test for _, _, held in self.results.held() for test in held.tests}
-        by_test: dict[str, list[Evidence]] = {}
+        by_test: dict[str, list[TestFiles]] = {}
         reproducers: dict[str, dict[str, File]] = {}
         for path in self._files("reproducers/*"):
             reproducers.setdefault(path.stem, {})[path.suffix[1:]] = self._file(path)
         for path in self._files("transcripts/*.txt"):
             test, _, parameters = path.name.removesuffix(".txt").partition("[")
             by_test.setdefault(test, []).append(
-                Evidence(
+                TestFiles(
                     test=tests.get(test, test),
                     parameters=parameters.removesuffix("]"),
                     transcript=self._file(path),
@@ -140,7 +140,7 @@ def part(clause: str) -> str:
     return clause.partition(".")[0]
 
 
-def told(held: Held) -> list[str]:
+def told(held: Judgement) -> list[str]:
     """Return a line for each thing that was seen to be wrong, and in which tests."""
     return [f"{_word(one)}: {one.test}: {one}".replace(": : ", ": ") for one in held.failures]
 
@@ -151,11 +151,11 @@ def _word(failure: Failure) -> str:
     return TOLERATED if failure.tolerated and failure.verdict == DEVIATES else failure.verdict
 
 
-def load(folder: Path) -> Run:
+def load(folder: Path) -> ReportedRun:
     """Return the run whose results lie in ``folder``.
 
     Raises RunError where there are none, or none of a schema that is known.
     """
     if not folder.is_dir():
         raise RunError(f"{folder} is no folder; name that of a run, as make check makes them")
-    return Run(folder, folder.resolve().name, model.load(folder, untrusted.clean))
+    return ReportedRun(folder, folder.resolve().name, model.load(folder, untrusted.clean))

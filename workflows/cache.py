@@ -31,7 +31,7 @@ _RUNS = "[0-9]*-[0-9]*"  # begins the name of a run: when it began
 
 
 @dataclass(frozen=True)
-class Kind:
+class CacheKind:
     """A kind of entries: those of ``folders`` that ``names`` matches.
 
     ``kept`` is how many stay by themselves, in each folder; None where all do.
@@ -59,18 +59,18 @@ class Kind:
         return whole
 
 
-def kinds() -> list[Kind]:
+def kinds() -> list[CacheKind]:
     """Return all kinds: those of the cache, then those of the results."""
     results = RESULTS.resolve()
     jobs = tuple(results / job for job in ("premerge", "matrix", "bisect"))
     return [
-        *(Kind(name, (paths.cache() / name,), kept) for name, kept in cache.KEPT.items()),
-        Kind("steps", (step.STEPS.resolve(),), step.KEPT),
-        Kind("runs", (results,), None, f"{_RUNS}-*"),
-        Kind("baselines", (results / "baselines",), None),
-        Kind("soaks", (results / "soak",), None, f"{_RUNS}-*"),
-        Kind("tests", (results / "tests",), None, f"{_RUNS}-*"),
-        Kind("reports", jobs, None, f"{_RUNS}-*"),
+        *(CacheKind(name, (paths.cache() / name,), kept) for name, kept in cache.KEPT.items()),
+        CacheKind("steps", (step.STEPS.resolve(),), step.KEPT),
+        CacheKind("runs", (results,), None, f"{_RUNS}-*"),
+        CacheKind("baselines", (results / "baselines",), None),
+        CacheKind("soaks", (results / "soak",), None, f"{_RUNS}-*"),
+        CacheKind("tests", (results / "tests",), None, f"{_RUNS}-*"),
+        CacheKind("reports", jobs, None, f"{_RUNS}-*"),
     ]
 
 
@@ -100,7 +100,7 @@ def main(argv: Sequence[str]) -> int:
     return CANNOT if problems else 0
 
 
-def _chosen(named: Sequence[str], keep: str) -> list[Kind]:
+def _chosen(named: Sequence[str], keep: str) -> list[CacheKind]:
     known = {kind.name: kind for kind in kinds()}
     for name in named:
         if name not in known and name != ALL:
@@ -122,7 +122,7 @@ def _chosen(named: Sequence[str], keep: str) -> list[Kind]:
     ]
 
 
-def table(rows: Iterable[Kind]) -> list[str]:
+def table(rows: Iterable[CacheKind]) -> list[str]:
     """Return the table of what there is, for a person."""
     shown = [("kind", "entries", "size", "in use", "oldest use", "kept")]
     total = 0

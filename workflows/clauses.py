@@ -18,7 +18,7 @@ import pytest
 from fixtures.errors import RunError
 from fixtures.paths import SUITES
 from fixtures.record import catalogue
-from fixtures.record.catalogue import Clause, Source
+from fixtures.record.catalogue import Citation, Clause
 from fixtures.record.level import LEVELS, with_level
 
 WIDTH = 100  # columns
@@ -74,7 +74,7 @@ def _entry(name: str, clause: Clause, tests: Iterable[str]) -> str:
     return "\n    ".join(lines)
 
 
-def _table(sources: Iterable[Source]) -> list[str]:
+def _table(sources: Iterable[Citation]) -> list[str]:
     """Return the lines that say where each source is found."""
     return ["sources", *(f"    {one.cited}\n        {one.found}" for one in sources)]
 

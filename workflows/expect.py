@@ -25,7 +25,7 @@ from fixtures.device import known_drivers
 from fixtures.errors import DescriptionError
 from fixtures.progress import Progress
 from fixtures.record import catalogue, compare
-from fixtures.record.compare import NOTHING, Change, Kind
+from fixtures.record.compare import NOTHING, Change, ChangeKind
 from fixtures.record.model import VERDICTS, Results
 
 
@@ -50,7 +50,7 @@ class Expected:
     """
 
     driver: str
-    kind: Kind
+    kind: ChangeKind
     name: str
     before: str
     after: str
@@ -93,7 +93,7 @@ def load(path: Path, drivers: Sequence[str], progress: Progress) -> list[Expecte
     ]
 
 
-def _subject(entry: _Entry, path: Path) -> tuple[Kind, str]:
+def _subject(entry: _Entry, path: Path) -> tuple[ChangeKind, str]:
     """Return what ``entry`` is about, once it is known to make sense."""
     if bool(entry.behaviour) == bool(entry.clause):
         raise DescriptionError(f"{path}: every change names one behaviour, or one clause")
@@ -101,11 +101,11 @@ def _subject(entry: _Entry, path: Path) -> tuple[Kind, str]:
         raise DescriptionError(f"{path}: no driver is called {', '.join(sorted(unknown))}")
     words: tuple[str, ...] = VERDICTS
     if entry.clause:
-        kind, name = Kind.CLAUSE, entry.clause
+        kind, name = ChangeKind.CLAUSE, entry.clause
         if name not in catalogue.clauses():
             raise DescriptionError(f"{path}: suites/clauses.yaml has no clause {name}")
     else:
-        kind, name = Kind.BEHAVIOUR, entry.behaviour
+        kind, name = ChangeKind.BEHAVIOUR, entry.behaviour
         if name not in catalogue.behaviours():
             raise DescriptionError(f"{path}: suites/behaviours.yaml has no behaviour {name}")
         words = catalogue.behaviours()[name].words

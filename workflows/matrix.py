@@ -34,7 +34,7 @@ from workflows.command import (
     selection_of,
     write_report,
 )
-from workflows.step import Outcome, Stage
+from workflows.step import Stage, StepResult
 from workflows.stop import on_sigterm
 
 DEVIATED = 1  # exit status
@@ -57,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
         with suppress(ConfigError, BuildError):
             kernels.identity(spec, all_needs(), progress, selection.flavour)
     on_sigterm()
-    outcomes: list[Outcome] = []
+    outcomes: list[StepResult] = []
     for spec in specs:
         outcome = step.run_or_tell(spec, selection, spec.text, progress)
         outcomes.append(outcome)
@@ -83,7 +83,7 @@ def main(argv: Sequence[str]) -> int:
     return _status(outcomes)
 
 
-def _kernel(name: str, outcome: Outcome) -> dict[str, Any]:
+def _kernel(name: str, outcome: StepResult) -> dict[str, Any]:
     """Return a column: what each driver does on that kernel."""
     data: dict[str, Any] = {
         "name": name,
@@ -119,7 +119,7 @@ def _attention(results: Results) -> list[str]:
     ]
 
 
-def _changes(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+def _changes(outcomes: Sequence[StepResult]) -> list[dict[str, Any]]:
     """Return what changed from each kernel that was judged to the next one."""
     judged = [number for number, outcome in enumerate(outcomes) if outcome.results]
     found = []
@@ -132,7 +132,7 @@ def _changes(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     return found
 
 
-def _status(outcomes: Sequence[Outcome]) -> int:
+def _status(outcomes: Sequence[StepResult]) -> int:
     results = [outcome.results for outcome in outcomes if outcome.results]
     if any(one.of_kind(DEVIATES) for one in results):
         return DEVIATED

@@ -34,7 +34,7 @@ from workflows.command import (
 )
 from workflows.expect import Expected
 from workflows.series import Commit, Series
-from workflows.step import Outcome, Selection, Stage
+from workflows.step import Selection, Stage, StepResult
 from workflows.stop import on_sigterm
 
 NOTHING_WORSE, WORSE = 0, 1
@@ -43,11 +43,11 @@ TOLERATED = "new deviations from a SHOULD are tolerated"
 
 
 @dataclass(frozen=True)
-class Step:
+class PatchStep:
     """A commit, what became of it, and what changed since the last one that was judged."""
 
     commit: Commit
-    outcome: Outcome
+    outcome: StepResult
     since: Commit | None
     changes: Sequence[Change]
 
@@ -73,7 +73,7 @@ def main(argv: Sequence[str]) -> int:
     on_sigterm()
     folder = make_folder("premerge")
 
-    def write(steps: Sequence[Step]) -> dict[str, Any]:
+    def write(steps: Sequence[PatchStep]) -> dict[str, Any]:
         data = judgement(patches, selection, steps, expected)
         texts = {"report.txt": report.text(data), "report.md": report.markdown(data)}
         write_report(folder, data, texts)
@@ -93,22 +93,22 @@ def judge_all(
     patches: Series,
     selection: Selection,
     progress: Progress,
-    on_step: Callable[[Sequence[Step]], object] = lambda _: None,
-) -> list[Step]:
+    on_step: Callable[[Sequence[PatchStep]], object] = lambda _: None,
+) -> list[PatchStep]:
     """Build and test every commit of ``patches``, the base first; ``on_step`` is given all so far.
 
     Without a base that could be judged there is nothing to compare with: that is the end. So is a
     step that cannot be made.
     """
-    steps: list[Step] = []
-    last: Step | None = None  # that was judged
+    steps: list[PatchStep] = []
+    last: PatchStep | None = None  # that was judged
     count = len(patches.commits) - 1
     for commit in patches.commits:
         name = f"patch {commit.number} of {count}" if commit.number else f"base {patches.base}"
         progress.note(f"{name}: {commit.short} {commit.subject}")
         outcome = step.run_or_tell(patches.spec(commit), selection, name, progress)
         changed = changes(last.outcome, outcome) if last else []
-        steps.append(Step(commit, outcome, last.commit if last else None, changed))
+        steps.append(PatchStep(commit, outcome, last.commit if last else None, changed))
         if outcome.problem:
             progress.note(f"{name}: {outcome.stage.value}: {outcome.problem}")
         on_step(steps)
@@ -119,7 +119,7 @@ def judge_all(
     return steps
 
 
-def changes(before: Outcome, after: Outcome) -> list[Change]:
+def changes(before: StepResult, after: StepResult) -> list[Change]:
     """Return what changed; of a step that was not carried through, what it saw for the worse."""
     if not before.results or not after.results:
         return []
@@ -130,12 +130,12 @@ def changes(before: Outcome, after: Outcome) -> list[Change]:
     return [one for one in found if one.effect in worse and one.after != NOTHING]
 
 
-def _judged(one: Step) -> Results | None:
+def _judged(one: PatchStep) -> Results | None:
     return one.outcome.results if one.outcome.stage is Stage.JUDGED else None
 
 
 def judgement(
-    patches: Series, selection: Selection, steps: Sequence[Step], expected: Sequence[Expected]
+    patches: Series, selection: Selection, steps: Sequence[PatchStep], expected: Sequence[Expected]
 ) -> dict[str, Any]:
     """Return all that a report says, as plain data: the contents of ``premerge.yaml``."""
     first, last = _judged(steps[0]), _judged(steps[-1])
@@ -179,7 +179,7 @@ def judgement(
 
 
 def _gate(
-    steps: Sequence[Step], expected: Sequence[Expected], missed: Sequence[Expected]
+    steps: Sequence[PatchStep], expected: Sequence[Expected], missed: Sequence[Expected]
 ) -> tuple[int, str]:
     """Return what the gate ends with, and the same in words."""
     unsure = "could not be judged"
@@ -211,11 +211,11 @@ def _unjudged(results: Results) -> list[str]:
     return broken + [f"{name}: missing: {why}" for name, why in results.missing.items()]
 
 
-def _name(one: Step) -> str:
+def _name(one: PatchStep) -> str:
     return f"patch {one.commit.number}" if one.commit.number else "base"
 
 
-def _effects(steps: Sequence[Step], expected: Sequence[Expected]) -> set[Effect]:
+def _effects(steps: Sequence[PatchStep], expected: Sequence[Expected]) -> set[Effect]:
     """Return the effects of all changes that were not expected."""
     changes = [change for one in steps for change in one.changes]
     left = [change for change in changes if not _foreseen(change, expected)]
@@ -223,7 +223,7 @@ def _effects(steps: Sequence[Step], expected: Sequence[Expected]) -> set[Effect]
     return {change.effect for change in left}
 
 
-def _whole(steps: Sequence[Step]) -> list[Change]:
+def _whole(steps: Sequence[PatchStep]) -> list[Change]:
     """Return what changed from the base to the last patch: a detour between them hides nothing."""
     first, last = _judged(steps[0]), _judged(steps[-1])
     return compare.changes(first, last) if first and last else []
@@ -238,7 +238,7 @@ def _foreseen(change: Change, expected: Sequence[Expected]) -> bool:
     return any(one.covers(change) for one in expected)
 
 
-def _step_data(one: Step, patches: Series, expected: Sequence[Expected]) -> dict[str, Any]:
+def _step_data(one: PatchStep, patches: Series, expected: Sequence[Expected]) -> dict[str, Any]:
     return {
         "number": one.commit.number,
         "commit": one.commit.id,

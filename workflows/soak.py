@@ -20,7 +20,7 @@ from fixtures import holding, untrusted
 from fixtures.errors import SpecError
 from fixtures.paths import CHECKOUT
 from fixtures.record import model
-from fixtures.record.model import BROKEN, FLAKY, Held, Results
+from fixtures.record.model import BROKEN, FLAKY, Judgement, Results
 from workflows.command import add_run, pytest_words, run_main, run_pytest
 
 SOAKS = CHECKOUT / "results" / "soak"
@@ -113,7 +113,7 @@ def disagreements(all_results: list[Results]) -> Seen:
     return {key: row for key, row in seen.items() if len(set(row)) > 1 or _unsure(row)}
 
 
-def _word(held: Held) -> str:
+def _word(held: Judgement) -> str:
     """Return what a run says of a clause: how it holds, and what fails where."""
     where = dict.fromkeys(one.test.rpartition("::")[2] for one in held.failures if one.test)
     failing = f" in {', '.join(where)}" if where else ""

@@ -30,7 +30,7 @@ from fixtures.machine.machine import qemu_version
 from fixtures.machine.rootfs import INSTALLED
 from fixtures.paths import CHECKOUT, SUITES
 from fixtures.process import ProcessFailed
-from fixtures.progress import Progress, Step
+from fixtures.progress import Progress, ProgressStep
 from fixtures.record import compare, level, model
 from fixtures.record.model import BROKEN, FLAKY, Results
 from fixtures.record.results import merged
@@ -121,7 +121,7 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StepResult:
     """What became of a step.
 
     ``runs`` are the results of all its runs, by folder and in the order of time: what one of them
@@ -154,7 +154,7 @@ class Outcome:
             not held.why.startswith(_FOR_CERTAIN) for *_, held in self.results.of_kind(BROKEN)
         )
 
-    def with_earlier(self, earlier: Outcome) -> Outcome:
+    def with_earlier(self, earlier: StepResult) -> StepResult:
         """Return this with what ``earlier`` runs of the same step learnt."""
         runs = {**earlier.runs, **self.runs}
         if self.stage is Stage.JUDGED or earlier.stage is not Stage.JUDGED:
@@ -165,7 +165,7 @@ class Outcome:
 
 def run(
     spec: Spec, selection: Selection, name: str, progress: Progress, *, again: bool = False
-) -> Outcome:
+) -> StepResult:
     """Build the kernel ``spec``, to people ``name``, and run what was chosen on it.
 
     A step that was made before is not made again, unless ``again``, or its outcome is in doubt.
@@ -189,10 +189,10 @@ def run(
                 kernels.provide(spec, all_needs(), progress, selection.flavour)
             return _test(spec, selection, folder, name, progress)
     except (BuildError, ConfigError) as error:
-        return Outcome(Stage.DOES_NOT_BUILD, problem=str(error))
+        return StepResult(Stage.DOES_NOT_BUILD, problem=str(error))
 
 
-def run_for_certain(spec: Spec, selection: Selection, name: str, progress: Progress) -> Outcome:
+def run_for_certain(spec: Spec, selection: Selection, name: str, progress: Progress) -> StepResult:
     """Do as ``run``, and once more where that leaves a doubt; both runs count.
 
     Raises RunError.
@@ -209,10 +209,10 @@ def run_for_certain(spec: Spec, selection: Selection, name: str, progress: Progr
         progress.note(f"{name}: could not be run once more: {error}")
         return outcome
     except (KeyboardInterrupt, Terminated) as stopped:
-        return Outcome(Stage.NOT_MADE, outcome.runs, _why(stopped))
+        return StepResult(Stage.NOT_MADE, outcome.runs, _why(stopped))
 
 
-def run_or_tell(spec: Spec, selection: Selection, name: str, progress: Progress) -> Outcome:
+def run_or_tell(spec: Spec, selection: Selection, name: str, progress: Progress) -> StepResult:
     """Do as ``run_for_certain``; where the step cannot be made, the outcome says so.
 
     What a job has judged until then is to be reported, whatever ends it: Ctrl-C, a signal, a full
@@ -221,9 +221,9 @@ def run_or_tell(spec: Spec, selection: Selection, name: str, progress: Progress)
     try:
         return run_for_certain(spec, selection, name, progress)
     except RunError as error:
-        return Outcome(Stage.NOT_MADE, getattr(error, "runs", {}), str(error))
+        return StepResult(Stage.NOT_MADE, getattr(error, "runs", {}), str(error))
     except (KeyboardInterrupt, Terminated) as stopped:
-        return Outcome(Stage.NOT_MADE, problem=_why(stopped))
+        return StepResult(Stage.NOT_MADE, problem=_why(stopped))
 
 
 def _why(stopped: BaseException) -> str:
@@ -248,7 +248,9 @@ def _make(folder: Path) -> None:
     cache.trim(STEPS, KEPT)
 
 
-def _test(spec: Spec, selection: Selection, folder: Path, name: str, progress: Progress) -> Outcome:
+def _test(
+    spec: Spec, selection: Selection, folder: Path, name: str, progress: Progress
+) -> StepResult:
     for _ in range(BOOTS):
         with progress.step(f"testing {name}") as shown:
             status = _pytest(spec, selection, folder, shown)
@@ -258,11 +260,11 @@ def _test(spec: Spec, selection: Selection, folder: Path, name: str, progress: P
     return outcome
 
 
-def judged(folder: Path) -> Outcome | None:
+def judged(folder: Path) -> StepResult | None:
     """Return the outcome of a step that was carried through, None where there is none."""
     runs = _runs(folder)
     last = next(reversed(runs.values()), None)
-    return Outcome(Stage.JUDGED, runs) if last and last.complete and last.drivers else None
+    return StepResult(Stage.JUDGED, runs) if last and last.complete and last.drivers else None
 
 
 def _runs(folder: Path) -> dict[Path, Results]:
@@ -277,7 +279,7 @@ def _runs(folder: Path) -> dict[Path, Results]:
     return runs
 
 
-def _failed(folder: Path, status: int) -> Outcome:
+def _failed(folder: Path, status: int) -> StepResult:
     """Tell why a step came to nothing: from its results, where it came to have some.
 
     Raises RunError where that says nothing of the kernel.
@@ -290,15 +292,15 @@ def _failed(folder: Path, status: int) -> Outcome:
         problem = problems[0] if problems else _STATUS.get(status, f"pytest: status {status}")
     if not _QEMUS.search(problem):
         if NO_MACHINE in problem and not this.drivers:
-            return Outcome(Stage.DOES_NOT_BOOT, problem=problem)
+            return StepResult(Stage.DOES_NOT_BOOT, problem=problem)
         if any(words in problem for words in _THE_KERNELS):
-            return Outcome(Stage.CUT_SHORT, runs, problem)
+            return StepResult(Stage.CUT_SHORT, runs, problem)
         if _TIME in problem:
-            return Outcome(Stage.OUT_OF_TIME, runs, problem)
+            return StepResult(Stage.OUT_OF_TIME, runs, problem)
     raise NotMade(f"{problem}; the whole output: {folder / OUTPUT}", runs)
 
 
-def _pytest(spec: Spec, selection: Selection, folder: Path, shown: Step) -> int:
+def _pytest(spec: Spec, selection: Selection, folder: Path, shown: ProgressStep) -> int:
     (folder / "latest").unlink(missing_ok=True)  # of a run that was cut short
     argv = [sys.executable, "-m", "pytest", *selection.argv(), "-n", selection.jobs]
     argv += [f"--kernel={spec.text}", f"--results={folder}"]

@@ -11,7 +11,7 @@ from fixtures.device import chosen
 from fixtures.errors import SpecError
 from fixtures.plugin import selection
 from fixtures.record import catalogue, compare
-from fixtures.record.compare import NOTHING, Kind
+from fixtures.record.compare import NOTHING, ChangeKind
 from fixtures.record.level import with_level
 from fixtures.record.model import (
     BROKEN,
@@ -36,27 +36,29 @@ class Subject:
     ``kind`` is None for an expression.
     """
 
-    kind: Kind | None
+    kind: ChangeKind | None
     name: str
     driver: str = ""
 
     @property
     def words(self) -> tuple[str, ...]:
         """The options that have pytest run what is needed, and little else."""
-        option = {Kind.BEHAVIOUR: "--behaviour", Kind.CLAUSE: "--clause", None: "-k"}[self.kind]
+        option = {ChangeKind.BEHAVIOUR: "--behaviour", ChangeKind.CLAUSE: "--clause", None: "-k"}[
+            self.kind
+        ]
         return (option, self.name) if self.kind is None else (f"{option}={self.name}",)
 
     @property
     def words_for_it(self) -> tuple[str, ...]:
         """What its value can be."""
-        if self.kind is Kind.BEHAVIOUR:
+        if self.kind is ChangeKind.BEHAVIOUR:
             return catalogue.behaviours()[self.name].words
         return (CONFORMS, DEVIATES, NOT_APPLICABLE) if self.kind else (CONFORMS, KNOWN, DEVIATES)
 
     @property
     def title(self) -> str:
         """This for a heading: a clause with its level."""
-        level = catalogue.level(self.name) if self.kind is Kind.CLAUSE else ""
+        level = catalogue.level(self.name) if self.kind is ChangeKind.CLAUSE else ""
         return with_level(str(self), level)
 
     def __str__(self) -> str:
@@ -78,7 +80,7 @@ class Subject:
         if about is None:
             raise NoValue(f"nothing was run for {self.driver}")
         word = compare.value(results, self.driver, self.kind, self.name)
-        if self.kind is Kind.CLAUSE and word == DEVIATES:
+        if self.kind is ChangeKind.CLAUSE and word == DEVIATES:
             return word  # whatever else is not known
         for name, held in about.clauses.items():
             if held.verdict in unsure:
@@ -117,8 +119,8 @@ def of(asked: argparse.Namespace, drivers: tuple[str, ...], *, tests: bool = Tru
     named = [
         (kind, name)
         for kind, name in (
-            (Kind.BEHAVIOUR, asked.behaviour),
-            (Kind.CLAUSE, asked.clause),
+            (ChangeKind.BEHAVIOUR, asked.behaviour),
+            (ChangeKind.CLAUSE, asked.clause),
             (None, asked.tests),
         )
         if name
@@ -131,7 +133,7 @@ def of(asked: argparse.Namespace, drivers: tuple[str, ...], *, tests: bool = Tru
     if kind is None:
         selection.check_expression("TESTS", name)
         return Subject(kind, name, drivers[0] if len(drivers) == 1 else "")
-    known = catalogue.behaviours() if kind is Kind.BEHAVIOUR else catalogue.clauses()
+    known = catalogue.behaviours() if kind is ChangeKind.BEHAVIOUR else catalogue.clauses()
     if name not in known:
         hint = selection.near(name, known) or "; all of them: suites/*.yaml"
         raise SpecError(f"no {kind.value} is called {name}{hint}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from fixtures.device.driver import Stream
+from fixtures.device.driver import StreamFormat
 
 Spoil = Callable[[bytes], bytes]
 
@@ -62,7 +62,7 @@ def every_kind(stream: bytes) -> dict[str, bytes]:
     return {spoil.__name__: spoil(stream) for spoils in BY_CLAUSE.values() for spoil in spoils}
 
 
-def cuts(form: Stream, stream: bytes) -> dict[str, bytes]:
+def cuts(form: StreamFormat, stream: bytes) -> dict[str, bytes]:
     """Return ``stream`` cut in each header, behind it, and behind what follows it, by name."""
     found = {}
     length = sum(form.header.values())
@@ -73,7 +73,7 @@ def cuts(form: Stream, stream: bytes) -> dict[str, bytes]:
     return {name: cut for name, cut in found.items() if 0 < len(cut) < len(stream)}
 
 
-def wrong_fields(form: Stream, stream: bytes) -> dict[str, bytes]:
+def wrong_fields(form: StreamFormat, stream: bytes) -> dict[str, bytes]:
     """Return ``stream`` with one field of one header wrong, each that must be right, by name."""
     found = {}
     for number, header in enumerate(_headers(form, stream), 1):
@@ -90,7 +90,7 @@ def wrong_fields(form: Stream, stream: bytes) -> dict[str, bytes]:
     return found
 
 
-def _headers(form: Stream, stream: bytes) -> Iterator[int]:
+def _headers(form: StreamFormat, stream: bytes) -> Iterator[int]:
     """Yield where each header of ``stream`` begins."""
     at, length = 0, sum(form.header.values())
     while at + length <= len(stream):
@@ -100,7 +100,7 @@ def _headers(form: Stream, stream: bytes) -> Iterator[int]:
         at += length + _fields(form, stream, at)[form.length][1]
 
 
-def _fields(form: Stream, stream: bytes, at: int) -> dict[str, tuple[int, int]]:
+def _fields(form: StreamFormat, stream: bytes, at: int) -> dict[str, tuple[int, int]]:
     """Return where each field of the header at ``at`` is, and its value."""
     found = {}
     for name, length in form.header.items():

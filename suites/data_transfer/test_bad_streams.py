@@ -12,7 +12,7 @@ import operator
 import pytest
 
 from fixtures.device import Driver
-from fixtures.device.driver import Stream
+from fixtures.device.driver import StreamFormat
 from fixtures.errors import NotThere
 from fixtures.oracle import StateMachine
 from fixtures.session import Session, State
@@ -34,7 +34,7 @@ ENDS = [State.STOP, State.RUNNING]
 
 
 @pytest.fixture
-def form(driver: Driver) -> Stream:
+def form(driver: Driver) -> StreamFormat:
     """The form of the driver's stream."""
     if driver.stream is None:
         raise NotThere(f"fixtures/drivers/{driver.name}.yaml describes no stream")
@@ -120,14 +120,14 @@ def test_a_stream_of_pre_copy_alone_is_refused(
 
 @pytest.mark.clause("data-transfer.truncated")
 def test_a_stream_that_is_cut_at_a_header_is_refused(
-    source: Contents, target: Contents, form: Stream
+    source: Contents, target: Contents, form: StreamFormat
 ) -> None:
     check_refuses_all(target.session, bad_streams.cuts(form, save(source.session)))
 
 
 @pytest.mark.clause("data-transfer.corrupted")
 def test_one_wrong_field_of_a_header_is_noticed(
-    source: Contents, target: Contents, form: Stream
+    source: Contents, target: Contents, form: StreamFormat
 ) -> None:
     check_refuses_all(target.session, bad_streams.wrong_fields(form, save(source.session)))
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from fixtures.errors import NotThere
-from fixtures.guest import Answer, Fault, Guest, kmemleak, write_file
+from fixtures.guest import Answer, Guest, Injection, kmemleak, write_file
 from fixtures.oracle import StateMachine
 from fixtures.session import ArrangementFailed, DataFd, Session, State
 from fixtures.session.transfer import arrive, save
@@ -28,7 +28,7 @@ WRITTEN = 4096  # bytes in a call
 MOST = 500  # places for a fault in one call; a call that has more allocates without end
 
 
-def faults(guest: Guest, prepare: Callable[[], None]) -> Iterator[Fault]:
+def faults(guest: Guest, prepare: Callable[[], None]) -> Iterator[Injection]:
     """Have the call in the loop's body meet a fault in each place that it has for one."""
     for answer in guest.calls(*(write_file(f"{DEBUGFS}/{path}", text) for path, text in ALL)):
         if answer.error:
@@ -42,7 +42,7 @@ def faults(guest: Guest, prepare: Callable[[], None]) -> Iterator[Fault]:
     pytest.fail(f"the call still has a place for a fault after {MOST}")
 
 
-def check_error(answer: Answer, fault: Fault) -> None:
+def check_error(answer: Answer, fault: Injection) -> None:
     """See to it that a call fails, if it does, because of the fault, and in a word for users."""
     assert fault.injected or not answer.error, "it fails without a fault"
     assert not answer.error.isdecimal(), f"errno {answer.error} is the kernel's own"

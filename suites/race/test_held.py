@@ -11,7 +11,7 @@ import pytest
 
 from fixtures.guest import Answer, Guest, Pending
 from fixtures.session import ArrangementFailed, DataFd, Session, State
-from fixtures.session.held import MOST, Held, held
+from fixtures.session.held import MOST, HeldPage, held
 from fixtures.session.transfer import save
 from suites import must
 from suites.calls import WAYS_TO_END
@@ -32,7 +32,7 @@ def up_to_the_last_byte(session: Session, stream: bytes) -> DataFd:
     return data_fd
 
 
-def both(first: Pending, second: Pending, page: Held, data: bytes) -> tuple[Answer, Answer]:
+def both(first: Pending, second: Pending, page: HeldPage, data: bytes) -> tuple[Answer, Answer]:
     """Return what two calls come to, the first of which is held until the second is on its way."""
     early = second.end(A_WHILE)
     page.release(data)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit import repository
 from workflows import step
-from workflows.step import Outcome
+from workflows.step import StepResult
 
 
 @pytest.fixture(scope="session")
@@ -29,9 +29,9 @@ def tree(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Outcome]:
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[StepResult]:
     """What the steps of a job come to, in their order; its report goes to a folder of the test."""
-    outcomes: list[Outcome] = []
+    outcomes: list[StepResult] = []
     monkeypatch.setattr(step, "run", lambda *_, **__: outcomes.pop(0))
     monkeypatch.setattr("fixtures.kernel.identity", lambda *_: "x")
     monkeypatch.setattr("workflows.command.CHECKOUT", tmp_path)

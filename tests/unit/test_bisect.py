@@ -15,7 +15,7 @@ from fixtures.errors import RunError
 from fixtures.git import git
 from fixtures.kernel.spec import RefSpec
 from fixtures.progress import Progress
-from fixtures.record.compare import Kind
+from fixtures.record.compare import ChangeKind
 from reports import bisect as report
 from tests.unit.repository import NOBODY
 from workflows.bisect import Bisect, _found, _run
@@ -26,7 +26,7 @@ from workflows.subject import Subject
 
 # What each commit is: the third does not build, the fourth is the one that is looked for.
 COMMITS = [GOOD, GOOD, SKIP, BAD, BAD, BAD]
-SUBJECT = Subject(Kind.BEHAVIOUR, "precopy_info.flags.v2", "mtty")
+SUBJECT = Subject(ChangeKind.BEHAVIOUR, "precopy_info.flags.v2", "mtty")
 
 
 @pytest.fixture

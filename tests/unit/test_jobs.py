@@ -17,16 +17,16 @@ from fixtures.kernel.spec import RefSpec
 from fixtures.plugin import selection
 from fixtures.progress import Progress
 from fixtures.record import catalogue, compare, model
-from fixtures.record.compare import Change, Effect, Kind
-from fixtures.record.model import Failure, Held, Results
+from fixtures.record.compare import Change, ChangeKind, Effect
+from fixtures.record.model import Failure, Judgement, Results
 from fixtures.record.results import merged, write
 from reports import bisect as bisect_report
 from reports import matrix as matrix_report
 from reports import premerge as premerge_report
 from workflows import bisect_step, expect, history, matrix, premerge, step, subject
-from workflows.premerge import Step
+from workflows.premerge import PatchStep
 from workflows.series import Commit, Series
-from workflows.step import Outcome, Selection, Stage
+from workflows.step import Selection, Stage, StepResult
 from workflows.stop import Terminated
 
 V2 = "feature.precopy_info_v2"
@@ -63,7 +63,7 @@ def results(
 )
 def test_a_verdict_that_changes_has_an_effect(before: str, after: str, effect: Effect) -> None:
     (change,) = compare.changes(results({ECHO: before}), results({ECHO: after}))
-    assert (change.kind, change.name, change.effect) == (Kind.CLAUSE, ECHO, effect)
+    assert (change.kind, change.name, change.effect) == (ChangeKind.CLAUSE, ECHO, effect)
 
 
 def test_a_known_deviation_of_a_rule_that_begins_to_apply_is_no_news() -> None:
@@ -110,7 +110,7 @@ def test_a_behaviour_is_judged_where_it_is_support(
 
 def test_a_driver_that_goes_is_a_change_for_the_worse() -> None:
     (change,) = compare.changes(results(), results(absent="no CONFIG_SAMPLES"))
-    assert (change.kind, change.after, change.effect) == (Kind.DRIVER, "absent", Effect.WORSE)
+    assert (change.kind, change.after, change.effect) == (ChangeKind.DRIVER, "absent", Effect.WORSE)
     assert str(change) == "worse: mtty: present -> absent: no CONFIG_SAMPLES"
 
 
@@ -145,7 +145,7 @@ def test_a_rule_for_those_that_lack_something_may_cease_to_apply() -> None:
 
 def failing(*failures: Failure) -> Results:
     """Return the results of mtty, one clause of which deviates in these tests."""
-    held = Held("deviates", failures=failures)
+    held = Judgement("deviates", failures=failures)
     return dataclasses.replace(
         results(), drivers={"mtty": model.DriverResults("software", clauses={ECHO: held})}
     )
@@ -260,31 +260,33 @@ def test_what_is_expected_of_others_is_said_to_be_left_out(
 FOLDERS = itertools.count()
 
 
-def judged(found: Results) -> Outcome:
-    return Outcome(Stage.JUDGED, {Path(f"somewhere-{next(FOLDERS)}"): found})
+def judged(found: Results) -> StepResult:
+    return StepResult(Stage.JUDGED, {Path(f"somewhere-{next(FOLDERS)}"): found})
 
 
-def steps(*outcomes: Outcome) -> list[Step]:
+def steps(*outcomes: StepResult) -> list[PatchStep]:
     """Return steps with these outcomes, each compared with the last one that was judged."""
-    made: list[Step] = []
-    last: Step | None = None
+    made: list[PatchStep] = []
+    last: PatchStep | None = None
     for number, outcome in enumerate(outcomes):
         changes: list[Change] = []
         if outcome.results and last and last.outcome.results:
             changes = compare.changes(last.outcome.results, outcome.results)
         commit = Commit(number, f"{number:040}", f"vfio: a patch, and what it is for, {number}")
-        made.append(Step(commit, outcome, last.commit if last else None, changes))
+        made.append(PatchStep(commit, outcome, last.commit if last else None, changes))
         last = made[-1] if outcome.results else last
     return made
 
 
 GOOD, BAD = results({ECHO: "conforms"}), results({ECHO: "deviates"})
 KNOWN = results({ECHO: {"verdict": "deviates", "expected": True}})
-NOT_BUILT = Outcome(Stage.DOES_NOT_BUILD, problem="tree@1: does not compile: a.c:1: error: x")
-V2_COMES = expect.Expected("mtty", Kind.BEHAVIOUR, V2, "absent", "supported")
-ECHO_GOES = expect.Expected("mtty", Kind.CLAUSE, ECHO, "", "deviates")
-ECHO_DIPS = expect.Expected("mtty", Kind.CLAUSE, ECHO, "", "deviates", passing=True)
-ECHO_BEGINS = expect.Expected("mtty", Kind.CLAUSE, ECHO, "not_applicable", "deviates", passing=True)
+NOT_BUILT = StepResult(Stage.DOES_NOT_BUILD, problem="tree@1: does not compile: a.c:1: error: x")
+V2_COMES = expect.Expected("mtty", ChangeKind.BEHAVIOUR, V2, "absent", "supported")
+ECHO_GOES = expect.Expected("mtty", ChangeKind.CLAUSE, ECHO, "", "deviates")
+ECHO_DIPS = expect.Expected("mtty", ChangeKind.CLAUSE, ECHO, "", "deviates", passing=True)
+ECHO_BEGINS = expect.Expected(
+    "mtty", ChangeKind.CLAUSE, ECHO, "not_applicable", "deviates", passing=True
+)
 
 
 @pytest.mark.parametrize(
@@ -302,7 +304,7 @@ ECHO_BEGINS = expect.Expected("mtty", Kind.CLAUSE, ECHO, "not_applicable", "devi
         ([judged(GOOD), judged(GOOD)], [ECHO_DIPS], 0),
         ([judged(GOOD), judged(BAD), judged(BAD)], [ECHO_DIPS], 1),
         ([judged(GOOD), judged(BAD), judged(GOOD)], [ECHO_BEGINS], 1),
-        ([judged(GOOD), Outcome(Stage.OUT_OF_TIME, problem="--run-limit"), judged(GOOD)], [], 2),
+        ([judged(GOOD), StepResult(Stage.OUT_OF_TIME, problem="--run-limit"), judged(GOOD)], [], 2),
         ([judged(GOOD), NOT_BUILT], [ECHO_GOES], 1),
         ([judged(GOOD), judged(results({ECHO: "broken"}))], [], 2),
         ([judged(results({ECHO: "broken"}))] * 2, [], 2),
@@ -310,7 +312,7 @@ ECHO_BEGINS = expect.Expected("mtty", Kind.CLAUSE, ECHO, "not_applicable", "devi
         ([NOT_BUILT], [], 2),
     ],
 )
-def test_the_gate(outcomes: list[Outcome], expected: list[expect.Expected], status: int) -> None:
+def test_the_gate(outcomes: list[StepResult], expected: list[expect.Expected], status: int) -> None:
     of_these = steps(*outcomes)
     patches = Series(Path("linux"), "v7.1", tuple(one.commit for one in of_these))
     data = premerge.judgement(patches, Selection(("mtty",)), of_these, expected)
@@ -443,11 +445,11 @@ def test_history_tells_what_changed_in_each_tree(
         ([judged(GOOD), judged(KNOWN)], 0),
         ([judged(GOOD), judged(BAD)], 1),
         ([judged(GOOD), judged(results(missing="why"))], 2),
-        ([judged(GOOD), Outcome(Stage.DOES_NOT_BUILD, problem="x")], 2),
+        ([judged(GOOD), StepResult(Stage.DOES_NOT_BUILD, problem="x")], 2),
     ],
 )
 def test_a_matrix_ends_with(
-    runs: list[Outcome], tree: Path, found: list[Outcome], status: int
+    runs: list[StepResult], tree: Path, found: list[StepResult], status: int
 ) -> None:
     runs += found
     assert matrix.main([f"{tree}@base {tree}@topic", "--drivers=mtty"]) == status
@@ -464,12 +466,12 @@ def test_a_matrix_of_no_kernels_is_refused() -> None:
     [
         (judged(GOOD), bisect_step.GOOD),
         (judged(BAD), bisect_step.BAD),
-        (Outcome(Stage.DOES_NOT_BUILD, problem="x"), bisect_step.SKIP),
+        (StepResult(Stage.DOES_NOT_BUILD, problem="x"), bisect_step.SKIP),
         (judged(results()), bisect_step.SKIP),
     ],
 )
 def test_a_step_of_ones_own_bisect_ends_with(
-    runs: list[Outcome], tree: Path, found: Outcome, status: int
+    runs: list[StepResult], tree: Path, found: StepResult, status: int
 ) -> None:
     runs.append(found)
     asked = [f"--tree={tree}@topic", "--drivers=mtty", f"--clause={ECHO}", "--good=conforms"]
@@ -503,8 +505,8 @@ def test_a_message_has_no_paths_of_this_machine() -> None:
 
 def test_a_value_is_what_the_run_says() -> None:
     found = results({ECHO: "conforms"}, {V2: "absent"})
-    assert subject.Subject(Kind.BEHAVIOUR, V2, "mtty").value(found) == "absent"
-    assert subject.Subject(Kind.CLAUSE, ECHO, "mtty").value(found) == "conforms"
+    assert subject.Subject(ChangeKind.BEHAVIOUR, V2, "mtty").value(found) == "absent"
+    assert subject.Subject(ChangeKind.CLAUSE, ECHO, "mtty").value(found) == "conforms"
     assert subject.Subject(None, "flags").value(found) == "conforms"
     assert subject.Subject(None, "flags").value(BAD) == "deviates"
     both = {ECHO: "conforms", ZERO: {"verdict": "deviates", "expected": True}}
@@ -520,13 +522,13 @@ def test_a_value_is_what_the_run_says() -> None:
         (judged(results({ECHO: "flaky"})), True),
         (judged(results({ECHO: {"verdict": "broken", "reason": "GuestError: x"}})), True),
         (judged(results({ECHO: {"verdict": "broken", "reason": "BuildError: x"}})), False),
-        (Outcome(Stage.CUT_SHORT, problem="the machine did not come up: x"), True),
-        (Outcome(Stage.CUT_SHORT, problem="13 machines died in this run"), False),
-        (Outcome(Stage.DOES_NOT_BUILD, problem="x"), False),
+        (StepResult(Stage.CUT_SHORT, problem="the machine did not come up: x"), True),
+        (StepResult(Stage.CUT_SHORT, problem="13 machines died in this run"), False),
+        (StepResult(Stage.DOES_NOT_BUILD, problem="x"), False),
     ],
 )
 def test_a_step_in_doubt_is_made_once_more(
-    runs: list[Outcome], outcome: Outcome, in_doubt: bool
+    runs: list[StepResult], outcome: StepResult, in_doubt: bool
 ) -> None:
     runs += [outcome, judged(GOOD)]
     spec = RefSpec("x", Path("/x"), "abc")
@@ -535,15 +537,15 @@ def test_a_step_in_doubt_is_made_once_more(
     assert len(runs) == (0 if in_doubt else 1)
 
 
-def twice(runs: list[Outcome], first: Outcome, second: Outcome) -> Outcome:
+def twice(runs: list[StepResult], first: StepResult, second: StepResult) -> StepResult:
     """Return the outcome of a step that the first run leaves in doubt."""
     runs += [first, second]
     return step.run_for_certain(RefSpec("x", Path("/x"), "abc"), Selection(), "a step", Progress())
 
 
-def test_what_was_judged_is_not_given_up_for_a_busy_host(runs: list[Outcome]) -> None:
+def test_what_was_judged_is_not_given_up_for_a_busy_host(runs: list[StepResult]) -> None:
     flaky = judged(results({ECHO: "flaky"}))
-    made = twice(runs, flaky, Outcome(Stage.DOES_NOT_BOOT, problem="no ssh"))
+    made = twice(runs, flaky, StepResult(Stage.DOES_NOT_BOOT, problem="no ssh"))
     assert (made.stage, made.results) == (Stage.JUDGED, flaky.results)
 
 
@@ -561,7 +563,7 @@ def test_what_was_judged_is_not_given_up_for_a_busy_host(runs: list[Outcome]) ->
     ],
 )
 def test_a_second_run_erases_nothing_of_the_first(
-    runs: list[Outcome], first: Any, second: str, verdict: str
+    runs: list[StepResult], first: Any, second: str, verdict: str
 ) -> None:
     doubt = {ZERO: "broken"}  # so that there is a second run
     made = twice(runs, judged(results({ECHO: first} | doubt)), judged(results({ECHO: second})))
@@ -569,7 +571,7 @@ def test_a_second_run_erases_nothing_of_the_first(
     assert made.results.drivers["mtty"].clauses[ECHO].verdict == verdict
 
 
-def test_a_clause_that_only_the_first_run_has_a_fault_of_is_kept(runs: list[Outcome]) -> None:
+def test_a_clause_that_only_the_first_run_has_a_fault_of_is_kept(runs: list[StepResult]) -> None:
     leak = {"leaks.references": {"verdict": "deviates", "fingerprints": ["leak-1"]}}
     made = twice(runs, judged(results(leak | {ECHO: "flaky"})), judged(GOOD))
     assert made.results
@@ -577,7 +579,9 @@ def test_a_clause_that_only_the_first_run_has_a_fault_of_is_kept(runs: list[Outc
     assert (held["leaks.references"].verdict, held[ECHO].verdict) == ("deviates", "flaky")
 
 
-def test_a_fault_that_one_of_two_runs_of_a_patch_saw_is_for_the_worse(runs: list[Outcome]) -> None:
+def test_a_fault_that_one_of_two_runs_of_a_patch_saw_is_for_the_worse(
+    runs: list[StepResult],
+) -> None:
     kasan = results({ECHO: "flaky", ZERO: {"verdict": "deviates", "fingerprints": ["kasan-1"]}})
     sound = results({ECHO: "conforms", ZERO: "conforms"})
     runs += [judged(sound), judged(kasan), judged(sound)]
@@ -603,7 +607,7 @@ def test_what_was_judged_before_a_step_that_cannot_be_made_is_reported(
 ) -> None:
     outcomes = [judged(GOOD), judged(BAD)]
 
-    def run(*_: object, **__: object) -> Outcome:
+    def run(*_: object, **__: object) -> StepResult:
         if not outcomes:
             raise raised
         return outcomes.pop(0)
@@ -624,10 +628,10 @@ def test_what_was_judged_before_a_step_that_cannot_be_made_is_reported(
 
 def test_what_a_run_that_was_cut_short_saw_is_for_the_worse() -> None:
     partial = dataclasses.replace(BAD, complete=False)
-    out_of_time = Outcome(Stage.OUT_OF_TIME, {Path("x"): partial}, "--run-limit")
+    out_of_time = StepResult(Stage.OUT_OF_TIME, {Path("x"): partial}, "--run-limit")
     of_these = [
         *steps(judged(GOOD)),
-        Step(
+        PatchStep(
             Commit(1, "1" * 40, "x"),
             out_of_time,
             Commit(0, "0" * 40, "base"),
@@ -661,7 +665,7 @@ def test_what_is_in_doubt_is_not_taken_for_judged(
     monkeypatch.setattr("fixtures.kernel.provide", lambda *_: None)
     left = [results({ECHO: "flaky"}), GOOD, BAD]
 
-    def test(_: RefSpec, __: Selection, folder: Path, *___: object) -> Outcome:
+    def test(_: RefSpec, __: Selection, folder: Path, *___: object) -> StepResult:
         run = folder / str(3 - len(left))
         run.mkdir()
         write(left.pop(0), run)
@@ -680,13 +684,13 @@ def test_what_is_in_doubt_is_not_taken_for_judged(
 
 @pytest.mark.parametrize("verdict", ["flaky", "broken"])
 def test_a_doubt_is_no_value(verdict: str) -> None:
-    for one in (subject.Subject(Kind.CLAUSE, ECHO, "mtty"), subject.Subject(None, "flags")):
+    for one in (subject.Subject(ChangeKind.CLAUSE, ECHO, "mtty"), subject.Subject(None, "flags")):
         with pytest.raises(subject.NoValue):
             one.value(results({ECHO: verdict}))
 
 
 def test_what_was_flaky_once_is_settled_by_another_run() -> None:
-    for one in (subject.Subject(Kind.CLAUSE, ECHO, "mtty"), subject.Subject(None, "flags")):
+    for one in (subject.Subject(ChangeKind.CLAUSE, ECHO, "mtty"), subject.Subject(None, "flags")):
         assert one.value(results({ECHO: "flaky"}), settled=True) == "conforms"
 
 
@@ -718,7 +722,7 @@ def test_a_second_run_that_cannot_be_made_loses_nothing_of_the_first(
 ) -> None:
     outcomes = [judged(results({ECHO: KASAN, ZERO: "flaky"}))]
 
-    def run(*_: object, **__: object) -> Outcome:
+    def run(*_: object, **__: object) -> StepResult:
         if not outcomes:
             raise raised
         return outcomes.pop(0)

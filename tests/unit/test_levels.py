@@ -27,7 +27,7 @@ from fixtures.record.model import (
     FLAKY,
     DriverResults,
     Failure,
-    Held,
+    Judgement,
     KernelAbout,
     MachineAbout,
     Results,
@@ -37,13 +37,13 @@ from fixtures.record.results import merged, write
 from reports import html, junit, kcidb, ktap
 from reports import matrix as matrix_report
 from reports import premerge as premerge_report
-from reports.run import Run
+from reports.run import ReportedRun
 from tests.unit.test_jobs import judged, steps
 from tests.unit.test_reports import Page
 from tests.unit.test_verdicts import ARCS, Suites
 from workflows import bisect_step, history, matrix, premerge, soak, subject
 from workflows.series import Series
-from workflows.step import Outcome, Selection
+from workflows.step import Selection, StepResult
 
 pytest_plugins = ["pytester"]
 
@@ -240,7 +240,7 @@ def found(
     of_level: AnyLevel = "SHOULD",
 ) -> Results:
     """Return the results of mtty, of which one clause was tested."""
-    held = Held(verdict, level=of_level, failures=failures)
+    held = Judgement(verdict, level=of_level, failures=failures)
     return dataclasses.replace(
         model.nothing(),
         complete=True,
@@ -293,7 +293,7 @@ def test_a_level_that_there_is_not_is_refused() -> None:
     ],
 )
 def test_the_kind_of_a_clause(failures: list[Failure], kind: str, why: str) -> None:
-    held = Held(DEVIATES, level="SHOULD", failures=tuple(failures))
+    held = Judgement(DEVIATES, level="SHOULD", failures=tuple(failures))
     assert (held.kind, held.why) == (kind, why)
 
 
@@ -357,7 +357,7 @@ def test_a_step_is_known_by_what_fails_it() -> None:
 
 @pytest.mark.parametrize(("last", "status"), [(STRICT, 1), (TOLERATED, 0)])
 def test_a_matrix(
-    runs: list[Outcome],
+    runs: list[StepResult],
     tree: Path,
     capsys: pytest.CaptureFixture[str],
     last: Results,
@@ -384,7 +384,7 @@ def test_a_matrix_of_drivers_that_are_not_there() -> None:
     ("last", "status"), [(STRICT, bisect_step.BAD), (TOLERATED, bisect_step.GOOD)]
 )
 def test_a_step_of_a_bisect_of_tests(
-    runs: list[Outcome], tree: Path, last: Results, status: int
+    runs: list[StepResult], tree: Path, last: Results, status: int
 ) -> None:
     runs.append(judged(last))
     asked = [f"--tree={tree}@topic", "--drivers=mtty", "--tests=flags", "--good=conforms"]
@@ -392,7 +392,7 @@ def test_a_step_of_a_bisect_of_tests(
 
 
 def test_a_bisect_of_a_clause_looks_at_the_clause(
-    runs: list[Outcome], tree: Path, capsys: pytest.CaptureFixture[str]
+    runs: list[StepResult], tree: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     runs.append(judged(TOLERATED))
     asked = [f"--tree={tree}@topic", "--drivers=mtty", f"--clause={SHOULD}", "--good=conforms"]
@@ -401,7 +401,7 @@ def test_a_bisect_of_a_clause_looks_at_the_clause(
 
 
 def test_a_subject_is_known_by_its_name_and_shown_with_its_level() -> None:
-    clause = subject.Subject(compare.Kind.CLAUSE, MUST, "mtty")
+    clause = subject.Subject(compare.ChangeKind.CLAUSE, MUST, "mtty")
     assert (str(clause), clause.title) == (f"mtty: clause {MUST}", f"mtty: clause {MUST} (MUST)")
     tests = subject.Subject(None, "flags")
     assert tests.title == str(tests)
@@ -428,12 +428,12 @@ def test_a_soak_says_the_level() -> None:
 
 
 @pytest.fixture(params=["should", "must"])
-def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
+def run(request: pytest.FixtureRequest, tmp_path: Path) -> ReportedRun:
     """A run in which mtty deviates from a MUST and from a SHOULD, and qat does as known."""
     lenient = request.param == "must"
-    should = Held(DEVIATES, level="SHOULD", failures=(PASSED if lenient else NEW,))
+    should = Judgement(DEVIATES, level="SHOULD", failures=(PASSED if lenient else NEW,))
     known = dataclasses.replace(NEW, known="as it always did")
-    clauses = {MUST: Held(DEVIATES, level="MUST", failures=(NEW,)), SHOULD: should}
+    clauses = {MUST: Judgement(DEVIATES, level="MUST", failures=(NEW,)), SHOULD: should}
     drivers: Mapping[str, DriverResults] = {
         "mtty": DriverResults(clauses=clauses),
         "qat": DriverResults(clauses={SHOULD: dataclasses.replace(should, failures=(known,))}),
@@ -441,14 +441,14 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Run:
     results = dataclasses.replace(
         model.nothing(), complete=True, drivers=drivers, options={"fail-on": request.param}
     )
-    return Run(tmp_path, "x", results)
+    return ReportedRun(tmp_path, "x", results)
 
 
-def is_lenient(run: Run) -> bool:
+def is_lenient(run: ReportedRun) -> bool:
     return run.results.fail_on == "must"
 
 
-def test_junit(run: Run) -> None:
+def test_junit(run: ReportedRun) -> None:
     mtty, qat = ET.fromstring(junit.render(run)).findall("testsuite")
     cases = {case.get("name"): case for case in mtty.findall("testcase")}
     failure = cases[MUST].find("failure")
@@ -465,7 +465,7 @@ def test_junit(run: Run) -> None:
     assert known.get("message") == "known deviation (SHOULD): as it always did"
 
 
-def test_ktap(run: Run) -> None:
+def test_ktap(run: ReportedRun) -> None:
     lines = [line.strip() for line in ktap.render(run).splitlines()]
     assert f"not ok 1 {MUST} # deviates (MUST): it is zeroed" in lines
     line = f"not ok 2 {SHOULD} # deviates (SHOULD): it is zeroed"
@@ -477,14 +477,14 @@ def test_ktap(run: Run) -> None:
     assert ("# fail on: must" in lines) == is_lenient(run)
 
 
-def test_ktap_of_a_driver_that_deviates_from_a_should_alone(run: Run) -> None:
+def test_ktap_of_a_driver_that_deviates_from_a_should_alone(run: ReportedRun) -> None:
     clauses = {SHOULD: run.results.drivers["mtty"].clauses[SHOULD]}
     results = dataclasses.replace(run.results, drivers={"mtty": DriverResults(clauses=clauses)})
     last = ktap.render(dataclasses.replace(run, results=results)).splitlines()[-1]
     assert last == ("ok 1 mtty" if is_lenient(run) else "not ok 1 mtty")
 
 
-def test_kcidb(run: Run) -> None:
+def test_kcidb(run: ReportedRun) -> None:
     data = json.loads(kcidb.render(run))
     tests = {test["id"].partition("/")[2]: test for test in data["tests"]}
     must, should = tests[f"mtty/{MUST}"], tests[f"mtty/{SHOULD}"]
@@ -498,7 +498,7 @@ def test_kcidb(run: Run) -> None:
     schema.LATEST.validate(data)
 
 
-def test_the_page(run: Run) -> None:
+def test_the_page(run: ReportedRun) -> None:
     text = html.render(run)
     page = Page(text)
     cells = {
@@ -526,12 +526,12 @@ def test_the_page(run: Run) -> None:
     assert ("tolerated deviation" in text) == is_lenient(run)
 
 
-def test_the_page_names_a_must_first(run: Run) -> None:
+def test_the_page_names_a_must_first(run: ReportedRun) -> None:
     text = html.render(run).partition('id="matrix-title"')[0]
     assert text.index(f"{MUST} (MUST)") < text.index(f"{SHOULD} (SHOULD)")
 
 
-def test_the_page_is_calm_where_all_is_tolerated(run: Run) -> None:
+def test_the_page_is_calm_where_all_is_tolerated(run: ReportedRun) -> None:
     clauses = {SHOULD: run.results.drivers["mtty"].clauses[SHOULD]}
     results = dataclasses.replace(run.results, drivers={"mtty": DriverResults(clauses=clauses)})
     text = html.render(dataclasses.replace(run, results=results))
@@ -542,14 +542,14 @@ def test_the_page_is_calm_where_all_is_tolerated(run: Run) -> None:
 def test_what_is_broken_beside_a_deviation_is_shown_as_broken(tmp_path: Path) -> None:
     known = dataclasses.replace(PASSED, known="why")
     results = found(known, Failure("no disk", "x.py::test_it[mtty]", BROKEN), fail_on="must")
-    run = Run(tmp_path, "x", results)
+    run = ReportedRun(tmp_path, "x", results)
     (test,) = json.loads(kcidb.render(run))["tests"]
     assert (test["status"], test["comment"]) == ("ERROR", "no disk")
     assert '<a class="sign broken" ' in html.render(run)
     assert f"not ok 1 {SHOULD} # ERROR no disk" in ktap.render(run)
 
 
-def test_the_table_of_a_run(run: Run) -> None:
+def test_the_table_of_a_run(run: ReportedRun) -> None:
     lines = table.render(run.results)
     rows = {line.split()[0]: re.split(r" {2,}", line) for line in lines[4:6]}
     assert rows["mtty"][3:5] == ["1", "1 (1 tolerated)" if is_lenient(run) else "1"]

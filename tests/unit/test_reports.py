@@ -27,14 +27,14 @@ from fixtures.record.model import (
     NOT_APPLICABLE,
     DriverResults,
     Failure,
-    Held,
+    Judgement,
     Verdict,
 )
 from fixtures.record.results import Collector, Learnt, file_name
 from fixtures.untrusted import clean, cut
 from reports import html, junit, kcidb, ktap
 from reports.__main__ import FORMATS, main
-from reports.run import CUT_SHORT, Run, load
+from reports.run import CUT_SHORT, ReportedRun, load
 
 ECHO, ZERO = "precopy-info.flags.v1-echo", "precopy-info.flags.v2-zero"
 NOTHING, ARCS, REOPEN = "data-transfer.nothing", "state-machine.arcs", "state-machine.reopen"
@@ -101,7 +101,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(folder: Path) -> Run:
+def run(folder: Path) -> ReportedRun:
     return load(folder)
 
 
@@ -130,7 +130,7 @@ class Page(HTMLParser):
 # Loading
 
 
-def test_a_run_and_its_evidence(run: Run, folder: Path) -> None:
+def test_a_run_and_its_evidence(run: ReportedRun, folder: Path) -> None:
     assert run.name == folder.name
     assert run.results.kernel.title == "debian:7.3 (7.3.4)"
     assert str(run.results.machine) == "QEMU 7.2.22 tcg"
@@ -146,7 +146,7 @@ def test_a_run_and_its_evidence(run: Run, folder: Path) -> None:
     assert [one.parameters for one in run.evidence("qat", ZERO)] == ["qat-any"]
 
 
-def test_a_transcript_is_clean_and_tells_its_machine(run: Run) -> None:
+def test_a_transcript_is_clean_and_tells_its_machine(run: ReportedRun) -> None:
     said = run.evidence("mtty", ZERO)[0].transcript.text()
     assert MARKUP in said
     assert "\\x00red\\x07\\u202e\\uffff\\x9b" in said
@@ -276,7 +276,7 @@ def test_keys_of_a_later_file_are_passed_over(folder: Path) -> None:
 # The page
 
 
-def test_nothing_of_a_guest_becomes_markup(run: Run) -> None:
+def test_nothing_of_a_guest_becomes_markup(run: ReportedRun) -> None:
     page = Page(html.render(run))
     assert [tag for tag, _ in page.elements if tag in ("img", "iframe", "object", "embed")] == []
     assert [tag for tag, _ in page.elements].count("script") == 3
@@ -285,7 +285,7 @@ def test_nothing_of_a_guest_becomes_markup(run: Run) -> None:
     assert MARKUP in json.loads(page.scripts["data"])["held"]["mtty"][ZERO]["reason"]
 
 
-def test_the_page_needs_no_network(run: Run) -> None:
+def test_the_page_needs_no_network(run: ReportedRun) -> None:
     page = Page(html.render(run))
     targets = [
         value or ""
@@ -301,7 +301,7 @@ def test_the_page_needs_no_network(run: Run) -> None:
     assert "unsafe" not in policy
 
 
-def test_the_page_holds_a_cell_for_every_verdict_and_the_evidence(run: Run) -> None:
+def test_the_page_holds_a_cell_for_every_verdict_and_the_evidence(run: ReportedRun) -> None:
     page = Page(html.render(run))
     cells = {
         attributes["href"]: attributes
@@ -322,7 +322,9 @@ def test_the_page_holds_a_cell_for_every_verdict_and_the_evidence(run: Run) -> N
     assert len(held["qat"][ZERO]["evidence"]) == 1
 
 
-def test_evidence_stays_within_its_budget(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evidence_stays_within_its_budget(
+    run: ReportedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(html, "_CALM_BUDGET", 0)
     monkeypatch.setattr(html, "_LIMIT", 100)
     page = Page(html.render(run))
@@ -337,7 +339,7 @@ def test_evidence_stays_within_its_budget(run: Run, monkeypatch: pytest.MonkeyPa
 # JUnit
 
 
-def test_junit_has_a_suite_a_driver_and_a_case_a_clause(run: Run) -> None:
+def test_junit_has_a_suite_a_driver_and_a_case_a_clause(run: ReportedRun) -> None:
     root = ET.fromstring(junit.render(run))
     assert (root.tag, root.get("tests")) == ("testsuites", "7")
     mtty, qat = root.findall("testsuite")
@@ -362,7 +364,7 @@ def test_junit_has_a_suite_a_driver_and_a_case_a_clause(run: Run) -> None:
     )
 
 
-def test_junit_holds_what_its_schema_allows(run: Run) -> None:
+def test_junit_holds_what_its_schema_allows(run: ReportedRun) -> None:
     """Elements and attributes are among those of Jenkins' junit-10.xsd."""
     allowed = {
         "testsuites": ({"name", "tests", "failures", "errors"}, {"testsuite"}),
@@ -387,7 +389,7 @@ def test_junit_holds_what_its_schema_allows(run: Run) -> None:
 # KTAP
 
 
-def test_ktap_nests_clauses_in_drivers(run: Run) -> None:
+def test_ktap_nests_clauses_in_drivers(run: ReportedRun) -> None:
     lines = ktap.render(run).splitlines()
     assert lines[:2] == ["KTAP version 1", "1..2"]
     assert lines[3:6] == ["  KTAP version 1", "  # Subtest: mtty", "  1..5"]
@@ -426,7 +428,7 @@ def test_the_kernel_s_own_parser_counts_the_same(folder: Path) -> None:
 # KCIDB
 
 
-def test_kcidb_validates(run: Run) -> None:
+def test_kcidb_validates(run: ReportedRun) -> None:
     schema = pytest.importorskip("kcidb_io").schema
     data = json.loads(kcidb.render(run))
     # The library may be newer: its latest schema, then, takes ours in.
@@ -435,7 +437,7 @@ def test_kcidb_validates(run: Run) -> None:
     schema.LATEST.validate(data)
 
 
-def test_kcidb_s_tests(run: Run) -> None:
+def test_kcidb_s_tests(run: ReportedRun) -> None:
     data = json.loads(kcidb.render(run))
     tests = {test["path"]: test for test in data["tests"]}
     status = {path: test["status"] for path, test in tests.items()}
@@ -456,8 +458,8 @@ def test_kcidb_s_tests(run: Run) -> None:
     assert issue["comment"] == "a known one"
 
 
-def test_ids_are_made_of_the_contents_and_the_name(tmp_path: Path, run: Run) -> None:
-    def ids(of: Run) -> tuple[str, str]:
+def test_ids_are_made_of_the_contents_and_the_name(tmp_path: Path, run: ReportedRun) -> None:
+    def ids(of: ReportedRun) -> tuple[str, str]:
         data = json.loads(kcidb.render(of))
         return data["checkouts"][0]["id"], data["issues"][0]["id"]
 
@@ -472,7 +474,7 @@ def test_ids_are_made_of_the_contents_and_the_name(tmp_path: Path, run: Run) -> 
 def test_ktap_shows_what_is_known_of_a_driver_that_is_missing() -> None:
     fault = Failure("the kernel complained: BUG: x", "boot", fingerprint="oops-1")
     driver = DriverResults(
-        missing="no CONFIG_X", clauses={"device.boot": Held("deviates", failures=(fault,))}
+        missing="no CONFIG_X", clauses={"device.boot": Judgement("deviates", failures=(fault,))}
     )
     lines, result, rest = ktap._driver("mtty", driver)
     assert (result, rest) == ("not ok", "mtty # ERROR no CONFIG_X")
@@ -481,8 +483,8 @@ def test_ktap_shows_what_is_known_of_a_driver_that_is_missing() -> None:
 
 def test_kcidb_has_an_issue_for_each_reason(tmp_path: Path) -> None:
     failures = (Failure("a", known="one"), Failure("b", known="two"))
-    about = DriverResults(clauses={"a.rule": Held("deviates", failures=failures)})
-    run = Run(tmp_path, "x", dataclasses.replace(model.nothing(), drivers={"mtty": about}))
+    about = DriverResults(clauses={"a.rule": Judgement("deviates", failures=failures)})
+    run = ReportedRun(tmp_path, "x", dataclasses.replace(model.nothing(), drivers={"mtty": about}))
     data = json.loads(kcidb.render(run))
     schema = pytest.importorskip("kcidb_io").schema
     schema.LATEST.upgrade(data)

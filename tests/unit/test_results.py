@@ -19,7 +19,7 @@ from fixtures.record.model import (
     FLAKY,
     NOT_APPLICABLE,
     Failure,
-    Held,
+    Judgement,
     Results,
     SuiteAbout,
     Verdict,
@@ -54,7 +54,7 @@ def collected(folder: Path, *those: Learnt) -> Results:
     return collector.results()
 
 
-def clause_of(folder: Path, *those: Learnt) -> Held:
+def clause_of(folder: Path, *those: Learnt) -> Judgement:
     return collected(folder, *those).drivers["mtty"].clauses[ECHO]
 
 
@@ -192,5 +192,5 @@ def test_another_try_of_a_test_does_not_take_the_place_of_the_first_ones_transcr
 
 
 def test_each_reason_of_a_known_deviation_is_told() -> None:
-    held = Held("deviates", failures=(Failure("a", known="one"), Failure("b", known="two")))
+    held = Judgement("deviates", failures=(Failure("a", known="one"), Failure("b", known="two")))
     assert held.why == "one; two"

@@ -11,13 +11,13 @@ from typing import IO, Any
 import pytest
 
 from fixtures.errors import SpecError
-from fixtures.record.model import DriverResults, Failure, Held, Results, Verdict, nothing
+from fixtures.record.model import DriverResults, Failure, Judgement, Results, Verdict, nothing
 from fixtures.record.results import write
 from workflows import soak
 
 
 def results(verdict: Verdict, word: str = "echoed") -> Results:
-    clauses = {"a.rule": Held(verdict), "another.rule": Held("conforms")}
+    clauses = {"a.rule": Judgement(verdict), "another.rule": Judgement("conforms")}
     about = DriverResults(clauses=clauses, behaviours={"flags": {word: ()}})
     return replace(nothing(), complete=True, drivers={"mtty": about})
 
@@ -116,5 +116,5 @@ def test_what_differs_inside_a_clause_that_deviates_is_a_disagreement(other: Fai
 
 
 def holding(*failures: Failure) -> Results:
-    held = Held("deviates", failures=failures)
+    held = Judgement("deviates", failures=failures)
     return replace(results("conforms"), drivers={"mtty": DriverResults(clauses={"a.clause": held})})

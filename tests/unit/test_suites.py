@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from fixtures.device import known_drivers
-from fixtures.device.driver import Stream
+from fixtures.device.driver import StreamFormat
 from fixtures.errors import Deviation
 from fixtures.guest import Answer
 from fixtures.session import ArrangementFailed, Session, State
@@ -19,10 +19,10 @@ from fixtures.session.uart import DATA, FCR, IER, LCR, LSR, Uart
 from suites import must
 from suites.data_transfer import bad_streams
 
-RECORDS = Stream.model_validate(
+RECORDS = StreamFormat.model_validate(
     {"header": {"length": 2, "flags": 1, "tag": 1}, "length": "length", "may-differ": ("flags",)}
 )
-ONE_HEADER = Stream.model_validate({"header": {"magic": 2, "version": 1}})
+ONE_HEADER = StreamFormat.model_validate({"header": {"magic": 2, "version": 1}})
 TWO_RECORDS = b"\x03\x00\x00\x01abc" + b"\x01\x00\x00\xffd"
 
 
@@ -75,7 +75,7 @@ def test_every_bad_stream_is_another_one() -> None:
 
 def test_a_field_that_no_header_has_is_refused() -> None:
     with pytest.raises(ValidationError, match="header has no field size"):
-        Stream.model_validate({"header": {"length": 2}, "length": "size"})
+        StreamFormat.model_validate({"header": {"length": 2}, "length": "size"})
 
 
 def test_the_drivers_that_check_a_header_say_what_is_in_it() -> None:

@@ -20,7 +20,7 @@ from fixtures.kernel import Kernel
 from fixtures.plugin import recording
 from fixtures.plugin.run import Prepared, Run
 from fixtures.record import table
-from fixtures.record.model import Held, Results, load
+from fixtures.record.model import Judgement, Results, load
 from fixtures.splat import Splat
 
 pytest_plugins = ["pytester"]
@@ -61,7 +61,7 @@ class Done:
     printed: str
     results: Results
 
-    def held(self, clause: str, driver: str = "mtty") -> Held:
+    def held(self, clause: str, driver: str = "mtty") -> Judgement:
         return self.results.drivers[driver].clauses[clause]
 
 

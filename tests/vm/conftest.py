@@ -15,7 +15,7 @@ import pytest
 
 from fixtures.kernel import Kernel
 from fixtures.paths import CHECKOUT
-from fixtures.record.model import Held, Results, load, nothing
+from fixtures.record.model import Judgement, Results, load, nothing
 
 NEW, OLD = "debian:newest", "debian:6.12"
 RUN_DEADLINE = 2400.0  # seconds; a cold build of the old kernel, beside other tests, is among them
@@ -29,7 +29,7 @@ class Finished:
     output: str
     results: Results
 
-    def held(self, driver: str, clause: str) -> Held:
+    def held(self, driver: str, clause: str) -> Judgement:
         """Return how a clause was held against a driver."""
         return self.results.drivers[driver].clauses[clause]
 
