@@ -159,8 +159,6 @@ def _sent(about: tuple[Any, ...], body: bytes) -> Sent:
     for at in range(count):
         nr, _, _, _, _, size, *rest = wire.CALL.unpack(body, at * wire.CALL.size)
         kinds, args = rest[:8], tuple(rest[8:])
-        places = (
-            arg for kind, arg in zip(kinds, args, strict=False) if kind == wire.ArgumentKind.MEMORY
-        )
+        places = (arg for kind, arg in zip(kinds, args, strict=False) if kind == wire.Kind.MEMORY)
         calls.append(Call(nr, args, memory[next(places, len(memory)) :], size))
     return Sent(number, tuple(calls))

@@ -21,7 +21,7 @@ import pytest
 from fixtures.errors import GuestLost, NotThere
 from fixtures.guest import Earlier, Guest, Request, operation, wire
 from fixtures.guest.program import Program, Returned
-from fixtures.guest.wire import ArgumentKind, Flag, Own
+from fixtures.guest.wire import Kind, Flag, Own
 from fixtures.record.transcript import LOST
 from fixtures.session import ArrangementFailed, DataFd
 from fixtures.session.held import held
@@ -420,9 +420,9 @@ def test_a_thread_that_is_stuck_is_told(line: socket.socket) -> None:
         {"out": 8, "out_size": (1 << 32) - 4},
         {"thread": wire.MOST_THREADS},
         {"kinds": 9},
-        {"kinds": ArgumentKind.MEMORY, "arg": 1 << 20},
-        {"kinds": ArgumentKind.RESULT, "arg": 0},
-        {"kinds": ArgumentKind.WORD, "arg": 14},
+        {"kinds": Kind.MEMORY, "arg": 1 << 20},
+        {"kinds": Kind.RESULT, "arg": 0},
+        {"kinds": Kind.WORD, "arg": 14},
         {"flags": Flag.COUNTED},
         {"nr": Own.RACE, "thread": 1},
     ],
