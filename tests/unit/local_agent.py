@@ -60,11 +60,13 @@ class Channel:
         return self._words[:count]
 
 
-def start(folder: Path, log: str = "/dev/null") -> tuple[subprocess.Popen[bytes], socket.socket]:
+def start(
+    folder: Path, log: str = "/dev/null", stderr: int | None = None
+) -> tuple[subprocess.Popen[bytes], socket.socket]:
     """Start the agent, and return it with our end of its line.
 
     /dev/kmsg is not for everybody's eyes, so that here the kernel's log is the file ``log``. The
-    agent removes the file that it was started from.
+    agent removes the file that it was started from. ``stderr`` is where it prints its last words.
     """
     program = folder / build.NAME
     program.write_bytes(build.agent().read_bytes())
@@ -72,7 +74,10 @@ def start(folder: Path, log: str = "/dev/null") -> tuple[subprocess.Popen[bytes]
     ours, theirs = socket.socketpair()
     with theirs:
         process = subprocess.Popen(
-            [str(program), "", log], stdin=theirs.fileno(), stdout=theirs.fileno()
+            [str(program), "", log],
+            stdin=theirs.fileno(),
+            stdout=theirs.fileno(),
+            stderr=stderr,
         )
     return process, ours
 

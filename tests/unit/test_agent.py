@@ -21,7 +21,7 @@ import pytest
 from fixtures.errors import GuestLost, NotThere
 from fixtures.guest import Earlier, Guest, Request, operation, wire
 from fixtures.guest.program import Program, Returned
-from fixtures.guest.wire import Kind, Flag, Own
+from fixtures.guest.wire import Flag, Kind, Own
 from fixtures.record.transcript import LOST
 from fixtures.session import ArrangementFailed, DataFd
 from fixtures.session.held import held
@@ -73,6 +73,19 @@ def test_it_says_where_it_runs(guest: Guest) -> None:
 
 def test_nothing_of_it_stays_behind(guest: Guest, tmp_path: Path) -> None:
     assert not (tmp_path / "vfio-agent").exists()
+
+
+def test_it_makes_no_call_when_who_started_it_is_gone(tmp_path: Path) -> None:
+    words, theirs = os.pipe()
+    process, end = local_agent.start(tmp_path, stderr=theirs)
+    os.close(theirs)
+    with end:
+        guest = local_agent.guest_on(end)
+        assert not guest.call("hello").error
+        os.close(words)
+        with pytest.raises(GuestLost):
+            guest.call("hello")
+        assert process.wait(10) == 0
 
 
 def test_a_file_is_opened_read_and_closed(guest: Guest, tmp_path: Path) -> None:
