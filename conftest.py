@@ -5,7 +5,11 @@ pytest_plugins = [
     "fixtures.plugin.selection",
     "fixtures.plugin.baseline",
     "fixtures.plugin.options",
+    "fixtures.plugin.running",
+    "fixtures.plugin.recorder",
+    "fixtures.plugin.listening",
     "fixtures.plugin.recording",
+    "fixtures.plugin.summary",
     "fixtures.plugin.retry",
-    "fixtures.plugin.arrows",
+    "fixtures.plugin.fixtures",
 ]

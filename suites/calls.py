@@ -9,7 +9,7 @@ from fixtures.device.firmware import Firmware
 from fixtures.errors import NotThere
 from fixtures.guest import Pending
 from fixtures.session import DataFd, Session, State
-from fixtures.session.uapi import PrecopyInfo
+from fixtures.uapi import PrecopyInfo
 from suites.contents import CHANGED
 
 # Seconds. virtio's driver asks its device for changes once a second, and tells of none until then

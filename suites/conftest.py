@@ -14,9 +14,9 @@ from fixtures.session.transfer import Arrived, arrive
 
 
 @pytest.fixture(params=REQUESTABLE, ids=operator.attrgetter("name"))
-def arrived(request: pytest.FixtureRequest, session: Session, machine: StateMachine) -> Arrived:
+def arrived(request: pytest.FixtureRequest, session: Session, fsm: StateMachine) -> Arrived:
     """A device in a state; the test runs for each that the device has."""
-    machine.need(request.param)
+    fsm.need(request.param)
     return arrive(session, request.param)
 
 

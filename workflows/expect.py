@@ -63,7 +63,7 @@ class Expected:
         # Other than a change on the way to what is meant, one that passes is itself what is meant.
         if self.passing and self.before not in ("", change.before):
             return False
-        return ours == theirs and not change.faults  # a fault of the kernel is never meant
+        return ours == theirs and not change.fingerprints  # a fault of the kernel is never meant
 
     def came_true(self, before: Results, after: Results) -> bool:
         """Tell whether two runs show the change."""

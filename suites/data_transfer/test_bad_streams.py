@@ -110,10 +110,10 @@ def test_a_bad_stream_is_refused(source: Contents, target: Contents, spoil: Spoi
 
 @pytest.mark.clause("data-transfer.truncated")
 def test_a_stream_of_pre_copy_alone_is_refused(
-    source: Contents, target: Contents, machine: StateMachine
+    source: Contents, target: Contents, fsm: StateMachine
 ) -> None:
     """The source was lost before it came to STOP_COPY."""
-    machine.need(State.PRE_COPY)
+    fsm.need(State.PRE_COPY)
     cut = read_pre_copy(source.session.start(State.PRE_COPY))
     assert refuses(target.session, cut)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from fixtures.oracle import StateMachine
-from fixtures.plugin.recording import Recorder
+from fixtures.plugin.recorder import Recorder
 from fixtures.session import Session, State, stop_copy_length
 from fixtures.session.transfer import read_pre_copy, read_stop_copy, save
 from suites import must
@@ -42,9 +42,9 @@ def test_stop_copy_alone_carries_the_whole_state(source: Contents, target: Conte
 @pytest.mark.clause("data-transfer.pre-copy")
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 def test_pre_copy_and_stop_copy_carry_the_whole_state(
-    source: Contents, target: Contents, machine: StateMachine, way: tuple[State, ...]
+    source: Contents, target: Contents, fsm: StateMachine, way: tuple[State, ...]
 ) -> None:
-    machine.need(*way)
+    fsm.need(*way)
     target.differs(source)
     assert migrates(source, target, must.save(source.session, *way))
 
@@ -113,9 +113,9 @@ def test_the_sizes_of_the_writes_do_not_matter(
 @pytest.mark.clause("data-transfer.data-size")
 @pytest.mark.parametrize("way", [(), (State.PRE_COPY,)], ids=["STOP_COPY", "PRE_COPY"])
 def test_the_estimate_is_not_less_than_what_is_sent(
-    source: Contents, machine: StateMachine, way: tuple[State, ...], record: Recorder
+    source: Contents, fsm: StateMachine, way: tuple[State, ...], record: Recorder
 ) -> None:
-    machine.need(*way)
+    fsm.need(*way)
     session = source.session
     estimate = stop_copy_length(session.data_size())
     sent = len(_stop_copy(session, way))

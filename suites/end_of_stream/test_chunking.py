@@ -18,7 +18,7 @@ def stream_of(session: Session, before: tuple[State, ...], count: int) -> bytes:
     """Return the whole stream; in PRE_COPY nobody asks how much there is.
 
     virtio takes another copy of its state where it is asked after more than a second, which reads
-    of a few bytes take on a slow machine.
+    of a few bytes take on a slow fsm.
     """
     if not before:
         return must.save(session, count=count)
@@ -32,9 +32,9 @@ def stream_of(session: Session, before: tuple[State, ...], count: int) -> bytes:
 @pytest.mark.clause("end-of-stream.chunking")
 @pytest.mark.parametrize("before", [(), (State.PRE_COPY,)], ids=["STOP_COPY", "PRE_COPY"])
 def test_the_stream_is_the_same_in_reads_of_any_size(
-    session: Session, machine: StateMachine, before: tuple[State, ...]
+    session: Session, fsm: StateMachine, before: tuple[State, ...]
 ) -> None:
-    machine.need(*before)
+    fsm.need(*before)
     if session.device.firmware is not None:
         session.device.firmware.make_small()
     streams = []

@@ -8,7 +8,7 @@ import pytest
 from fixtures.device.firmware import Firmware
 from fixtures.errors import NotThere
 from fixtures.guest import Answer
-from fixtures.plugin.recording import Recorder
+from fixtures.plugin.recorder import Recorder
 from fixtures.session import READABLE, DataFd, Session, State
 from fixtures.session.transfer import read_pre_copy
 from suites.calls import announced_changes, ask, ask_for_changes

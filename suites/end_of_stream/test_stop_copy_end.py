@@ -13,11 +13,11 @@ pytestmark = pytest.mark.any_api
 
 
 @pytest.fixture(params=["STOP_COPY", "PRE_COPY"])
-def stop_copy(request: pytest.FixtureRequest, session: Session, machine: StateMachine) -> DataFd:
+def stop_copy(request: pytest.FixtureRequest, session: Session, fsm: StateMachine) -> DataFd:
     """The data fd of a device in STOP_COPY; it began there, or in PRE_COPY."""
     if request.param == "STOP_COPY":
         return session.start(State.STOP_COPY)
-    machine.need(State.PRE_COPY)
+    fsm.need(State.PRE_COPY)
     data_fd = session.start(State.PRE_COPY)
     read_pre_copy(data_fd)
     session.move(State.STOP_COPY)

@@ -50,10 +50,10 @@ def check_error(answer: Answer, fault: Injection) -> None:
 
 @pytest.mark.clause("faults.state")
 def test_a_request_for_a_state_that_meets_a_fault(
-    session: Session, guest: Guest, machine: StateMachine, arc: tuple[State, State]
+    session: Session, guest: Guest, fsm: StateMachine, arc: tuple[State, State]
 ) -> None:
     begin, end = arc
-    path = machine.outcome(begin, end).path or ()
+    path = fsm.outcome(begin, end).path or ()
 
     def prepare() -> None:
         assert not session.reset().error
@@ -79,10 +79,10 @@ def test_a_request_for_a_state_that_meets_a_fault(
 
 @pytest.mark.clause("faults.memory")
 def test_requests_that_meet_faults_lose_no_memory(
-    session: Session, guest: Guest, machine: StateMachine
+    session: Session, guest: Guest, fsm: StateMachine
 ) -> None:
     began = kmemleak.forget(guest)
-    for begin, end in machine.arcs:
+    for begin, end in fsm.arcs:
 
         def prepare(begin: State = begin) -> None:
             session.reset()
@@ -118,9 +118,9 @@ def test_a_write_that_meets_a_fault(session: Session, guest: Guest) -> None:
     "name", ["get_state", "opt_in", "data_size", "precopy_info", "read", "reset"]
 )
 def test_another_call_that_meets_a_fault(
-    session: Session, guest: Guest, machine: StateMachine, name: str
+    session: Session, guest: Guest, fsm: StateMachine, name: str
 ) -> None:
-    state = State.PRE_COPY if machine.has(State.PRE_COPY) else State.STOP_COPY
+    state = State.PRE_COPY if fsm.has(State.PRE_COPY) else State.STOP_COPY
     if name == "precopy_info" and state is State.STOP_COPY:
         raise NotThere("this device has no PRE_COPY")
     data_fd = session.start(state)
@@ -142,10 +142,8 @@ def test_another_call_that_meets_a_fault(
 
 
 @pytest.mark.clause("faults.read")
-def test_a_read_that_fails_takes_nothing(
-    session: Session, guest: Guest, machine: StateMachine
-) -> None:
-    state = State.PRE_COPY if machine.has(State.PRE_COPY) else State.STOP_COPY
+def test_a_read_that_fails_takes_nothing(session: Session, guest: Guest, fsm: StateMachine) -> None:
+    state = State.PRE_COPY if fsm.has(State.PRE_COPY) else State.STOP_COPY
     data_fd = session.start(state)
     stream = b"".join(data_fd.read(64).data for _ in faults(guest, lambda: None))
     stream += data_fd.read_on()[0]

@@ -7,7 +7,7 @@ import pytest
 
 from fixtures.session import Feature, Session, State
 from fixtures.session.transfer import Arrived
-from fixtures.session.uapi import FEATURE_HEADER, MIG_STATE, Op
+from fixtures.uapi import FEATURE_HEADER, MIG_STATE, Op
 
 pytestmark = pytest.mark.any_api
 

@@ -10,7 +10,7 @@ import pytest
 from fixtures.plugin.run import Abilities
 from fixtures.session import Feature, Session, State
 from fixtures.session.session import UNMAPPED
-from fixtures.session.uapi import FEATURE_HEADER, MIG_STATE, Ioctl, Op
+from fixtures.uapi import FEATURE_HEADER, MIG_STATE, Ioctl, Op
 
 pytestmark = pytest.mark.any_api
 

@@ -9,7 +9,7 @@ from fixtures.device import Driver
 from fixtures.errors import NotThere
 from fixtures.kernel import Kernel
 from fixtures.session import Feature, Migration, Session
-from fixtures.session.uapi import Op
+from fixtures.uapi import Op
 
 DEFINED = (
     Migration.STOP_COPY,

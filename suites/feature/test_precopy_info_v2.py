@@ -11,7 +11,7 @@ import pytest
 from fixtures.plugin.run import Abilities
 from fixtures.session import Feature, Session, State
 from fixtures.session.transfer import arrive
-from fixtures.session.uapi import Op
+from fixtures.uapi import Op
 
 V2 = Feature.MIG_PRECOPY_INFOv2
 FLAGS = 0xDEADBEEF

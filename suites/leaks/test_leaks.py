@@ -18,19 +18,19 @@ INTERNAL_ERROR = 0x1  # MLX5_CMD_STAT_INT_ERR
 
 
 @pytest.mark.clause("leaks.references")
-def test_a_device_that_migrated_leaves_nothing(session: Session, machine: StateMachine) -> None:
+def test_a_device_that_migrated_leaves_nothing(session: Session, fsm: StateMachine) -> None:
     """What is left is looked at when the device is gone, as it is after every test."""
-    before_stop_copy = [State.PRE_COPY] if machine.has(State.PRE_COPY) else []
+    before_stop_copy = [State.PRE_COPY] if fsm.has(State.PRE_COPY) else []
     load(session, save(session, *before_stop_copy))
     session.move(State.RUNNING)
 
 
 @pytest.mark.clause("leaks.references")
 def test_a_save_that_fails_as_pre_copy_is_left_leaves_nothing(
-    session: Session, firmware: Firmware, machine: StateMachine
+    session: Session, firmware: Firmware, fsm: StateMachine
 ) -> None:
     """What the save leaves to be done is still to be done when the driver cleans up."""
-    machine.need(State.PRE_COPY)
+    fsm.need(State.PRE_COPY)
     session.start(State.PRE_COPY)
     firmware.overtake()
     firmware.fail_save(INTERNAL_ERROR)
@@ -39,8 +39,8 @@ def test_a_save_that_fails_as_pre_copy_is_left_leaves_nothing(
 
 
 @pytest.mark.clause("leaks.memory")
-def test_kmemleak_finds_nothing(guest: Guest, session: Session, machine: StateMachine) -> None:
-    before_stop_copy = [State.PRE_COPY] if machine.has(State.PRE_COPY) else []
+def test_kmemleak_finds_nothing(guest: Guest, session: Session, fsm: StateMachine) -> None:
+    before_stop_copy = [State.PRE_COPY] if fsm.has(State.PRE_COPY) else []
     began = kmemleak.forget(guest)
     session.reopen()  # so that what an open allocates is among what is looked at
     for _ in range(ROUNDS):

@@ -7,7 +7,7 @@ import pytest
 
 from fixtures.session import DataFd, Session, State
 from fixtures.session.session import UNMAPPED
-from fixtures.session.uapi import PRECOPY_INFO, Ioctl, PrecopyInfo
+from fixtures.uapi import PRECOPY_INFO, Ioctl, PrecopyInfo
 
 SIZE = PRECOPY_INFO.size
 NOT_AN_IOCTL_OF_VFIO = 0x3BFF

@@ -9,7 +9,7 @@ from fixtures.device.firmware import Firmware
 from fixtures.oracle import StateMachine
 from fixtures.session import DataFd, Session, State
 from fixtures.session.transfer import read_pre_copy
-from fixtures.session.uapi import PRECOPY_INFO, Ioctl
+from fixtures.uapi import PRECOPY_INFO, Ioctl
 from suites.calls import announced_changes, ask
 from suites.contents import CHANGED
 
@@ -20,11 +20,9 @@ PARTS = 5  # in which the initial data is read
 
 
 @pytest.fixture(params=PRE_COPIES, ids=lambda state: state.name)
-def in_pre_copies(
-    request: pytest.FixtureRequest, session: Session, machine: StateMachine
-) -> DataFd:
+def in_pre_copies(request: pytest.FixtureRequest, session: Session, fsm: StateMachine) -> DataFd:
     """The data fd of a device in PRE_COPY, and of one in PRE_COPY_P2P."""
-    machine.need(request.param)
+    fsm.need(request.param)
     return session.start(request.param)
 
 
@@ -59,9 +57,7 @@ def test_initial_bytes_fall_to_zero(in_pre_copies: DataFd) -> None:
 
 
 @pytest.mark.clause("precopy-info.initial-bytes.monotone")
-def test_initial_bytes_never_rise(
-    session: Session, pre_copy: DataFd, machine: StateMachine
-) -> None:
+def test_initial_bytes_never_rise(session: Session, pre_copy: DataFd, fsm: StateMachine) -> None:
     firmware = session.device.firmware
     first = last = ask(pre_copy).initial_bytes
     for _ in range(2 * PARTS):
@@ -72,7 +68,7 @@ def test_initial_bytes_never_rise(
         assert now <= last
         last = now
     assert last == 0
-    if machine.has(State.PRE_COPY_P2P):
+    if fsm.has(State.PRE_COPY_P2P):
         session.move(State.PRE_COPY_P2P)
         assert ask(pre_copy).initial_bytes == 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.plugin.recording import Recorder
+from fixtures.plugin.recorder import Recorder
 from fixtures.session import DataFd
 
 VALUES = (0, 1, 0x80000000, 0xDEADBEEF, 0xFFFFFFFF)

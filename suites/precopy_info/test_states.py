@@ -8,7 +8,7 @@ import operator
 import pytest
 
 from fixtures.oracle import StateMachine
-from fixtures.plugin.recording import Recorder
+from fixtures.plugin.recorder import Recorder
 from fixtures.session import DataFd, Session, State
 
 NOT_SAVING = (State.RUNNING, State.RUNNING_P2P, State.STOP, State.RESUMING)
@@ -35,9 +35,9 @@ def test_it_fails_on_a_data_fd_that_began_in_stop_copy(session: Session) -> None
 @pytest.mark.clause("precopy-info.state.not-saving")
 @pytest.mark.parametrize("state", NOT_SAVING, ids=operator.attrgetter("name"))
 def test_it_fails_once_the_session_has_ended(
-    session: Session, pre_copy: DataFd, state: State, machine: StateMachine, record: Recorder
+    session: Session, pre_copy: DataFd, state: State, fsm: StateMachine, record: Recorder
 ) -> None:
-    machine.need(state)
+    fsm.need(state)
     session.move(state)
     error = pre_copy.precopy_info().error
     record.behaviour("precopy_info.ended_session", word(error))

@@ -9,7 +9,7 @@ import pytest
 
 from fixtures.device import Driver
 from fixtures.kernel import Kernel
-from fixtures.plugin.recording import Recorder
+from fixtures.plugin.recorder import Recorder
 from fixtures.plugin.run import Run
 from fixtures.session import Session, State
 from suites import must

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.plugin.recording import Recorder
+from fixtures.plugin.recorder import Recorder
 from fixtures.session.region import STATE_MASK, MigrationRegion
 from fixtures.session.region2019 import PAGE, Region2019
-from fixtures.session.uapi import RegionState
+from fixtures.uapi import RegionState
 
 RUNNING, SAVING, RESUMING = RegionState.RUNNING, RegionState.SAVING, RegionState.RESUMING
 STOPPED = RegionState.STOP

@@ -7,7 +7,7 @@ import pytest
 
 from fixtures.session.region import INFO_SIZE
 from fixtures.session.region2019 import PAGE, Region2019
-from fixtures.session.uapi import DIRTY_PFNS_ALL, DIRTY_PFNS_NONE, RegionState
+from fixtures.uapi import DIRTY_PFNS_ALL, DIRTY_PFNS_NONE, RegionState
 
 PRE_COPY = RegionState.SAVING | RegionState.RUNNING
 STOP_AND_COPY = RegionState.SAVING

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from fixtures.session.region import FIELDS, INFO_SIZE, MigrationRegion
-from fixtures.session.uapi import RegionFlag
+from fixtures.uapi import RegionFlag
 
 READABLE = [name for name, field in FIELDS.items() if field.readable]
 WRITABLE = [name for name, field in FIELDS.items() if field.writable]

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from fixtures.session.region2019 import Region2019
-from fixtures.session.uapi import RegionState
+from fixtures.uapi import RegionState
 
 RUNNING, RESUMING = RegionState.RUNNING, RegionState.RESUMING
 PRE_COPY = RegionState.SAVING | RegionState.RUNNING

@@ -7,7 +7,7 @@ import pytest
 
 from fixtures.session.region import INFO_SIZE
 from fixtures.session.region2019 import Region2019
-from fixtures.session.uapi import RegionState
+from fixtures.uapi import RegionState
 
 PRE_COPY = RegionState.SAVING | RegionState.RUNNING
 STOP_AND_COPY = RegionState.SAVING

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from fixtures.session import DataFd, Session
-from fixtures.session.uapi import PRECOPY_INFO_REINIT
+from fixtures.uapi import PRECOPY_INFO_REINIT
 from suites.calls import ask
 
 CHUNK = 4096  # bytes of new initial data

@@ -10,7 +10,7 @@ import pytest
 from fixtures.device.firmware import Firmware
 from fixtures.errors import NotThere
 from fixtures.guest import Answer
-from fixtures.plugin.recording import Recorder
+from fixtures.plugin.recorder import Recorder
 from fixtures.session import READABLE, ArrangementFailed, DataFd, Session, State
 from suites.calls import WAYS_TO_END, ask
 from suites.reinit.calls import CHUNK, SOON, Arrive, the_rest

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from fixtures.device.firmware import Firmware
-from fixtures.plugin.recording import Recorder
+from fixtures.plugin.recorder import Recorder
 from fixtures.session import DataFd, Session, State
 from fixtures.session.session import UNMAPPED
-from fixtures.session.uapi import PRECOPY_INFO, PRECOPY_INFO_REINIT, Ioctl
+from fixtures.uapi import PRECOPY_INFO, PRECOPY_INFO_REINIT, Ioctl
 from suites.calls import ask
 from suites.reinit.calls import CHUNK, SOON, reported
 

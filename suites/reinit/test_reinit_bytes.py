@@ -7,7 +7,7 @@ import pytest
 
 from fixtures.device.firmware import Firmware
 from fixtures.session import DataFd, Session, State
-from fixtures.session.uapi import PRECOPY_INFO_REINIT, PrecopyInfo
+from fixtures.uapi import PRECOPY_INFO_REINIT, PrecopyInfo
 from suites.calls import ask
 from suites.reinit.calls import CHUNK, reported, the_rest
 

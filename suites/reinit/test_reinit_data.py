@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from fixtures.device.firmware import Firmware
-from fixtures.plugin.recording import Recorder
+from fixtures.plugin.recorder import Recorder
 from fixtures.session import DataFd, Session, State
 from suites.reinit.calls import CHUNK, Arrive, reported, the_rest
 

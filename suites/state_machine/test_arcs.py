@@ -11,7 +11,7 @@ from fixtures.errors import NotThere
 from fixtures.oracle import REQUESTABLE, SAVING, StateMachine
 from fixtures.session import Session, State
 from fixtures.session.transfer import Arrived, arrive
-from fixtures.session.uapi import FEATURE_HEADER, MIG_STATE
+from fixtures.uapi import FEATURE_HEADER, MIG_STATE
 from suites import must
 
 pytestmark = pytest.mark.any_api
@@ -47,9 +47,9 @@ def test_an_opened_device_is_running(session: Session) -> None:
     ("arrived", "requested"), PAIRS, indirect=["arrived"], ids=lambda state: state.name
 )
 def test_a_request_leads_to_the_state(
-    session: Session, arrived: Arrived, requested: State, machine: StateMachine
+    session: Session, arrived: Arrived, requested: State, fsm: StateMachine
 ) -> None:
-    machine.need(requested)
+    fsm.need(requested)
     answer, _ = session.set_state(requested)
     assert not answer.error
     assert session.state() is requested
@@ -57,10 +57,10 @@ def test_a_request_leads_to_the_state(
 
 @pytest.mark.clause("state-machine.data-fd.given")
 def test_a_data_fd_is_given_where_a_session_starts(
-    session: Session, arrived: Arrived, machine: StateMachine
+    session: Session, arrived: Arrived, fsm: StateMachine
 ) -> None:
-    for requested in machine.states:
-        outcome = machine.outcome(arrived.state, requested)
+    for requested in fsm.states:
+        outcome = fsm.outcome(arrived.state, requested)
         answer, data_fd = session.set_state(requested)
         assert (data_fd is not None) is outcome.opens, f"on the way to {requested.name}"
         said = MIG_STATE.unpack_from(answer.data, FEATURE_HEADER.size)[1]
@@ -108,9 +108,9 @@ def test_a_number_that_is_no_state_is_refused(session: Session, arrived: Arrived
 
 @pytest.mark.clause("state-machine.unsupported")
 def test_a_state_that_the_device_lacks_is_refused(
-    session: Session, arrived: Arrived, machine: StateMachine
+    session: Session, arrived: Arrived, fsm: StateMachine
 ) -> None:
-    lacking = [state for state in REQUESTABLE if not machine.has(state)]
+    lacking = [state for state in REQUESTABLE if not fsm.has(state)]
     if not lacking:
         raise NotThere("this device has all of the optional states")
     for requested in lacking:

@@ -13,7 +13,7 @@ from fixtures.device import Driver
 from fixtures.errors import NotThere
 from fixtures.guest import Answer
 from fixtures.oracle import SAVING, StateMachine
-from fixtures.plugin.recording import Recorder
+from fixtures.plugin.recorder import Recorder
 from fixtures.session import ArrangementFailed, DataFd, Session, State
 from fixtures.session.transfer import Arrived, load, save
 from suites import must
@@ -94,9 +94,9 @@ def test_it_has_no_position(arrived: Arrived) -> None:
 @pytest.mark.clause("state-machine.session.kept")
 @pytest.mark.parametrize("walk", WALKS, ids=lambda walk: "-".join(map(NAME, walk)))
 def test_moving_inside_the_saving_group_keeps_fd_and_position(
-    session: Session, walk: list[State], machine: StateMachine
+    session: Session, walk: list[State], fsm: StateMachine
 ) -> None:
-    machine.need(*walk)
+    fsm.need(*walk)
     whole, _ = session.start(walk[0]).read_on()
     session.reset()
     data_fd = session.start(walk[0])
@@ -114,9 +114,9 @@ def test_moving_inside_the_saving_group_keeps_fd_and_position(
 @pytest.mark.clause("state-machine.session.kept")
 @pytest.mark.parametrize("begin", [State.PRE_COPY, State.PRE_COPY_P2P], ids=NAME)
 def test_stop_copy_goes_on_where_pre_copy_was(
-    session: Session, driver: Driver, begin: State, machine: StateMachine
+    session: Session, driver: Driver, begin: State, fsm: StateMachine
 ) -> None:
-    machine.need(begin)
+    fsm.need(begin)
     contents = Contents(session, driver)
     contents.set(seed=29)
     sent = contents.get()
@@ -137,9 +137,9 @@ def test_stop_copy_goes_on_where_pre_copy_was(
 @pytest.mark.clause("state-machine.session.ended")
 @pytest.mark.parametrize(("begin", "end"), LEAVING, ids=NAME)
 def test_leaving_the_saving_group_ends_the_session(
-    session: Session, begin: State, end: State, machine: StateMachine, record: Recorder
+    session: Session, begin: State, end: State, fsm: StateMachine, record: Recorder
 ) -> None:
-    machine.need(begin, end)
+    fsm.need(begin, end)
     data_fd = session.start(begin)
     session.move(end)
     answer = data_fd.read(1 << 16)
@@ -151,9 +151,9 @@ def test_leaving_the_saving_group_ends_the_session(
 @pytest.mark.clause("state-machine.session.ended")
 @pytest.mark.parametrize(("begin", "end"), LEAVING, ids=NAME)
 def test_an_ended_session_stays_ended_while_another_goes_on(
-    session: Session, begin: State, end: State, machine: StateMachine
+    session: Session, begin: State, end: State, fsm: StateMachine
 ) -> None:
-    machine.need(begin, end)
+    fsm.need(begin, end)
     old = session.start(begin)
     session.move(end)
     new = session.start(begin)

@@ -73,12 +73,12 @@ def settled(session: Session, state: State) -> Arrived:
 
 @pytest.mark.clause("state-machine.failed-arc")
 def test_the_state_is_one_of_the_path_or_error(
-    session: Session, firmware: Firmware, arc: tuple[State, State], machine: StateMachine
+    session: Session, firmware: Firmware, arc: tuple[State, State], fsm: StateMachine
 ) -> None:
     begin, end = arc
     for tried in attempts(session, firmware, begin, end):
         if tried.error:
-            path = machine.outcome(begin, end).path or ()
+            path = fsm.outcome(begin, end).path or ()
             assert tried.state in (begin, *path, State.ERROR), f"{tried.command} failed"
         else:
             assert tried.state is end
@@ -102,14 +102,14 @@ def test_a_request_whose_arc_failed_does_not_succeed(
 
 @pytest.mark.clause("state-machine.failed-arc.again")
 def test_the_same_request_can_be_made_again(
-    session: Session, firmware: Firmware, arc: tuple[State, State], machine: StateMachine
+    session: Session, firmware: Firmware, arc: tuple[State, State], fsm: StateMachine
 ) -> None:
     begin, end = arc
     for tried in attempts(session, firmware, begin, end):
         for requested in (end, begin, State.RUNNING):
             before = session.state()
             answer, _ = session.set_state(requested)
-            path = machine.outcome(before, requested).path or ()
+            path = fsm.outcome(before, requested).path or ()
             allowed = (before, *path, State.ERROR) if answer.error else (requested,)
             assert session.state() in allowed, f"after {tried.command} failed"
 

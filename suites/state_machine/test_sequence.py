@@ -28,7 +28,7 @@ from fixtures.device import Driver
 from fixtures.kernel import Kernel
 from fixtures.oracle import StateMachine
 from fixtures.oracle.model import PRE_COPIES, Model
-from fixtures.plugin.recording import Recorder
+from fixtures.plugin.recorder import Recorder
 from fixtures.plugin.run import Abilities, Run
 from fixtures.session import DataFd, Session, State
 from suites.contents import Contents
@@ -170,14 +170,17 @@ class Sequences(RuleBasedStateMachine):
     @precondition(lambda self: self.data_fd is not None and self.model.saving is not None)
     @rule(count=COUNTS)
     def read(self, count: int) -> None:
-        """Read on to ``count`` bytes, as more may be on its way: sequences are to be repeatable."""
+        """Read; in STOP_COPY on to ``count`` bytes, as more may be on its way.
+
+        When the stream ends decides which steps come next: the same seed is to make the same ones.
+        """
         assert self.data_fd is not None
         left = count
         while left > 0:
             answer = self.data_fd.read(left)
             if self.model.was_read(left, answer):
                 self.ask(0)
-            if answer.ret <= 0:
+            if answer.ret <= 0 or self.model.state is not State.STOP_COPY:
                 break
             left -= answer.ret
 
@@ -279,7 +282,7 @@ def take(sequences: Callable[[], Sequences], number: int, *, shrinks: bool = Tru
 @pytest.mark.clause("state-machine.sequence")
 def test_every_answer_in_a_random_sequence_is_as_the_rules_say(
     session: Session,
-    machine: StateMachine,
+    fsm: StateMachine,
     abilities: Abilities,
     driver: Driver,
     variant: str,
@@ -291,7 +294,7 @@ def test_every_answer_in_a_random_sequence_is_as_the_rules_say(
     counts: Counter[str] = Counter()
     fresh_model = partial(
         Model,
-        machine,
+        fsm,
         known=lambda clause: driver.deviates(clause, kernel.release, kernel.features),
         v2="precopy_info_v2" in abilities.features,
         look=contents.get if contents.seen else lambda: None,

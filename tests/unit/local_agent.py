@@ -36,7 +36,7 @@ class Host:
     def death(self) -> None:
         return None
 
-    def fault(self) -> None:
+    def splat(self) -> None:
         return None
 
     def inquest(self) -> None:

@@ -26,13 +26,13 @@ CASCADE = """\
 def test_of_what_follows_from_one_another_the_first_is_the_fault(tmp_path: Path) -> None:
     console = Console(tmp_path / "console.log")
     console.path.write_text(AT_BOOT, encoding="utf-8")
-    fault = console.fault()
+    fault = console.splat()
     assert fault is not None
     assert fault.kind == "warning"  # a machine that does not come up has no other
     console.is_up()
-    assert console.fault() is None
+    assert console.splat() is None
     console.path.write_text(AT_BOOT + CASCADE, encoding="utf-8")
-    fault = console.fault()
+    fault = console.splat()
     assert fault is not None
     assert (fault.kind, fault.top) == ("atomic-sleep", ["misbehave_atomic"])
 

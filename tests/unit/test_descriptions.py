@@ -145,7 +145,7 @@ TEST = "suites/a/test_b.py::test_c[virtio-any-half]"
 
 
 def expectation(**more: Any) -> Expectation:
-    about = {"clause": "x", "reason": "why", "fault": "driver", "kernels": (">=6.12",)}
+    about = {"clause": "x", "reason": "why", "blame": "driver", "kernels": (">=6.12",)}
     if "splat" not in more:
         more = {"seen": "*", **more}
     return Expectation.model_validate(about | {"tests": ("a/test_b.py::test_c[virtio-*]",)} | more)

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fixtures import uapi
 from fixtures.device import Device
 from fixtures.errors import CallBlocked, Deviation, GuestLost
 from fixtures.guest import MOST_AT_ONCE, Answer, Guest, Request, operation, wire
@@ -21,7 +22,7 @@ from fixtures.guest.line import Line
 from fixtures.guest.made import NoAnswer, parse
 from fixtures.guest.program import Program
 from fixtures.record.transcript import Transcript
-from fixtures.session import DataFd, Session, State, data_fd, uapi
+from fixtures.session import DataFd, Session, State, data_fd
 from fixtures.session.session import GIVEN_FD
 from tests.unit import local_agent
 from tests.unit.local_agent import Agent, Channel, Sent, answer

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fixtures import host
-from fixtures.plugin import options
+from fixtures.plugin import running
 
 GIB = 1 << 30
 V1 = "31 30 0:26 {within} {mounted} rw,relatime - cgroup cgroup rw,{controllers}\n"
@@ -123,4 +123,4 @@ def test_as_many_machines_as_there_is_room_for(
 ) -> None:
     monkeypatch.setattr(host, "cores", lambda: cores)
     monkeypatch.setattr(host, "memory", lambda: memory * GIB + GIB // 2)
-    assert options.pytest_xdist_auto_num_workers() == machines
+    assert running.pytest_xdist_auto_num_workers() == machines

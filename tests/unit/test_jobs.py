@@ -86,7 +86,7 @@ def test_a_new_fault_of_the_kernel_is_a_change_for_the_worse() -> None:
     assert compare.changes(results({ECHO: deviates}), results({ECHO: deviates})) == []
     other = {"verdict": "deviates", "fingerprints": ["oops-1", "oops-2"]}
     (change,) = compare.changes(results({ECHO: deviates}), results({ECHO: other}))
-    assert (change.effect, change.faults) == (Effect.WORSE, ("oops-2",))
+    assert (change.effect, change.fingerprints) == (Effect.WORSE, ("oops-2",))
 
 
 @pytest.mark.parametrize(
@@ -757,7 +757,7 @@ def test_what_a_run_saw_before_it_failed_is_told(
     spec = RefSpec("x", Path("/x"), "abc")
     made = step.run_or_tell(spec, Selection(), "a step", Progress())
     assert made.stage is Stage.NOT_MADE
-    assert premerge.changes(judged(GOOD), made)[0].faults == ("kasan-1",)
+    assert premerge.changes(judged(GOOD), made)[0].fingerprints == ("kasan-1",)
 
 
 def test_a_kernel_that_was_cut_short_is_neither_better_nor_worse_for_it() -> None:

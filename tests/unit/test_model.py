@@ -22,7 +22,7 @@ from fixtures.oracle import StateMachine, deviations, model
 from fixtures.oracle.model import Model
 from fixtures.record import catalogue
 from fixtures.session import READABLE
-from fixtures.session.uapi import PRECOPY_INFO_REINIT, Migration, PrecopyInfo, State
+from fixtures.uapi import PRECOPY_INFO_REINIT, Migration, PrecopyInfo, State
 
 STOP, RUNNING, ERROR = State.STOP, State.RUNNING, State.ERROR
 STOP_COPY, RESUMING = State.STOP_COPY, State.RESUMING
@@ -56,7 +56,7 @@ def move(
 
     def step(device: Device) -> None:
         rules = device.model
-        outcome = rules.machine.outcome(rules.state, wanted)
+        outcome = rules.fsm.outcome(rules.state, wanted)
         end = rules.state if answer.error else wanted
         gave = outcome.opens and not answer.error if fd is None else fd
         rules.requested(wanted, answer, gave, State(end if to is None else to))

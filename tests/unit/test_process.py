@@ -13,7 +13,7 @@ from fixtures import paths, process
 from fixtures.errors import BuildError, NoSpace, RunError
 from fixtures.guest import Answer
 from fixtures.process import ProcessFailed
-from fixtures.session import strace
+from fixtures.record import strace
 
 PRINTS = 'printf "%s\\n" "$1"; exit 2'
 COMPILER = "a.c:1:2: error: "

@@ -8,9 +8,9 @@ from typing import Any, cast
 
 import pytest
 
+from fixtures import uapi
 from fixtures.errors import Deviation
 from fixtures.guest import Answer
-from fixtures.session import uapi
 from fixtures.session.region import MigrationRegion, Refused, Region, regions
 
 SPARSE_MMAP = struct.pack("=HHIIIQQ", 1, 1, 0, 1, 0, 0x1000, 0x1000)

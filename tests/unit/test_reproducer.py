@@ -27,7 +27,7 @@ from fixtures.record.reproducer.render import reproducers
 from fixtures.record.results import Collector, Learnt
 from fixtures.record.transcript import Transcript
 from fixtures.session import READABLE
-from fixtures.session.uapi import FEATURE_HEADER, MIG_STATE, PRECOPY_INFO, Feature, Ioctl, Op, State
+from fixtures.uapi import FEATURE_HEADER, MIG_STATE, PRECOPY_INFO, Feature, Ioctl, Op, State
 
 MDEV = "c5b2e0f4-0000-4000-8000-000000000001"
 VF = "0000:01:00.1"

@@ -20,7 +20,7 @@ from fixtures.oracle import StateMachine
 from fixtures.oracle.model import PRE_COPIES, Model
 from fixtures.session import READABLE
 from fixtures.session.data_fd import PrecopyAnswer
-from fixtures.session.uapi import PRECOPY_INFO_REINIT, Migration, PrecopyInfo, State
+from fixtures.uapi import PRECOPY_INFO_REINIT, Migration, PrecopyInfo, State
 from suites.state_machine.test_sequence import Sequences, take
 
 RULES = StateMachine(Migration.STOP_COPY | Migration.P2P | Migration.PRE_COPY)

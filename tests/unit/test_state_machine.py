@@ -7,7 +7,7 @@ import pytest
 
 from fixtures.oracle import SAVING, StateMachine, every_arc
 from fixtures.oracle.state_machine import ARCS
-from fixtures.session.uapi import Migration, State
+from fixtures.uapi import Migration, State
 
 STOP_COPY_ONLY = Migration.STOP_COPY
 P2P = Migration.STOP_COPY | Migration.P2P

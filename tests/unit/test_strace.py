@@ -11,9 +11,9 @@ import pytest
 from fixtures.errors import GuestLost
 from fixtures.guest import Answer, Request
 from fixtures.paths import AGENT
+from fixtures.record import strace
 from fixtures.record.transcript import LOST, Transcript
-from fixtures.session import strace
-from fixtures.session.uapi import Feature, Ioctl, Op
+from fixtures.uapi import Feature, Ioctl, Op
 
 
 def test_precopy_info_is_decoded() -> None:

@@ -14,8 +14,8 @@ from fixtures.errors import Deviation
 from fixtures.guest import Answer
 from fixtures.session import ArrangementFailed, Session, State
 from fixtures.session.region import Region
-from fixtures.session.uapi import RegionFlag
 from fixtures.session.uart import DATA, FCR, IER, LCR, LSR, Uart
+from fixtures.uapi import RegionFlag
 from suites import must
 from suites.data_transfer import bad_streams
 

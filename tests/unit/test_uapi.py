@@ -13,9 +13,9 @@ from typing import Annotated, Any
 
 import pytest
 
+from fixtures import layout, uapi
 from fixtures.guest import Answer
-from fixtures.session import layout, strace, uapi
-from fixtures.session.layout import (
+from fixtures.layout import (
     FD,
     HEX,
     OLDEST,
@@ -28,7 +28,8 @@ from fixtures.session.layout import (
     Structure,
     Values,
 )
-from fixtures.session.uapi import FeatureHeader, Ioctl, MigState, Op, PrecopyInfo, RegionInfo, State
+from fixtures.record import strace
+from fixtures.uapi import FeatureHeader, Ioctl, MigState, Op, PrecopyInfo, RegionInfo, State
 from tests.unit.test_reproducer import Calls, made_of
 
 HEADER = Path("/usr/include/linux/vfio.h")

@@ -25,7 +25,10 @@ from fixtures.splat import Splat
 
 pytest_plugins = ["pytester"]
 
-PLUGINS = ("selection", "baseline", "options", "recording", "retry", "arrows")
+PLUGINS = (
+    *("selection", "baseline", "options", "running", "recorder", "listening", "recording"),
+    *("summary", "retry", "fixtures"),
+)
 NOWHERE = Path("/nonexistent")
 ARCS, REOPEN = "state-machine.arcs", "state-machine.reopen"
 KASAN = (
@@ -373,7 +376,7 @@ PART_IS_ACCEPTED = """
                 "*/*.py::test_a_bad_stream_is_refused[*all_but_a_byte]"]
         seen: a part is accepted
         reason: why
-        fault: driver
+        blame: driver
 """
 
 
@@ -403,7 +406,7 @@ def test_what_a_choice_of_tests_leaves_out_has_not_gone(suites: Suites) -> None:
         tests: ["*/*.py::test_a_bad_stream_is_refused[*half]", "*/*.py::test_elsewhere[*]"]
         seen: a part is accepted
         reason: why
-        fault: driver
+        blame: driver
     """
     drivers_with(suites, expectation)
     assert suites.run(EXPECTED.format(fails=[], seen="")).status == 0
@@ -476,7 +479,7 @@ class Dead:
     def death(self) -> GuestLost | None:
         return self._death
 
-    def faults(self) -> list[Splat]:
+    def splats(self) -> list[Splat]:
         return list(self._faults)
 
     def stop(self) -> None:
@@ -518,7 +521,7 @@ class Answering:
 
 
 def test_a_choice_of_no_test_is_told_and_leaves_nothing(suites: Suites) -> None:
-    suites.patch.setattr("fixtures.plugin.options._has_suites", lambda config: True)
+    suites.patch.setattr("fixtures.plugin.running._has_suites", lambda config: True)
     results = suites._pytester.path / "results"
     with pytest.raises(RunError, match="No such file"):
         suites.run("def test_it(): pass", "-k", "no_such")
@@ -772,11 +775,11 @@ def test_what_is_known_to_kill_excuses_the_clause_that_is_named_and_no_other(
         tests: ["*/*.py::test_it[*]"]
         splat: {{kind: oops, function: mtty_late}}
         reason: why
-        fault: driver
+        blame: driver
     """,
     )
     done = suites.run("""
-        from fixtures.plugin.arrows import _check_apply
+        from fixtures.plugin.fixtures import _check_apply
         OOPS = Splat("oops", "BUG: unable to handle page fault", "mtty_late+0x1/0x2 [mtty]")
 
         @arcs

@@ -14,7 +14,7 @@ from fixtures.device import Driver, known_drivers
 from fixtures.guest import Guest
 from fixtures.kernel import Kernel
 from fixtures.kernel.install import module_name
-from fixtures.plugin.recording import Recorder
+from fixtures.plugin.recorder import Recorder
 from fixtures.plugin.run import Run
 
 CYCLES = 20

@@ -15,7 +15,7 @@ from fixtures.device.firmware import Firmware, content
 from fixtures.guest import Guest
 from fixtures.plugin.run import Run
 from fixtures.session import DataFd, Session, State, opened, transfer
-from fixtures.session.uapi import PRECOPY_INFO_REINIT
+from fixtures.uapi import PRECOPY_INFO_REINIT
 
 SEED = 4242
 # How much state a test gives the device, and where in it the firmware's own headers lie.
