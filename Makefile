@@ -8,7 +8,11 @@ goals := $(MAKECMDGOALS)
 
 include variables.mk
 
-run = env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL
+# Compiled Python is kept with the environment, also where PYTHONDONTWRITEBYTECODE forbids to write
+# beside the sources: to compile anew, and rewrite the asserts, takes seconds in each process.
+bytecode = "$${PYTHONPYCACHEPREFIX:-$(CURDIR)/.venv/bytecode}"
+run = env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u PYTHONDONTWRITEBYTECODE \
+	PYTHONPYCACHEPREFIX=$(bytecode)
 python = .venv/bin/python
 ready = $(run) ./setup.sh
 # Before the first run of a host: what that takes. By the system's Python, if it can.
