@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A run's results as others read them: a page, JUnit XML, KTAP, KCIDB, the table.
+"""Renderers of a run's results: a page, JUnit XML, KTAP, KCIDB, the table.
 
-One renderer each, all from what ``reports.run`` loads; none reads the folder of a run by itself.
+Each format has one module. All get the run from ``reports.run``; only that reads its folder.
 """

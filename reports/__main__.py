@@ -67,7 +67,7 @@ def _report(argv: list[str]) -> None:
 
 
 def _write(path: Path, content: str) -> Path:
-    """Write ``content`` to ``path``, of which a reader never sees half.
+    """Write ``content`` to ``path`` atomically.
 
     Raises RunError where that is not possible.
     """

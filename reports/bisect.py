@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a bisect found, to paste into a mail, from its ``bisect.yaml``."""
+"""Report of a bisect, to paste into a mail, from its ``bisect.yaml``."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Changes between two runs, put together for a reader: what several drivers share is said once."""
+"""Changes between two runs, grouped for a reader: drivers with the same change share one line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Data = Mapping[str, Any]
 
 @dataclass
 class Group:
-    """A change that several drivers share; ``name`` has the level of a clause that is broken."""
+    """A change that several drivers share; ``name`` includes the level of a broken clause."""
 
     name: str
     before: str
@@ -27,9 +27,9 @@ class Group:
 
 
 def grouped_by_effect(changes: Iterable[Data]) -> dict[str, list[Group]]:
-    """Return the changes by what they mean, those that matter most first.
+    """Return the changes by effect, the most important first.
 
-    Left out are the rules that only begin to apply.
+    Rules that only begin to apply are left out.
     """
     told = [one for one in changes if not _only_begins(one)]
     groups = {
@@ -59,7 +59,7 @@ def only_begin(changes: Iterable[Data]) -> list[Group]:
 
 
 def _only_begins(change: Data) -> bool:
-    """Tell whether a rule begins to apply, which tens of them do together."""
+    """Return whether the change is that a rule begins to apply; tens of rules do so together."""
     return (
         change["kind"] == ChangeKind.CLAUSE.value
         and change["effect"] == Effect.CHANGED.value
@@ -69,18 +69,18 @@ def _only_begins(change: Data) -> bool:
 
 
 def _name(change: Data) -> str:
-    """Return what changed, with the level of a clause that was or is broken."""
+    """Return the name of the change, with the level of a clause that was or is broken."""
     name = change["name"] or change["kind"]
     return labelled(name, change.get("level", ""), change["before"], change["after"])
 
 
 def _ceases(change: Data) -> bool:
-    """Tell whether a rule ceases to apply: each is named, but those of one driver together."""
+    """Return whether a rule ceases to apply: each rule is named, one line for each driver."""
     return bool(change["kind"] == ChangeKind.CLAUSE.value and change["after"] == NOT_APPLICABLE)
 
 
 def _groups(changes: Iterable[Data]) -> list[Group]:
-    """Put together what is the same for several drivers."""
+    """Group changes that are the same for several drivers."""
     groups: dict[tuple[Any, ...], Group] = {}
     ceased: dict[tuple[Any, ...], dict[str, list[str]]] = {}
     for one in changes:
@@ -100,7 +100,7 @@ def _groups(changes: Iterable[Data]) -> list[Group]:
 
 
 def _ceased(ceased: Mapping[tuple[Any, ...], Mapping[str, list[str]]]) -> Iterator[Group]:
-    """Yield a group for the rules that cease to apply, by the drivers that share them."""
+    """Yield groups of rules that cease to apply, by the drivers that share them."""
     for (before, after, expected), drivers in ceased.items():
         shared: dict[str, list[str]] = {}
         for driver, names in drivers.items():

@@ -26,19 +26,19 @@ from reports.run import CALM, CONSOLE_LINES, CUT_SHORT, ReportedRun, TestFiles, 
 
 # A sign that tells a verdict without its colour, its name, and what it means.
 SIGNS: Mapping[Kind, tuple[str, str, str]] = {
-    "deviates": ("D", "new deviation", "not expected of this driver"),
-    "broken": ("B", "broken", "nothing was learnt: the harness failed, or what the test stands on"),
-    "flaky": ("F", "flaky", "a failure that did not come again on a fresh machine"),
-    "tolerated": ("T", "tolerated deviation", "not expected; fails nothing: --fail-on=must"),
+    "deviates": ("D", "new deviation", "not expected from this driver"),
+    "broken": ("B", "broken", "no result: the harness failed, or the test's preparation"),
+    "flaky": ("F", "flaky", "a failure that a fresh machine did not repeat"),
+    "tolerated": ("T", "tolerated deviation", "unexpected, but allowed by --fail-on=must"),
     "known": ("K", "known deviation", "as the driver's file expects"),
     "conforms": ("✓", "conforms", "does what the clause says"),
-    "not_applicable": ("\N{EN DASH}", "not applicable", "cannot be put to the test here"),
+    "not_applicable": ("\N{EN DASH}", "not applicable", "cannot be tested here"),
 }
 # Characters of one transcript: where something is wrong, and where nothing is.
 _LIMIT, _CALM_LIMIT = 64_000, 12_000
 _CONSOLE_LIMIT = 24_000
-# Characters of evidence in the page. What conforms is shown as long as the page stays small; what
-# does not is left out only where a browser would choke on it.
+# Characters of evidence in the page. Evidence for conforming clauses is shown while the page stays
+# small. Other evidence is left out only when a browser could not load the page.
 _CALM_BUDGET, _BUDGET = 3_900_000, 16_000_000
 
 
@@ -90,13 +90,13 @@ def _hash(source: str) -> str:
 
 
 def _json(data: Any) -> Markup:
-    """Return ``data`` as JSON that cannot end the element it stands in, nor begin another."""
+    """Return ``data`` as JSON that can neither end its element nor begin another."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c"))
 
 
 def _parts(run: ReportedRun) -> dict[str, list[str]]:
-    """Return all clauses of the run by the part of the protocol, both in the catalogue's order."""
+    """Return the run's clauses by part of the protocol, both in the catalogue's order."""
     order = {clause: number for number, clause in enumerate(catalogue.clauses())}
     clauses = {clause for _, clause, _ in run.results.held()}
     parts: dict[str, list[str]] = {}
@@ -106,7 +106,7 @@ def _parts(run: ReportedRun) -> dict[str, list[str]]:
 
 
 def _signs(run: ReportedRun) -> dict[Kind, tuple[str, str, str]]:
-    """Return the signs of the page; nothing is tolerated in most runs."""
+    """Return the verdicts' signs; the sign for tolerated is left out when nothing is tolerated."""
     some = run.results.of_kind(TOLERATED)
     return {kind: sign for kind, sign in SIGNS.items() if kind != TOLERATED or some}
 
@@ -118,19 +118,19 @@ def _look(held: Judgement) -> str:
 
 
 def _levels(run: ReportedRun) -> dict[str, str]:
-    """Return the level of each clause, as it was when it was tested."""
+    """Return the level of each clause at the time of the run."""
     return {clause: held.level for _, clause, held in run.results.held()}
 
 
 def _by_level(levels: Mapping[str, int]) -> str:
-    """Return how many of some verdicts there are of each level, in words."""
+    """Return how many verdicts each level has, in words."""
     return ", ".join(
         f"{levels[level]} {level or 'of no level'}" for level in ANY_LEVELS if levels.get(level)
     )
 
 
 def _wanting(run: ReportedRun) -> dict[Kind, list[tuple[str, str, Judgement]]]:
-    """Return what asks for attention: driver, clause and verdict, by kind; MUST before SHOULD."""
+    """Return the verdicts that need attention (driver, clause, verdict), by kind; MUST first."""
     return {
         kind: sorted(found, key=lambda one: ANY_LEVELS.index(one[2].level))
         for kind in KINDS
@@ -144,12 +144,12 @@ def _consoles(run: ReportedRun) -> Iterator[tuple[str, str]]:
 
 
 def _console(text: str) -> list[tuple[str, bool]]:
-    """Return the lines of a console, and which are the headline of a fault."""
+    """Return the lines of a console, and the numbers of those that begin a splat."""
     return [(line, bool(SPLAT.search(line))) for line in text.splitlines()]
 
 
 class _Chosen:
-    """The evidence that goes into the page: ``shown``, and what of it belongs to which clause."""
+    """The evidence for the page: ``shown``, and the parts that belong to each clause."""
 
     def __init__(self, run: ReportedRun) -> None:
         self.shown: list[dict[str, Any]] = []
@@ -166,7 +166,7 @@ class _Chosen:
             if held.kind not in CALM:
                 self.of[driver, clause] = [self._number(one, _LIMIT, _BUDGET) for one in found]
             elif held.kind == "conforms" and found:
-                # The one that is the quickest to read.
+                # The shortest one is the quickest to read.
                 size, shortest = min(
                     ((one.transcript.size, one) for one in found), key=lambda pair: pair[0]
                 )
@@ -176,7 +176,7 @@ class _Chosen:
             self.left_out[driver, clause] = others
 
     def _number(self, evidence: TestFiles, limit: int, budget: int) -> int:
-        """Return the number of ``evidence``, which is taken in unless that is over ``budget``."""
+        """Return the number of ``evidence``; add it first unless that exceeds ``budget``."""
         key = evidence.transcript.name
         if key not in self._numbers:
             self._numbers[key] = len(self.shown)
@@ -202,7 +202,7 @@ class _Chosen:
 
 
 def _data(run: ReportedRun, chosen: _Chosen) -> dict[str, Any]:
-    """Return what the page's script knows of the run, but for the evidence."""
+    """Return the data for the page's script, without the evidence."""
     rules, level_of = catalogue.clauses(), _levels(run)
     return {
         "signs": {kind: sign for kind, (sign, *_) in SIGNS.items()},

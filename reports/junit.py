@@ -2,15 +2,15 @@
 """JUnit XML, as CI systems read it: a test suite a driver, a test case a clause.
 
 - ``conforms``: passed
-- ``deviates``, where that was not expected: failure
-- ``deviates``, as expected: skipped, "known deviation: ..."; JUnit knows of no expected failure,
-  and one that fails each job would hide a new one
+- ``deviates``, unexpectedly: failure
+- ``deviates``, as expected: skipped, "known deviation: ..."; JUnit has no expected
+  failures, and a failure in every job would hide a new one
 - ``deviates`` from a SHOULD, in a run that tolerates it: skipped, "tolerated deviation: ..."
 - ``broken``: error
 - ``not_applicable``: skipped, with the reason
-- ``flaky``: passed, and the case's system-out says so; it fails no run of ours either
+- ``flaky``: passed, with a note in the case's system-out; flaky clauses do not fail a run
 
-A driver that the kernel should have, and lacks, is an error. A run that was cut short has one more
+A driver that is missing from the kernel is an error. A run that was cut short has one more
 suite, ``run``, with an error.
 """
 
@@ -78,7 +78,7 @@ def _suite(
 
 
 def _verdict(case: ET.Element, held: Judgement, details: str) -> None:
-    """Put into ``case`` what tells it from one that passed."""
+    """Add the failure, error or skip element to ``case``, if any."""
     if held.kind == "deviates":
         message = f"{held.labelled(DEVIATES)}: {held.why}"
         said = ET.SubElement(case, "failure", message=message, type=DEVIATES)
@@ -99,7 +99,7 @@ def _verdict(case: ET.Element, held: Judgement, details: str) -> None:
 def _details(
     run: ReportedRun, driver: str, clause: str, held: Judgement, known: Mapping[str, Clause]
 ) -> str:
-    """Return what a reader of the case wants to know next, as lines."""
+    """Return the rule, reasons and tests of a case, as lines."""
     lines = []
     if rule := known.get(clause):
         level = held.level or rule.level
@@ -115,7 +115,7 @@ def _details(
 
 
 def _count(suite: ET.Element) -> None:
-    """Set the counts that ``suite`` begins with."""
+    """Set the counts in the attributes of ``suite``."""
     cases = suite.findall("testcase")
     suite.set("tests", str(len(cases)))
     for total, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):

@@ -6,8 +6,8 @@
   besides an incident of an issue, which is the same in all runs for as long as its reason stands
 - ``broken``: ERROR
 - ``not_applicable``: SKIP
-- ``flaky``: DONE, a test that was completed and says nothing of the code
-- a driver that the kernel should have, and lacks: ERROR
+- ``flaky``: DONE, a completed test without a result for the code
+- a driver that is missing from the kernel: ERROR
 
 Ids are made of the name of the run's folder and of what results.yaml holds: the same folder gives
 the same ids. A run that was cut short has one more test, ``vfio_conformance.run``, with ERROR.
@@ -36,7 +36,7 @@ _STATUS = {
     "not_applicable": "SKIP",
     "flaky": "DONE",
 }
-_EXCERPT = 16_000  # characters; the schema has no more than 16384
+_EXCERPT = 16_000  # characters; the schema allows 16384
 
 
 def render(run: ReportedRun) -> str:
@@ -109,7 +109,7 @@ def _build(run: ReportedRun, this: str) -> dict[str, Any]:
             },
         },
     }
-    # Kernels are built for x86-64 alone; what a remote host runs is not known.
+    # Kernels are built for x86-64 only; the architecture of a remote host is unknown.
     compiler = run.results.kernel.compiler
     return (
         build
@@ -119,7 +119,7 @@ def _build(run: ReportedRun, this: str) -> dict[str, Any]:
 
 
 def _commit(kernel: KernelAbout) -> dict[str, Any]:
-    """Return the commit of a checkout, where what was built is one."""
+    """Return the commit of the checkout that was built, if it was one."""
     return {"git_commit_hash": kernel.commit} if kernel.commit and not kernel.dirty else {}
 
 
@@ -150,7 +150,7 @@ def _test(run: ReportedRun, this: str, driver: str, clause: str, held: Judgement
 
 
 def _about(this: str, driver: str, clause: str) -> dict[str, Any]:
-    """Return what every test begins with."""
+    """Return the fields that all tests share."""
     path = ".".join(_node(name) for name in (ORIGIN, driver, *clause.split(".")))
     return {"id": f"{this}/{driver}/{clause}", "build_id": this, "origin": ORIGIN, "path": path}
 

@@ -2,15 +2,15 @@
 """KTAP version 1 (Documentation/dev-tools/ktap.rst): a test a driver, a subtest a clause.
 
 - ``conforms``: ok
-- ``deviates``, where that was not expected: not ok
+- ``deviates``, unexpectedly: not ok
 - ``deviates``, as expected: ok, with the directive XFAIL, as kselftest prints it; of the directives
   the kernel's parser heeds SKIP alone, and would count "not ok" with any other as a failure
 - ``deviates`` from a SHOULD, in a run that tolerates it: the same
 - ``broken``: not ok, with ERROR
 - ``not_applicable``: ok, with SKIP and the reason
-- ``flaky``: ok, and what follows says so
+- ``flaky``: ok, with a note
 
-A driver that the kernel should have, and lacks, is not ok. A run that was cut short has one more
+A driver that is missing from the kernel is not ok. A run that was cut short has one more
 test, ``run``, which is not ok.
 """
 
@@ -25,7 +25,7 @@ from fixtures.untrusted import one_line
 from reports.run import CUT_SHORT, ReportedRun, told
 
 _VERSION = "KTAP version 1"
-# At these, anywhere in a line, the kernel's parser takes the output for ended.
+# The kernel's parser stops at these words, wherever they stand in a line.
 _ENDS = re.compile(
     r"List of all partitions:|Kernel panic - not syncing: VFS:|reboot: System halted"
 )
@@ -59,7 +59,7 @@ def render(run: ReportedRun) -> str:
 
 
 def _driver(name: str, driver: DriverResults) -> tuple[list[str], str, str]:
-    """Return the lines of a driver's clauses, whether all are ok, and what follows the number."""
+    """Return the lines of a driver's clauses, whether all are ok, and the text after the number."""
     error = f" # ERROR {_plain(driver.missing)}" if driver.missing else ""
     if not driver.clauses and error:
         return [], "not ok", f"{_plain(name)}{error}"
@@ -90,6 +90,6 @@ def _clause(number: int, clause: str, held: Judgement) -> Iterator[str]:
 
 
 def _plain(said: str) -> str:
-    """Return ``said`` as a text that a parser finds no result, directive or end in."""
+    """Return ``said`` as text without results, directives or ends that a parser would find."""
     line = one_line(said).replace("#", "")
     return _ENDS.sub(lambda found: found[0].replace(":", ";"), line)

@@ -13,7 +13,7 @@ from reports.changes import grouped_by_effect, only_begin
 from reports.text import WIDTH, render
 
 Data = Mapping[str, Any]
-SELDOM = (BROKEN, FLAKY)  # shown where there are any
+SELDOM = (BROKEN, FLAKY)  # shown if there are any
 
 
 def text(data: Data) -> str:
@@ -31,7 +31,7 @@ def text(data: Data) -> str:
 
 
 def _lines(driver: str, kernels: list[Data]) -> list[str]:
-    """Return the lines of a driver; kernels that do not fit beside the others come below."""
+    """Return the lines of a driver; kernels that do not fit into the width come below."""
     abouts = [kernel["drivers"].get(driver) for kernel in kernels]
     seldom = [word for word in SELDOM if any(one["counts"].get(word) for one in abouts if one)]
     levels = dict.fromkeys(level for one in abouts if one for level in one["deviations"])

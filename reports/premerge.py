@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a pre-merge run found, to paste into a mail or a web page, from its ``premerge.yaml``."""
+"""Report of a pre-merge run, to paste into a mail or a web page, from its ``premerge.yaml``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def _view(data: Data) -> dict[str, Any]:
         }
         for one in data["steps"]
     ]
-    # Of one patch there is nothing to add up, unless it may do in passing what may not stay.
+    # With one patch the summary equals that patch's own changes. It is shown only if `passing`
+    # entries make it differ.
     same = len(steps) == 2 and data["whole"] == steps[-1]["changes"]
     several = [] if same else data["whole"]
     whole = {"groups": grouped_by_effect(several), "began": only_begin(several)}
@@ -41,7 +42,7 @@ def _view(data: Data) -> dict[str, Any]:
 
 
 def _state(step: Data) -> str:
-    """Return what the overview says of a step."""
+    """Return the words for a step in the overview."""
     if step["problem"]:
         return str(step["stage"])
     for effect in (

@@ -18,13 +18,13 @@ from fixtures.record import model
 from fixtures.record.model import DEVIATES, KNOWN, TOLERATED, Failure, Judgement, Kind, Results
 from fixtures.record.results import file_name
 
-CALM: tuple[Kind, ...] = ("conforms", "not_applicable")  # nothing in these asks for attention
+CALM: tuple[Kind, ...] = ("conforms", "not_applicable")  # these need no attention
 
-CUT_SHORT = "the run was cut short; this is what it learnt until then"
+CUT_SHORT = "the run was cut short; these are its results until then"
 
-# Lines of a transcript that the kernel said, of its log or, where it died, of its console.
+# Lines of a transcript from the kernel: its log or, after a death, its console.
 SAID_BY_KERNEL = re.compile(r"^ {4}(?:kernel|console): (.*)$", re.MULTILINE)
-CONSOLE_LINES = 150  # of the end of a console, which is what is shown of it
+CONSOLE_LINES = 150  # shown of a console: its end
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ class File:
 
     @property
     def size(self) -> int:
-        """How many bytes it has; 0 where that cannot be told, as reading it will say."""
+        """Its bytes; 0 if the file cannot be read, which ``text`` reports."""
         try:
             return self.path.stat().st_size
         except OSError:
             return 0
 
     def text(self) -> str:
-        """Return what is in it, clean.
+        """Return its content, clean.
 
         Raises RunError where it cannot be read.
         """
@@ -62,11 +62,11 @@ class TestFiles:
     test: str  # the test's id, without parameters
     parameters: str
     transcript: File
-    reproducers: Mapping[str, File]  # by suffix; a test that found no deviation has none
+    reproducers: Mapping[str, File]  # by suffix; only tests with a deviation have some
 
     @property
     def name(self) -> str:
-        """The test's id, its parameters as they are in the names of files."""
+        """The test's id, with its parameters as in the names of files."""
         return f"{self.test}[{self.parameters}]"
 
 
@@ -79,7 +79,7 @@ class ReportedRun:
     results: Results
 
     def evidence(self, driver: str, clause: str) -> tuple[TestFiles, ...]:
-        """Return what there is on ``clause`` of ``driver``: first the tests that deviated."""
+        """Return the evidence for ``clause`` of ``driver``: tests that deviated come first."""
         found = [
             one
             for test in self.results.drivers[driver].clauses[clause].tests
@@ -90,7 +90,7 @@ class ReportedRun:
 
     @functools.cached_property
     def _evidence(self) -> dict[str, list[TestFiles]]:
-        """All transcripts with what belongs to them, by what their test's files are called."""
+        """All transcripts with their reproducers, by the name of their test's files."""
         tests = {file_name(test): test for _, _, held in self.results.held() for test in held.tests}
         by_test: dict[str, list[TestFiles]] = {}
         reproducers: dict[str, dict[str, File]] = {}
@@ -115,13 +115,13 @@ class ReportedRun:
         return {path.parent.name: self._file(path) for path in paths}
 
     def machine_of(self, transcript: str) -> str:
-        """Return which machine's console has a line that is in ``transcript``, or nothing."""
+        """Return the machine whose console has a line of ``transcript``, if any."""
         said = SAID_BY_KERNEL.findall(transcript)
         return next((self._said_by[line] for line in reversed(said) if line in self._said_by), "")
 
     @functools.cached_property
     def _said_by(self) -> dict[str, str]:
-        """The machine, by the lines that are on its console alone: times make most of them so."""
+        """The machine, by lines that only its console has; timestamps make most lines unique."""
         machines: dict[str, set[str]] = {}
         for name, console in self.consoles.items():
             for line in console.text().splitlines():
@@ -136,12 +136,12 @@ class ReportedRun:
 
 
 def part(clause: str) -> str:
-    """Return the part of the protocol that ``clause`` is of."""
+    """Return the part of the protocol that ``clause`` belongs to."""
     return clause.partition(".")[0]
 
 
 def told(held: Judgement) -> list[str]:
-    """Return a line for each thing that was seen to be wrong, and in which tests."""
+    """Return a line for each failure, with its tests."""
     return [f"{_word(one)}: {one.test}: {one}".replace(": : ", ": ") for one in held.failures]
 
 
@@ -154,7 +154,7 @@ def _word(failure: Failure) -> str:
 def load(folder: Path) -> ReportedRun:
     """Return the run whose results lie in ``folder``.
 
-    Raises RunError where there are none, or none of a schema that is known.
+    Raises RunError if there are none, or their schema is unknown.
     """
     if not folder.is_dir():
         raise RunError(f"{folder} is no folder; name that of a run, as make check makes them")

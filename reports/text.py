@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Fill templates with what ends up in a mail: lines of at most 72 columns."""
+"""Fill templates for mails: lines of at most 72 columns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def render(template: str, view: dict[str, Any]) -> str:
     """Return ``template`` filled with ``view``."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("reports"),
-        autoescape=False,  # it is no HTML
+        autoescape=False,  # the output is plain text, not HTML
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -42,6 +42,6 @@ def _clip(words: str, width: int) -> str:
 
 
 def _code(words: str) -> str:
-    """Return ``words`` as Markdown shows code, whatever is in them."""
+    """Return ``words`` as Markdown code, whatever characters they have."""
     words = " ".join(clean(words).replace("`", "'").replace("|", "/").split())
     return f"`{words}`"

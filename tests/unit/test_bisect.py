@@ -139,7 +139,7 @@ def test_a_branch_that_is_older_than_good_may_do_a_third_thing_before(forked: Bi
     data = find(forked, good, bad)
     assert (data["found"], data["doubt"]) == (culprit, "")
     assert data["parents"] == [{"commit": root, "value": "other"}]
-    assert f"The commit before it, {root[:12]}, does neither: other" in report.text(data)
+    assert f"The commit before it, {root[:12]}, shows neither: other" in report.text(data)
 
 
 @pytest.mark.parametrize(

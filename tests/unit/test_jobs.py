@@ -339,7 +339,7 @@ def test_a_patch_is_compared_with_the_last_one_that_could_be_judged() -> None:
     patches = Series(Path("linux"), "v7.1", tuple(one.commit for one in of_these))
     data = premerge.judgement(patches, Selection(("mtty",)), of_these, [])
     text = premerge_report.text(data)
-    assert "compared with the base, the last one before it" in text
+    assert "compared with the base, the last judged step" in text
     assert "CHANGED FOR THE WORSE; PATCH 1 DOES NOT BUILD" in text
     assert f"    {ECHO} (SHOULD): conforms -> deviates\n        mtty\n" in text
     whole = text.partition("the whole series: from the base to patch 2\n")[2]
@@ -367,9 +367,9 @@ def test_the_report_of_a_bisect_fits_into_a_mail() -> None:
     }
     text = bisect_report.text(data)
     assert max(map(len, text.splitlines())) <= 72
-    assert "The first commit that does otherwise:" in text
-    assert "The commit before it, dddddddddddd, does neither: absent" in text
-    assert "does not confirm it" in bisect_report.text(
+    assert "First commit with the change:" in text
+    assert "The commit before it, dddddddddddd, shows neither: absent" in text
+    assert "does not confirm the" in bisect_report.text(
         data | {"found": "", "doubt": "a: x, and then y"}
     )
 
@@ -411,7 +411,7 @@ def test_a_matrix_has_a_column_for_each_kernel() -> None:
     many = data | {"kernels": kernels * 4}
     assert max(map(len, matrix_report.text(many).splitlines())) <= 72
     assert "does not build: x" in text
-    assert "asks for attention on k1\n  mtty: a.rule: flaky: once\n" in text
+    assert "needs attention on k1\n  mtty: a.rule: flaky: once\n" in text
     assert "from k1 to k3" in text
 
 
