@@ -3,18 +3,20 @@
 # The jobs of this suite. `make help` lists them.
 
 jobs = check premerge matrix bisect bisect-step baseline history
-targets = $(jobs) help setup soak report clauses test test-long lint bench cache clean
+targets = $(jobs) help setup soak report clauses unit test test-long lint bench cache clean
 goals := $(MAKECMDGOALS)
 
 include variables.mk
 
 # Compiled Python is kept with the environment, also where PYTHONDONTWRITEBYTECODE forbids to write
 # beside the sources: to compile anew, and rewrite the asserts, takes seconds in each process.
-bytecode = "$${PYTHONPYCACHEPREFIX:-$(CURDIR)/.venv/bytecode}"
-run = env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u PYTHONDONTWRITEBYTECODE \
-	PYTHONPYCACHEPREFIX=$(bytecode)
+export PYTHONPYCACHEPREFIX ?= $(CURDIR)/.venv/bytecode
+unexport PYTHONDONTWRITEBYTECODE
+run = env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL
 python = .venv/bin/python
 ready = $(run) ./setup.sh
+# The virtual environment alone: for what needs no kernel.
+python_ready = $(ready) --python
 # Before the first run of a host: what that takes. By the system's Python, if it can.
 built = "$${XDG_CACHE_HOME:-$$HOME/.cache}/vfio-conformance/kernels"
 ready_for = { [ -d $(built) ] || python3 -m workflows.outlook --kernel="$1" 2>/dev/null || :; }; \
@@ -43,6 +45,9 @@ several := $(word 2,$(goals))
 override MAKEFLAGS += -q
 endif
 endif
+
+# All tests of a folder, unless PYTEST names some.
+but_for = $$(case " $$PYTEST" in *" tests/"*) ;; *) echo $1 ;; esac)
 
 .PHONY: $(targets)
 
@@ -153,20 +158,25 @@ clauses: ## print every rule, its source and its tests; fail where a rule has no
 	@$(ready)
 	@$(run) $(python) -m workflows.clauses
 
+unit: ## pass the unit tests, which need no kernel, VM or Debian package; PYTEST=
+	@$(python_ready)
+	@eval "$(run) $(python) -m pytest $(call but_for,tests/unit) -n auto --dist loadgroup $$PYTEST"
+
 test: ## pass the project's own tests: unit tests, and real kernels in VMs; PYTEST=
 	@$(call ready_for,debian:newest) packages-test.txt
-	@eval "$(run) $(python) -m pytest tests --results=results/tests -m 'not long' -n auto \
-		--dist loadgroup $$PYTEST"
+	@eval "$(run) $(python) -m pytest $(call but_for,tests) --results=results/tests -m 'not long' \
+		-n auto --dist loadgroup $$PYTEST"
 
 test-long: ## the same, those that take more than ten minutes; PYTEST=
 	@$(call ready_for,debian:newest) packages-test.txt
-	@eval "$(run) $(python) -m pytest tests --results=results/tests -m long $$PYTEST"
+	@eval "$(run) $(python) -m pytest $(call but_for,tests) --results=results/tests -m long $$PYTEST"
 
-lint: ## check the code's form: ruff, mypy
-	@$(ready)
+lint: ## check the code's form: ruff, mypy; shellcheck and checkpatch, if they are there
+	@$(python_ready)
 	@$(python) -m ruff check .
 	@$(python) -m ruff format --check .
 	@$(python) -m mypy
+	@$(run) $(python) -m workflows.lint
 
 bench: ## measure the steps of a run, or whole runs against another commit's; KERNEL=, AGAINST=
 	@$(call ready_for,$$KERNEL)

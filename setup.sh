@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Install what is missing: Debian packages (packages.txt and the lists that are named, as root or by
-# sudo) and a virtual environment in .venv (requirements.txt). Does nothing, quickly, where nothing
-# is missing.
+# sudo) and a virtual environment in .venv (requirements.txt). With --python, the environment alone.
+# Does nothing, quickly, where nothing is missing.
 set -eu
 CDPATH='' cd -- "$(dirname "$0")"
 
@@ -14,19 +14,23 @@ fail() {
 
 # shellcheck disable=SC1091  # not of this project
 host=$(. /etc/os-release 2>/dev/null && echo "${ID:-}") || host=
-packages=$(cat packages.txt "$@" | sed 's/#.*//')
+if [ "${1:-}" = --python ]; then
+	packages=
+	programs=
+else
+	packages=$(cat packages.txt "$@" | sed 's/#.*//')
+	# What the suite runs of them, for hosts where packages have other names.
+	programs="bc bison depmod file flex gcc git mmdebstrap newuidmap pgrep qemu-system-x86_64 xz"
+fi
 case $host:$packages in
 ubuntu:*chromium*)
 	echo "note: Ubuntu has Chromium as a snap only: what needs a browser is skipped" >&2
 	packages=$(echo "$packages" | sed '/^chromium/d')
 	;;
 esac
-# What the suite runs of them, for hosts where packages have other names.
-programs="bc bison depmod file flex gcc git mmdebstrap newuidmap pgrep qemu-system-x86_64 xz"
-
 # Print the packages that are not installed; where there is no dpkg, the programs.
 missing() {
-	if command -v dpkg-query >/dev/null; then
+	if [ -n "$packages" ] && command -v dpkg-query >/dev/null; then
 		# A line for each architecture that a package is known of.
 		# shellcheck disable=SC2086  # a list of words
 		known=$(dpkg-query -W -f ' ${db:Status-Status} ${Package};\n' $packages 2>/dev/null) || :

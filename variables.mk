@@ -14,6 +14,7 @@ takes.baseline = KERNEL BASELINE $(choice) $(subject)
 takes.history = DRIVERS DRIVER BEHAVIOUR CLAUSE
 takes.soak = RUNS KERNEL $(choice) $(subject)
 takes.report = RESULTS FORMATS
+takes.unit = PYTEST
 takes.test = PYTEST
 takes.test-long = PYTEST
 takes.bench = KERNEL AGAINST

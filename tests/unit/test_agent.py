@@ -27,6 +27,9 @@ from fixtures.session import ArrangementFailed, DataFd
 from fixtures.session.held import held
 from tests.unit import local_agent
 from tests.unit.local_agent import receive
+from tests.unit.tools import needs
+
+pytestmark = needs("gcc")
 
 FIONREAD, FIONBIO = 0x541B, 0x5421
 GETPID = operation.GETPID

@@ -19,6 +19,9 @@ from fixtures.kernel import archive
 from fixtures.machine import rootfs
 from fixtures.process import ProcessFailed
 from fixtures.progress import Progress
+from tests.unit.tools import needs
+
+pytestmark = needs("apt-get", "dpkg-deb")
 
 RELEASE = """\
 Origin: Debian

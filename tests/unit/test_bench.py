@@ -13,9 +13,11 @@ from fixtures.guest import Request
 from fixtures.progress import Progress
 from tests.unit import local_agent
 from tests.unit.local_agent import answer
+from tests.unit.tools import needs
 from workflows import against, replay
 
 
+@needs("gcc")
 def test_programs_that_were_kept_are_carried_out_again(tmp_path: Path) -> None:
     kept = tmp_path / f"7-001-2{replay.SUFFIX}"
     process, end = local_agent.start(tmp_path)

@@ -25,6 +25,9 @@ from fixtures.kernel.provide import Needs
 from fixtures.paths import CHECKOUT
 from fixtures.plugin.run import Prepared
 from fixtures.progress import Progress
+from tests.unit.tools import needs
+
+pytestmark = needs("gcc")
 
 # The recipe that runs for each target; O and KCONFIG_ALLCONFIG are kbuild's own variables.
 MAKEFILE = """\

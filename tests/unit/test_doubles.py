@@ -18,6 +18,9 @@ from fixtures.kernel.doubles import Doubles, Wanted
 from fixtures.kernel.kernel import Kernel
 from fixtures.kernel.provide import _built_in, _with_dependencies
 from fixtures.progress import Progress
+from tests.unit.tools import needs
+
+pytestmark = needs("gcc", "objcopy")
 
 MLX5 = Wanted("mlx5", "mlx5", None)
 VIRTIO = Wanted("virtio", "virtio", "virtio_vfio_pci")

@@ -28,6 +28,7 @@ from fixtures.record.results import Collector, Learnt
 from fixtures.record.transcript import Transcript
 from fixtures.session import READABLE
 from fixtures.uapi import FEATURE_HEADER, MIG_STATE, PRECOPY_INFO, Feature, Ioctl, Op, State
+from tests.unit.tools import needs
 
 MDEV = "c5b2e0f4-0000-4000-8000-000000000001"
 VF = "0000:01:00.1"
@@ -227,6 +228,7 @@ def apart() -> Iterator[Calls]:
         before = []
 
 
+@needs("gcc")
 def test_each_call_alone_has_all_that_it_needs(tmp_path: Path) -> None:
     argv = ["gcc", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"]
     sources = []
@@ -238,6 +240,7 @@ def test_each_call_alone_has_all_that_it_needs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@needs("gcc")
 @pytest.mark.parametrize("name", CASES)
 def test_the_c_compiles_without_a_warning(tmp_path: Path, name: str) -> None:
     source, _ = made_of(CASES[name]())
@@ -306,6 +309,7 @@ def test_what_the_calls_answered_is_what_is_compared() -> None:
     assert "-1, ENOTTY" in made_of(everything())[0]
 
 
+@needs("gcc")
 def test_text_that_could_end_a_comment_or_a_string_does_not(tmp_path: Path) -> None:
     clause = Clause(level="MUST", text=STRANGE, source=STRANGE)
     calls = group()
@@ -317,6 +321,7 @@ def test_text_that_could_end_a_comment_or_a_string_does_not(tmp_path: Path) -> N
     assert "\x1b" not in c + python
 
 
+@needs("gcc")
 def test_a_stream_that_is_written_back_is_not_copied_into_the_source(tmp_path: Path) -> None:
     stream = b"".join(hashlib.sha256(bytes([n])).digest() for n in range(128))
     calls = Calls()
@@ -358,6 +363,7 @@ def test_a_read_goes_on_where_the_device_is_not_as_fast_as_it_was() -> None:
     writer.join()
 
 
+@needs("gcc")
 def test_bytes_that_were_not_read_are_in_the_source(tmp_path: Path) -> None:
     data = hashlib.sha512(b"other").digest() * 3
     calls = Calls()
@@ -443,6 +449,7 @@ def test_a_node_is_that_of_the_device_that_has_it_at_the_time() -> None:
     assert c.index("cdev_of(name[0])") < c.index("cdev_of(name[1])")
 
 
+@needs("gcc")
 def test_what_only_a_double_could_tell_is_not_said_to_be_reproduced(tmp_path: Path) -> None:
     path = f"/sys/kernel/debug/vfio-double/qat/{VF}/violations"
     calls = Calls()

@@ -11,7 +11,10 @@ import pytest
 
 from fixtures.errors import BuildError, RunError
 from fixtures.progress import Progress
+from tests.unit.tools import needs
 from workflows import step
+
+pytestmark = needs("gcc", "qemu-system-x86_64", "mmdebstrap")
 
 
 @pytest.fixture(autouse=True)

@@ -31,6 +31,7 @@ from fixtures.layout import (
 from fixtures.record import strace
 from fixtures.uapi import FeatureHeader, Ioctl, MigState, Op, PrecopyInfo, RegionInfo, State
 from tests.unit.test_reproducer import Calls, made_of
+from tests.unit.tools import needs
 
 HEADER = Path("/usr/include/linux/vfio.h")
 STRUCTURES = [
@@ -110,6 +111,7 @@ def header(tmp_path_factory: pytest.TempPathFactory) -> tuple[Since, dict[str, i
     return Since(*map(int, first.split())), {question: int(number) for number, question in pairs}
 
 
+@needs("gcc")
 @pytest.mark.parametrize("release", FACTS, ids=lambda release: f"{release.major}.{release.minor}")
 def test_the_kernels_header_says_the_same(
     header: tuple[Since, dict[str, int]], release: Since
@@ -216,6 +218,7 @@ def test_what_is_added_is_decoded_in_a_transcript() -> None:
     )
 
 
+@needs("gcc")
 @pytest.mark.usefixtures("more")
 def test_what_is_added_is_in_the_reproducer_in_c(tmp_path: Path) -> None:
     source, _ = made_of(program())
