@@ -133,10 +133,9 @@ def of(asked: argparse.Namespace, drivers: tuple[str, ...], *, tests: bool = Tru
     if kind is None:
         selection.check_expression("TESTS", name)
         return Subject(kind, name, drivers[0] if len(drivers) == 1 else "")
-    known = catalogue.behaviours() if kind is ChangeKind.BEHAVIOUR else catalogue.clauses()
-    if name not in known:
-        hint = selection.near(name, known) or "; all of them: suites/*.yaml"
-        raise SpecError(f"no {kind.value} is called {name}{hint}")
+    name = selection.behaviour(name) if kind is ChangeKind.BEHAVIOUR else selection.clause(name)
+    if kind is ChangeKind.CLAUSE and name not in catalogue.clauses():
+        raise SpecError(f"{name}: name one clause, not a pattern")
     if len(drivers) != 1:
         raise SpecError(f"whose {kind.value} is it? DRIVER= names one driver")
     return Subject(kind, name, drivers[0])
