@@ -2,7 +2,7 @@
 #
 # The jobs of this suite. `make help` lists them.
 
-jobs = check premerge matrix bisect bisect-step baseline history
+jobs = check premerge matrix bisect bisect-step baseline history shell
 targets = $(jobs) help setup soak report clauses unit test test-long lint bench cache clean
 goals := $(MAKECMDGOALS)
 
@@ -96,6 +96,7 @@ help: ## list the targets and their variables
 	@echo "  GOOD     BAD: commits of before and after a change (bisect); GOOD: what a good kernel"
 	@echo "           does, in a word (bisect-step)"
 	@echo "  DRIVER   as DRIVERS: whose behaviour or clause is looked at"
+	@echo "  CMD      a command to run in the guest, in place of a shell (shell)"
 	@echo "  AGAINST  a commit of this project, whose make check is timed in turn with this one"
 	@echo "Of make cache:"
 	@echo "  PRUNE    what to remove: kinds of the table, or all (not the runs), separated by blanks;"
@@ -145,6 +146,12 @@ history: ## print what a driver was seen to do in all runs; DRIVER=, BEHAVIOUR= 
 	$(really)@$(ready) || exit 2
 	$(really)@$(run) $(python) -m workflows.history --drivers="$$DRIVERS $$DRIVER" \
 		--behaviour="$$BEHAVIOUR" --clause="$$CLAUSE"
+
+shell: ## open a shell in the guest, with a device of each driver; KERNEL=, DRIVERS=, CMD=
+	$(really)@$(call ready_for,$$KERNEL) || exit 2
+	$(really)@$(run) $(python) -m workflows.shell --kernel="$$KERNEL" --flavour="$$FLAVOUR" \
+		--drivers="$$DRIVERS $$DRIVER" --cmd="$$CMD"; status=$$?; \
+		[ $$status -le 2 ] || { echo "the command ended with $$status" >&2; exit 2; }; exit $$status
 
 soak: ## run the suites RUNS times and print where the runs disagree; KERNEL=, DRIVERS=, PYTEST=
 	@$(call ready_for,$$KERNEL)

@@ -12,6 +12,7 @@ takes.bisect = TREE GOOD BAD $(choice) $(subject)
 takes.bisect-step = TREE GOOD $(choice) $(subject)
 takes.baseline = KERNEL BASELINE $(choice) $(subject)
 takes.history = DRIVERS DRIVER BEHAVIOUR CLAUSE
+takes.shell = KERNEL DRIVERS DRIVER FLAVOUR CMD
 takes.soak = RUNS KERNEL $(choice) $(subject)
 takes.report = RESULTS FORMATS
 takes.unit = PYTEST

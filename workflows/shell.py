@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Open a shell in a guest with devices: ``make shell``.
+
+    python -m workflows.shell --kernel=~/linux --drivers=mtty,mlx5
+    python -m workflows.shell --cmd='uname -r'
+
+Each driver is bound to one device, which is not open. With --cmd, ends with the command's status.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import paramiko
+
+from fixtures import kernel as kernels
+from fixtures.device import Device, Devices, Driver, all_needs, chosen, machine_options
+from fixtures.device.firmware import ROOT
+from fixtures.errors import Deviation, GuestError, HarnessError, RunError, SpecError
+from fixtures.guest import Guest
+from fixtures.machine import Machine, accelerator, provide_rootfs, shell
+from fixtures.machine.machine import qemu_version
+from fixtures.progress import Progress
+from workflows.command import run_main, words
+
+
+def main(argv: Sequence[str]) -> int:
+    """Carry out the command line, and return the exit status.
+
+    Raises RunError.
+    """
+    parser = argparse.ArgumentParser(prog="shell", description="Open a shell in a guest.")
+    parser.add_argument("--kernel", default="debian:newest", help="the kernel under test")
+    parser.add_argument("--drivers", default="", help="separated by commas or blanks (all)")
+    parser.add_argument("--flavour", default=kernels.DEFAULT, help=", ".join(kernels.FLAVOURS))
+    parser.add_argument("--cmd", default="", help="a command to run in place of a shell")
+    asked = parser.parse_args(argv)
+    if asked.flavour not in kernels.FLAVOURS:
+        raise SpecError(f"FLAVOUR={asked.flavour}: there are {', '.join(kernels.FLAVOURS)}")
+    if not asked.cmd and not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise SpecError("a shell needs a terminal; CMD='...' runs one command without")
+    drivers = chosen(list(words(asked.drivers)))
+    spec = kernels.parse(asked.kernel)
+    progress = Progress()
+    qemu = qemu_version()
+    kernel = kernels.provide(spec, all_needs(), progress, asked.flavour)
+    rootfs = provide_rootfs(progress)
+    chosen_accelerator = accelerator.choose(kernel, rootfs, qemu, progress)
+    folder = Path(tempfile.mkdtemp(prefix="vfio-shell-"))
+    usable = [one for one in drivers if one.name not in kernel.lacking | kernel.broken]
+    machine = Machine.boot(
+        kernel, rootfs, folder, chosen_accelerator, progress, machine_options(usable)
+    )
+    stack = ExitStack()
+    try:
+        devices = Devices(Guest(machine))
+        for driver in drivers:
+            if reason := (kernel.lacking | kernel.broken).get(driver.name):
+                progress.note(f"{driver.name}: not in this kernel: {reason}")
+                continue
+            device = stack.enter_context(devices.make(driver))
+            if not asked.cmd:
+                print(*_about(driver, device), sep="\n")
+        return _use(machine, asked.cmd)
+    finally:
+        with suppress(Deviation, GuestError, HarnessError):  # a person may have left them in use
+            stack.close()
+        machine.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _about(driver: Driver, device: Device) -> Iterator[str]:
+    """Yield lines about a device, for a person."""
+    yield f"{driver.name}: {device.name}"
+    nodes = [f"/dev/vfio/{device.group}" if device.group is not None else "", device.cdev or ""]
+    yield f"    nodes: {' '.join(filter(None, nodes))}"
+    if device.firmware is not None:
+        yield f"    its double: {ROOT}/{driver.name}/{device.name}/ (control, journal, info ...)"
+
+
+def _use(machine: Machine, command: str) -> int:
+    """Run ``command``, or a shell, in the machine; return the exit status.
+
+    Raises RunError if the guest is lost.
+    """
+    try:
+        if command:
+            status = shell.run(machine.ssh, command, sys.stdout.buffer, sys.stderr.buffer)
+        else:
+            print(f"from another terminal: {machine.ssh_command}", flush=True)
+            shell.interact(machine.ssh)
+            status = 0
+    except (OSError, paramiko.SSHException) as error:
+        raise RunError(f"the shell is lost: {machine.death() or error}") from error
+    if death := machine.death():
+        raise RunError(f"the guest is lost: {death}")
+    if status < 0:
+        raise RunError("the guest is lost: its ssh connection ended")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main))
