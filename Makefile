@@ -25,6 +25,8 @@ ready_for = { [ -d $(built) ] || python3 -m workflows.outlook --kernel="$1" 2>/d
 # What is run, once or in each step of a longer job, and what a job looks at.
 step = --drivers="$$DRIVERS $$DRIVER" --suites="$$SUITES" --flavour="$$FLAVOUR" \
 	--fail-on="$$FAIL_ON" --jobs="$$JOBS" --pytest="$$PYTEST"
+machine = --memory="$$MEMORY" --cpus="$$CPUS" --qemu-options="$$QEMU_OPTIONS" \
+	--kernel-options="$$KERNEL_OPTIONS"
 about = --behaviour="$$BEHAVIOUR" --clause="$$CLAUSE" --tests="$$TESTS"
 
 # make itself ends with status 2 when a recipe fails, whatever the recipe's status. With -q it
@@ -82,6 +84,8 @@ help: ## list the targets and their variables
 	@echo "           ($(default.FAIL_ON))"
 	@echo "  JOBS     machines that run the tests at the same time; each keeps a core busy (auto: as"
 	@echo "           many as the cores and the memory bear)"
+	@echo "  MEMORY   of each machine in MiB (512); CPUS, its processors (1); QEMU_OPTIONS and"
+	@echo "           KERNEL_OPTIONS, more options for QEMU and for the guest's kernel"
 	@echo "  RUNS     how often \`make soak' runs the suites ($(default.RUNS))"
 	@echo "  RESULTS  the folder of a run ($(default.RESULTS))"
 	@echo "  FORMATS  html, junit, ktap, kcidb, table, separated by blanks or commas (all but table)"
@@ -117,7 +121,7 @@ setup: ## install packages and the virtual environment, where they are missing
 check: ## hold the drivers of KERNEL to the protocol; KERNEL=, DRIVERS=, SUITES=, CLAUSE=
 	$(really)@$(call ready_for,$$KERNEL) || exit 2
 	$(really)@$(run) $(python) -m workflows.check --kernel="$$KERNEL" --baseline="$$BASELINE" \
-		$(about) $(step)
+		$(about) $(step) $(machine)
 
 premerge: ## judge a series, patch by patch; TREE=, BASE=, SERIES=, EXPECT=
 	$(really)@$(call ready_for,$$TREE) || exit 2
@@ -140,7 +144,8 @@ bisect-step: ## judge one kernel, for your own git bisect; TREE=, GOOD=, DRIVER=
 
 baseline: ## record what a kernel does, for make check BASELINE=FILE; KERNEL=, BASELINE=
 	$(really)@$(call ready_for,$$KERNEL) || exit 2
-	$(really)@$(run) $(python) -m workflows.baseline "$$BASELINE" --kernel="$$KERNEL" $(about) $(step)
+	$(really)@$(run) $(python) -m workflows.baseline "$$BASELINE" --kernel="$$KERNEL" $(about) $(step) \
+		$(machine)
 
 history: ## print what a driver was seen to do in all runs; DRIVER=, BEHAVIOUR= or CLAUSE=
 	$(really)@$(ready) || exit 2
@@ -150,12 +155,12 @@ history: ## print what a driver was seen to do in all runs; DRIVER=, BEHAVIOUR= 
 shell: ## open a shell in the guest, with a device of each driver; KERNEL=, DRIVERS=, CMD=
 	$(really)@$(call ready_for,$$KERNEL) || exit 2
 	$(really)@$(run) $(python) -m workflows.shell --kernel="$$KERNEL" --flavour="$$FLAVOUR" \
-		--drivers="$$DRIVERS $$DRIVER" --cmd="$$CMD"; status=$$?; \
+		--drivers="$$DRIVERS $$DRIVER" --cmd="$$CMD" $(machine); status=$$?; \
 		[ $$status -le 2 ] || { echo "the command ended with $$status" >&2; exit 2; }; exit $$status
 
 soak: ## run the suites RUNS times and print where the runs disagree; KERNEL=, DRIVERS=, PYTEST=
 	@$(call ready_for,$$KERNEL)
-	@$(run) $(python) -m workflows.soak "$$RUNS" --kernel="$$KERNEL" $(about) $(step)
+	@$(run) $(python) -m workflows.soak "$$RUNS" --kernel="$$KERNEL" $(about) $(step) $(machine)
 
 report: ## show a run to a browser, a CI system or KernelCI; RESULTS=, FORMATS=
 	@$(ready)

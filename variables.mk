@@ -5,15 +5,16 @@
 
 choice = DRIVERS DRIVER SUITES FLAVOUR FAIL_ON JOBS PYTEST
 subject = BEHAVIOUR CLAUSE TESTS
-takes.check = KERNEL BASELINE $(choice) $(subject)
+machine = MEMORY CPUS QEMU_OPTIONS KERNEL_OPTIONS
+takes.check = KERNEL BASELINE $(choice) $(subject) $(machine)
 takes.premerge = TREE BASE SERIES EXPECT $(choice)
 takes.matrix = KERNELS $(choice)
 takes.bisect = TREE GOOD BAD $(choice) $(subject)
 takes.bisect-step = TREE GOOD $(choice) $(subject)
-takes.baseline = KERNEL BASELINE $(choice) $(subject)
+takes.baseline = KERNEL BASELINE $(choice) $(subject) $(machine)
 takes.history = DRIVERS DRIVER BEHAVIOUR CLAUSE
-takes.shell = KERNEL DRIVERS DRIVER FLAVOUR CMD
-takes.soak = RUNS KERNEL $(choice) $(subject)
+takes.shell = KERNEL DRIVERS DRIVER FLAVOUR CMD $(machine)
+takes.soak = RUNS KERNEL $(choice) $(subject) $(machine)
 takes.report = RESULTS FORMATS
 takes.unit = PYTEST
 takes.test = PYTEST

@@ -36,7 +36,7 @@ from fixtures.kernel.doubles import Doubles
 from fixtures.kernel.provide import wanted_doubles
 from fixtures.kernel.source import of as source_of
 from fixtures.kernel.spec import Spec
-from fixtures.machine import Machine, accelerator
+from fixtures.machine import Machine, MachineSpec, accelerator
 from fixtures.machine.machine import qemu_version
 from fixtures.progress import Progress
 from fixtures.session import APIS, State, opened
@@ -139,9 +139,13 @@ class Bench:
         """Return what boots a machine: by a folder for its console, and its processors."""
         rootfs = machines.provide_rootfs(self._progress)
         kind = accelerator.choose(kernel, rootfs, qemu_version(), self._progress)
-        options = machine_options(drivers)
+        options = tuple(machine_options(drivers))
         return lambda folder, processors: Machine.boot(
-            kernel, rootfs, folder, kind, self._progress, options, processors=processors
+            kernel,
+            rootfs,
+            folder,
+            MachineSpec(kind, processors=processors, devices=options),
+            self._progress,
         )
 
     def _doubles(self, kernel: Kernel) -> None:

@@ -22,6 +22,7 @@ import yaml
 from fixtures import kernel, process
 from fixtures.durable import write_whole
 from fixtures.errors import RunError, SpecError
+from fixtures.machine.spec import MachineSpec
 from fixtures.paths import CHECKOUT
 from fixtures.plugin import selection
 from fixtures.record import level
@@ -61,6 +62,28 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kernel", default="debian:newest", help="the kernel under test")
     subjects.add_options(parser)
     add_selection(parser)
+    add_machine(parser)
+
+
+def add_machine(parser: argparse.ArgumentParser) -> None:
+    """Add the options that describe the virtual machine."""
+    parser.add_argument("--memory", default="", help="of each machine, in MiB")
+    parser.add_argument("--cpus", default="", help="processors of each machine, at least")
+    parser.add_argument("--qemu-options", default="", help="more options for QEMU")
+    parser.add_argument("--kernel-options", default="", help="more options for the guest's kernel")
+
+
+def machine_of(asked: argparse.Namespace) -> MachineSpec:
+    """Return the machine that the options of ``add_machine`` describe.
+
+    Raises SpecError.
+    """
+    numbers = {"MEMORY": asked.memory, "CPUS": asked.cpus}
+    for name, text in numbers.items():
+        if text and not re.fullmatch(r"[0-9]+", text):
+            raise SpecError(f"{name}={text}: is no number")
+    memory, cpus = (int(text) if text else None for text in numbers.values())
+    return MachineSpec.chosen(memory, cpus, asked.qemu_options, asked.kernel_options)
 
 
 def selection_of(asked: argparse.Namespace, *more: str) -> Selection:
@@ -95,6 +118,7 @@ def pytest_words(asked: argparse.Namespace) -> list[str]:
     Raises SpecError.
     """
     chosen = selection_of(asked)
+    machine_of(asked)
     kernel.parse(asked.kernel)  # pytest says the same, but only after it has begun
     selection.check_expression("TESTS", asked.tests)
     if asked.tests and any(word.startswith("-k") for word in chosen.words):
@@ -107,6 +131,10 @@ def pytest_words(asked: argparse.Namespace) -> list[str]:
         *(f"--clause={name}" for name in words(asked.clause)),
         *(f"--behaviour={name}" for name in words(asked.behaviour)),
         *(["-k", asked.tests] if asked.tests else []),
+        *([f"--memory={asked.memory}"] if asked.memory else []),
+        *([f"--cpus={asked.cpus}"] if asked.cpus else []),
+        *([f"--qemu-option={asked.qemu_options}"] if asked.qemu_options else []),
+        *([f"--kernel-option={asked.kernel_options}"] if asked.kernel_options else []),
         *chosen.words,
     ]
 

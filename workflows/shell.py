@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import paramiko
@@ -27,7 +28,7 @@ from fixtures.guest import Guest
 from fixtures.machine import Machine, accelerator, provide_rootfs, shell
 from fixtures.machine.machine import qemu_version
 from fixtures.progress import Progress
-from workflows.command import run_main, words
+from workflows.command import add_machine, machine_of, run_main, words
 
 
 def main(argv: Sequence[str]) -> int:
@@ -39,12 +40,14 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--kernel", default="debian:newest", help="the kernel under test")
     parser.add_argument("--drivers", default="", help="separated by commas or blanks (all)")
     parser.add_argument("--flavour", default=kernels.DEFAULT, help=", ".join(kernels.FLAVOURS))
+    add_machine(parser)
     parser.add_argument("--cmd", default="", help="a command to run in place of a shell")
     asked = parser.parse_args(argv)
     if asked.flavour not in kernels.FLAVOURS:
         raise SpecError(f"FLAVOUR={asked.flavour}: there are {', '.join(kernels.FLAVOURS)}")
     if not asked.cmd and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise SpecError("a shell needs a terminal; CMD='...' runs one command without")
+    described = machine_of(asked)
     drivers = chosen(list(words(asked.drivers)))
     spec = kernels.parse(asked.kernel)
     progress = Progress()
@@ -54,9 +57,9 @@ def main(argv: Sequence[str]) -> int:
     chosen_accelerator = accelerator.choose(kernel, rootfs, qemu, progress)
     folder = Path(tempfile.mkdtemp(prefix="vfio-shell-"))
     usable = [one for one in drivers if one.name not in kernel.lacking | kernel.broken]
-    machine = Machine.boot(
-        kernel, rootfs, folder, chosen_accelerator, progress, machine_options(usable)
-    )
+    devices_of = tuple(machine_options(usable))
+    wanted = replace(described, accelerator=chosen_accelerator, devices=devices_of)
+    machine = Machine.boot(kernel, rootfs, folder, wanted, progress)
     stack = ExitStack()
     try:
         devices = Devices(Guest(machine))

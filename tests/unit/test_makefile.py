@@ -136,7 +136,11 @@ def test_the_installation_s_failure_is_no_deviation(checkout: Checkout) -> None:
         (["check", "report"], {"workflows.check": 1, "reports": 2}, ["workflows.check", "reports"]),
         (["setup", "check"], {"workflows.check": 1}, ["workflows.check"]),
         (["lint", "check"], {"ruff": 1}, ["ruff"]),
-        (["-j4", "lint", "check"], {}, ["ruff", "ruff", "mypy", "workflows.check"]),
+        (
+            ["-j4", "lint", "check"],
+            {},
+            ["ruff", "ruff", "mypy", "workflows.lint", "workflows.check"],
+        ),
         (["matrix", "check"], {"workflows.check": 1}, ["workflows.matrix", "workflows.check"]),
     ],
 )

@@ -14,8 +14,8 @@ import pytest
 
 from fixtures import holding
 from fixtures.errors import RunError
-from fixtures.machine import machine
-from fixtures.machine.machine import PRIVATE, TCG, Machine, orphans
+from fixtures.machine import MachineSpec, machine
+from fixtures.machine.machine import PRIVATE, Machine, orphans
 from fixtures.paths import CHECKOUT
 
 NO_PROCESS = 2**22 + 1  # larger than any process id
@@ -24,8 +24,8 @@ NO_PROCESS = 2**22 + 1  # larger than any process id
 OTHER_RUN = """
 import sys, time
 from pathlib import Path
-from fixtures.machine.machine import Machine, TCG
-print(Machine(Path(sys.argv[1]), TCG)._private, flush=True)
+from fixtures.machine import Machine, MachineSpec
+print(Machine(Path(sys.argv[1]), MachineSpec())._private, flush=True)
 time.sleep(60)
 """
 
@@ -48,12 +48,12 @@ def test_a_run_in_another_container_keeps_its_folder_until_it_is_killed(temporar
     made = Path(other.stdout.readline().strip())
     # As it looks from a container that does not see that process.
     theirs = made.rename(temporary / f"{PRIVATE}{NO_PROCESS}-x")
-    ours = Machine(temporary, TCG)._private
+    ours = Machine(temporary, MachineSpec())._private
     assert theirs.exists()
     other.kill()
     other.wait()
     assert list(orphans()) == [theirs]
-    Machine(temporary, TCG)
+    Machine(temporary, MachineSpec())
     assert ours.exists()
     assert not theirs.exists()
 
@@ -66,8 +66,8 @@ def test_a_folder_that_is_not_fit_for_sockets(
     unfit.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(unfit))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(temporary))
-    assert Machine(temporary, TCG)._private.parent == temporary
+    assert Machine(temporary, MachineSpec())._private.parent == temporary
     monkeypatch.setattr(machine, "ROOT_LIMIT", 3)
     with pytest.raises(RunError, match="set TMPDIR to a folder") as caught:
-        Machine(temporary, TCG)
+        Machine(temporary, MachineSpec())
     assert "\n" not in str(caught.value)

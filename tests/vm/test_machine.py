@@ -15,7 +15,7 @@ import pytest
 
 from fixtures.errors import BootError, GuestError
 from fixtures.guest import Guest
-from fixtures.machine import Machine, machine
+from fixtures.machine import Machine, MachineSpec, machine
 from fixtures.machine.keys import KeyPair
 from fixtures.plugin.run import Run
 from fixtures.progress import Progress
@@ -27,7 +27,7 @@ def boot(run: Run, folder: Path, rootfs: Path | None = None) -> Machine:
         prepared.kernel,
         rootfs or prepared.rootfs,
         folder,
-        prepared.machine["accelerator"],
+        MachineSpec(prepared.machine["accelerator"]),
         Progress(),
     )
 

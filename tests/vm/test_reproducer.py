@@ -29,7 +29,7 @@ from fixtures.errors import GuestLost
 from fixtures.guest import Guest
 from fixtures.kernel import Kernel
 from fixtures.kernel.spec import parse
-from fixtures.machine import Machine
+from fixtures.machine import Machine, MachineSpec
 from fixtures.plugin.run import Run
 from fixtures.progress import Progress
 from tests.vm.conftest import NEW, Suites
@@ -88,9 +88,8 @@ def booted(run: Run, kernel: Kernel, driver: Driver, folder: Path) -> Iterator[M
         kernel,
         prepared.rootfs,
         folder,
-        prepared.machine["accelerator"],
+        MachineSpec(prepared.machine["accelerator"], devices=tuple(machine_options([driver]))),
         Progress(),
-        machine_options([driver]),
     )
     try:
         yield machine

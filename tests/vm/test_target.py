@@ -12,7 +12,7 @@ import pytest
 
 from fixtures.device import Devices, known_drivers, machine_options
 from fixtures.guest import Guest
-from fixtures.machine import Machine
+from fixtures.machine import Machine, MachineSpec
 from fixtures.plugin.run import Run
 from fixtures.progress import Progress
 from tests.vm.conftest import Suites
@@ -30,9 +30,8 @@ class StandIn:
             prepared.kernel,
             prepared.rootfs,
             folder / "machine",
-            prepared.machine["accelerator"],
+            MachineSpec(prepared.machine["accelerator"], devices=tuple(machine_options([driver]))),
             Progress(),
-            machine_options([driver]),
         )
         cleanup.callback(machine.stop)
         # The devices stay bound while their agent's line is open.
