@@ -26,7 +26,7 @@ ready_for = { [ -d $(built) ] || python3 -m workflows.outlook --kernel="$1" 2>/d
 step = --drivers="$$DRIVERS $$DRIVER" --suites="$$SUITES" --flavour="$$FLAVOUR" \
 	--fail-on="$$FAIL_ON" --jobs="$$JOBS" --pytest="$$PYTEST"
 machine = --memory="$$MEMORY" --cpus="$$CPUS" --qemu-options="$$QEMU_OPTIONS" \
-	--kernel-options="$$KERNEL_OPTIONS"
+	--kernel-options="$$KERNEL_OPTIONS" --gdb="$$GDB"
 about = --behaviour="$$BEHAVIOUR" --clause="$$CLAUSE" --tests="$$TESTS"
 
 # make itself ends with status 2 when a recipe fails, whatever the recipe's status. With -q it
@@ -86,6 +86,7 @@ help: ## list the targets and their variables
 	@echo "           many as the cores and the memory bear)"
 	@echo "  MEMORY   of each machine in MiB (512); CPUS, its processors (1); QEMU_OPTIONS and"
 	@echo "           KERNEL_OPTIONS, more options for QEMU and for the guest's kernel"
+	@echo "  GDB      1: let gdb attach; SHELL_ON_FAILURE, 1: a shell where a test fails (check)"
 	@echo "  RUNS     how often \`make soak' runs the suites ($(default.RUNS))"
 	@echo "  RESULTS  the folder of a run ($(default.RESULTS))"
 	@echo "  FORMATS  html, junit, ktap, kcidb, table, separated by blanks or commas (all but table)"
@@ -121,7 +122,7 @@ setup: ## install packages and the virtual environment, where they are missing
 check: ## hold the drivers of KERNEL to the protocol; KERNEL=, DRIVERS=, SUITES=, CLAUSE=
 	$(really)@$(call ready_for,$$KERNEL) || exit 2
 	$(really)@$(run) $(python) -m workflows.check --kernel="$$KERNEL" --baseline="$$BASELINE" \
-		$(about) $(step) $(machine)
+		--shell-on-failure="$$SHELL_ON_FAILURE" $(about) $(step) $(machine)
 
 premerge: ## judge a series, patch by patch; TREE=, BASE=, SERIES=, EXPECT=
 	$(really)@$(call ready_for,$$TREE) || exit 2

@@ -10,6 +10,7 @@ pytest_plugins = [
     "fixtures.plugin.listening",
     "fixtures.plugin.recording",
     "fixtures.plugin.summary",
+    "fixtures.plugin.onfailure",
     "fixtures.plugin.retry",
     "fixtures.plugin.fixtures",
 ]

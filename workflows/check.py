@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from workflows.command import add_run, pytest_words, run_main
+from workflows.command import add_run, is_set, pytest_words, run_main
 
 
 def main(argv: Sequence[str]) -> int:
@@ -24,8 +24,12 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="check", description="Run the suites on one kernel.")
     add_run(parser)
     parser.add_argument("--baseline", default="", help="the results of an earlier run")
+    parser.add_argument("--shell-on-failure", default="", help="1: a shell where a test fails")
     asked = parser.parse_args(argv)
     words = pytest_words(asked)
+    if is_set("SHELL_ON_FAILURE", asked.shell_on_failure):
+        # The last -n counts: the process that runs the tests must have the terminal.
+        words += ["-n", "0", "--shell-on-failure"]
     if asked.baseline:
         words.insert(0, f"--baseline={asked.baseline}")
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *words])

@@ -71,6 +71,7 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cpus", default="", help="processors of each machine, at least")
     parser.add_argument("--qemu-options", default="", help="more options for QEMU")
     parser.add_argument("--kernel-options", default="", help="more options for the guest's kernel")
+    parser.add_argument("--gdb", default="", help="1: let gdb attach to each machine")
 
 
 def machine_of(asked: argparse.Namespace) -> MachineSpec:
@@ -83,7 +84,19 @@ def machine_of(asked: argparse.Namespace) -> MachineSpec:
         if text and not re.fullmatch(r"[0-9]+", text):
             raise SpecError(f"{name}={text}: is no number")
     memory, cpus = (int(text) if text else None for text in numbers.values())
-    return MachineSpec.chosen(memory, cpus, asked.qemu_options, asked.kernel_options)
+    return MachineSpec.chosen(
+        memory, cpus, asked.qemu_options, asked.kernel_options, gdb=is_set("GDB", asked.gdb)
+    )
+
+
+def is_set(name: str, text: str) -> bool:
+    """Return whether the variable ``name`` of make is 1.
+
+    Raises SpecError if it is neither 1 nor empty or 0.
+    """
+    if text not in ("", "0", "1"):
+        raise SpecError(f"{name}={text}: it is 1, or left out")
+    return text == "1"
 
 
 def selection_of(asked: argparse.Namespace, *more: str) -> Selection:
@@ -135,6 +148,7 @@ def pytest_words(asked: argparse.Namespace) -> list[str]:
         *([f"--cpus={asked.cpus}"] if asked.cpus else []),
         *([f"--qemu-option={asked.qemu_options}"] if asked.qemu_options else []),
         *([f"--kernel-option={asked.kernel_options}"] if asked.kernel_options else []),
+        *(["--gdb"] if is_set("GDB", asked.gdb) else []),
         *chosen.words,
     ]
 

@@ -27,7 +27,7 @@ pytest_plugins = ["pytester"]
 
 PLUGINS = (
     *("selection", "baseline", "options", "running", "recorder", "listening", "recording"),
-    *("summary", "retry", "fixtures"),
+    *("summary", "onfailure", "retry", "fixtures"),
 )
 NOWHERE = Path("/nonexistent")
 ARCS, REOPEN = "state-machine.arcs", "state-machine.reopen"

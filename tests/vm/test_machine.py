@@ -21,13 +21,15 @@ from fixtures.plugin.run import Run
 from fixtures.progress import Progress
 
 
-def boot(run: Run, folder: Path, rootfs: Path | None = None) -> Machine:
+def boot(
+    run: Run, folder: Path, rootfs: Path | None = None, spec: MachineSpec | None = None
+) -> Machine:
     prepared = run.prepare()
     return Machine.boot(
         prepared.kernel,
         rootfs or prepared.rootfs,
         folder,
-        MachineSpec(prepared.machine["accelerator"]),
+        spec or MachineSpec(prepared.machine["accelerator"]),
         Progress(),
     )
 

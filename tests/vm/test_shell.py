@@ -5,11 +5,18 @@ from __future__ import annotations
 
 import os
 import pty
+import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+from fixtures.machine import MachineSpec
 from fixtures.paths import CHECKOUT
+from fixtures.plugin.run import Run
+from tests.vm.conftest import NEW
+from tests.vm.test_machine import boot
+from tests.vm.test_survival import a_checkout
 
 SHELL = [sys.executable, "-m", "workflows.shell", "--drivers=mtty,mlx5"]
 LIMIT = 120.0  # seconds
@@ -40,8 +47,11 @@ def read_to(terminal: int, words: bytes) -> bytes:
     """Return the output up to ``words``."""
     seen, ends = b"", time.monotonic() + LIMIT
     while words not in seen and time.monotonic() < ends:
-        seen += os.read(terminal, 4096)
-    assert words in seen
+        try:
+            seen += os.read(terminal, 4096)
+        except OSError:  # the other end is closed
+            break
+    assert words in seen, seen.decode()
     return seen
 
 
@@ -60,3 +70,32 @@ def test_a_person_has_a_terminal_in_the_guest() -> None:
     os.write(terminal, b"exit\n")
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_a_failure_opens_a_shell_in_its_machine(tmp_path: Path) -> None:
+    checkout = a_checkout(tmp_path, ["fail"])
+    options = ["-n0", "--shell-on-failure", "--driver=misbehave", f"--kernel={NEW}"]
+    child, terminal = pty.fork()
+    if not child:
+        os.chdir(checkout)
+        argv = [sys.executable, "-m", "pytest", "suites", "-k", "test_it", *options]
+        os.execve(argv[0], argv, os.environ | {"MISDEEDS": "fail"})
+    said = read_to(terminal, b"root@127.0.0.1")
+    assert b"without evidence from the kernel" in said
+    read_to(terminal, b"# ")
+    os.write(terminal, b"ls /sys/kernel/debug/ | grep misbehave; exit\n")
+    read_to(terminal, b"vfio-misbehave\r\n")
+    read_to(terminal, b"1 failed")
+    os.waitpid(child, 0)
+
+
+def test_gdb_can_attach(run: Run, tmp_path: Path) -> None:
+    machine = boot(run, tmp_path, spec=MachineSpec(run.prepare().machine["accelerator"], gdb=True))
+    try:
+        with socket.socket(socket.AF_UNIX) as gdb:
+            gdb.settimeout(10)
+            gdb.connect(f"{machine._private}/qemu/gdb")
+            gdb.sendall(b"$?#3f")
+            assert b"$T" in gdb.recv(64)
+    finally:
+        machine.stop()
