@@ -12,8 +12,7 @@
 #include <linux/rculist.h>
 #include <linux/slab.h>
 
-#include "vfio_double.h"
-#include "function_reset.h"
+#include "internal.h"
 
 /* Functions of several doubles may share a bus */
 struct bus_watch {

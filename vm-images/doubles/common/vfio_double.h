@@ -161,7 +161,6 @@ struct vfio_double {
 	struct mutex lock;		/* protects pfs and each pf->vfs */
 	struct list_head pfs;
 	struct dentry *dir;
-	struct list_head link;
 };
 
 /**

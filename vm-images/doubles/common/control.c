@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Device doubles: what a test has the firmware do. The file "control" takes the
+ * commands; the vendor's double asks here which of its own are to fail or wait.
+ */
+#include <linux/ctype.h>
+#include <linux/debugfs.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+
+#include "internal.h"
+
+#define CONTROL_SIZE	128
+
+unsigned int vfio_double_fail_take(struct vfio_double_vf *vf, unsigned int cmd)
+{
+	struct vfio_double_fail *fail = &vf->fail[cmd];
+	unsigned int status = 0;
+
+	spin_lock(&vf->ctl_lock);
+	if (fail->status) {
+		if (fail->skip)
+			fail->skip--;
+		else
+			swap(fail->status, status);
+	}
+	spin_unlock(&vf->ctl_lock);
+
+	return status;
+}
+EXPORT_SYMBOL_GPL(vfio_double_fail_take);
+
+bool vfio_double_has(struct vfio_double_vf *vf, unsigned int capability)
+{
+	bool has;
+
+	spin_lock(&vf->ctl_lock);
+	has = vf->capabilities & BIT(capability);
+	spin_unlock(&vf->ctl_lock);
+
+	return has;
+}
+EXPORT_SYMBOL_GPL(vfio_double_has);
+
+bool vfio_double_held(struct vfio_double_vf *vf, unsigned int cmd)
+{
+	bool held;
+
+	spin_lock(&vf->ctl_lock);
+	held = vf->held & BIT(cmd);
+	spin_unlock(&vf->ctl_lock);
+
+	return held;
+}
+EXPORT_SYMBOL_GPL(vfio_double_held);
+
+int vfio_double_wait_released(struct vfio_double_vf *vf, unsigned int cmd)
+{
+	bool going;
+
+	/* Idle, as a test may hold for longer than a hung task is given */
+	wait_event_idle(vf->hold_wait, !vfio_double_held(vf, cmd));
+
+	spin_lock(&vf->ctl_lock);
+	going = vf->going;
+	spin_unlock(&vf->ctl_lock);
+
+	return going ? -ESHUTDOWN : 0;
+}
+EXPORT_SYMBOL_GPL(vfio_double_wait_released);
+
+void vfio_double_release_commands(struct vfio_double_vf *vf,
+				  unsigned long commands, bool going)
+{
+	const struct vfio_double_ops *ops = vf->pf->owner->ops;
+	unsigned long released;
+	unsigned int cmd;
+
+	spin_lock(&vf->ctl_lock);
+	released = vf->held & commands;
+	vf->held &= ~commands;
+	if (going)
+		vf->going = true;
+	spin_unlock(&vf->ctl_lock);
+
+	wake_up_all(&vf->hold_wait);
+	if (!ops->released)
+		return;
+	for_each_set_bit(cmd, &released, VFIO_DOUBLE_MAX_COMMANDS)
+		ops->released(vf, cmd);
+}
+
+void vfio_double_release_all(struct vfio_double_vf *vf)
+{
+	vfio_double_release_commands(vf, ~0UL, false);
+}
+EXPORT_SYMBOL_GPL(vfio_double_release_all);
+
+int vfio_double_number(const char *arg, u64 max, u64 *value)
+{
+	bool hex = arg[0] == '0' && tolower(arg[1]) == 'x';
+	unsigned long long number;
+	int ret;
+
+	/* kstrtoull() would take a sign, and a leading 0 for octal */
+	if (!isdigit(arg[0]))
+		return -EINVAL;
+	ret = kstrtoull(arg, hex ? 16 : 10, &number);
+	if (ret)
+		return ret;
+	if (number > max)
+		return -ERANGE;
+	*value = number;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(vfio_double_number);
+
+/* The commands */
+
+static int find_name(const char * const *names, const char *name)
+{
+	int i;
+
+	for (i = 0; names && names[i]; i++)
+		if (!strcasecmp(names[i], name))
+			return i;
+	return -EINVAL;
+}
+
+static int do_state(struct vfio_double_vf *vf, int argc, char **argv)
+{
+	u64 size, seed;
+	int ret;
+
+	if (argc != 3)
+		return -EINVAL;
+	ret = vfio_double_number(argv[1],
+				 vfio_double_max_state(vf->pf->owner->ops),
+				 &size);
+	if (!ret)
+		ret = vfio_double_number(argv[2], U32_MAX, &seed);
+	if (ret)
+		return ret;
+	return vfio_double_state_fill(vf, size, seed);
+}
+
+static int do_dirty(struct vfio_double_vf *vf, int argc, char **argv)
+{
+	u64 bytes;
+	int ret;
+
+	if (argc != 2)
+		return -EINVAL;
+	ret = vfio_double_number(argv[1], VFIO_DOUBLE_MAX_STATE, &bytes);
+	return ret ?: vfio_double_state_dirty(vf, bytes);
+}
+
+static int do_hold(struct vfio_double_vf *vf, int argc, char **argv)
+{
+	const struct vfio_double_ops *ops = vf->pf->owner->ops;
+	int cmd, ret = 0;
+
+	if (argc != 2)
+		return -EINVAL;
+	cmd = find_name(ops->commands, argv[1]);
+	if (cmd < 0)
+		return cmd;
+	if (!(ops->holdable & BIT(cmd)))
+		return -EOPNOTSUPP;
+
+	spin_lock(&vf->ctl_lock);
+	if (vf->going)
+		ret = -ESHUTDOWN;
+	else
+		vf->held |= BIT(cmd);
+	spin_unlock(&vf->ctl_lock);
+	return ret;
+}
+
+static int do_release(struct vfio_double_vf *vf, int argc, char **argv)
+{
+	int cmd;
+
+	if (argc != 2)
+		return -EINVAL;
+	cmd = find_name(vf->pf->owner->ops->commands, argv[1]);
+	if (cmd < 0)
+		return cmd;
+	vfio_double_release_commands(vf, BIT(cmd), false);
+	return 0;
+}
+
+static int do_fail(struct vfio_double_vf *vf, int argc, char **argv)
+{
+	const struct vfio_double_ops *ops = vf->pf->owner->ops;
+	u64 status, skip = 0;
+	int cmd, ret;
+
+	if (argc != 3 && argc != 4)
+		return -EINVAL;
+	cmd = find_name(ops->commands, argv[1]);
+	if (cmd < 0)
+		return cmd;
+	ret = vfio_double_number(argv[2], ops->max_status ?: MAX_ERRNO, &status);
+	if (!ret && argc == 4)
+		ret = vfio_double_number(argv[3], U32_MAX, &skip);
+	if (ret)
+		return ret;
+	if (!status)
+		return -EINVAL;
+
+	spin_lock(&vf->ctl_lock);
+	vf->fail[cmd].status = status;
+	vf->fail[cmd].skip = skip;
+	spin_unlock(&vf->ctl_lock);
+	return 0;
+}
+
+static int do_capability(struct vfio_double_vf *vf, int argc, char **argv,
+			 bool grant)
+{
+	int capability;
+
+	if (argc != 2)
+		return -EINVAL;
+	capability = find_name(vf->pf->owner->ops->capabilities, argv[1]);
+	if (capability < 0)
+		return capability;
+
+	spin_lock(&vf->ctl_lock);
+	if (grant)
+		vf->capabilities |= BIT(capability);
+	else
+		vf->capabilities &= ~BIT(capability);
+	spin_unlock(&vf->ctl_lock);
+	return 0;
+}
+
+static int do_reset(struct vfio_double_vf *vf, int argc, char **argv)
+{
+	const struct vfio_double_ops *ops = vf->pf->owner->ops;
+	u64 seed = vf->default_seed;
+	int ret;
+
+	if (argc > 2)
+		return -EINVAL;
+	if (argc == 2) {
+		ret = vfio_double_number(argv[1], U32_MAX, &seed);
+		if (ret)
+			return ret;
+	}
+	/* First, because it alone can be refused */
+	ret = vfio_double_state_fill(vf, ops->default_state, seed);
+	if (ret)
+		return ret;
+	vf->default_seed = seed;
+	vfio_double_loaded_begin(vf);
+
+	spin_lock(&vf->ctl_lock);
+	vf->capabilities = ops->default_capabilities;
+	memset(vf->fail, 0, sizeof(vf->fail));
+	spin_unlock(&vf->ctl_lock);
+
+	vfio_double_log_clear(vf, &vf->journal);
+	vfio_double_log_clear(vf, &vf->violations);
+	if (ops->reset)
+		ops->reset(vf);
+	return 0;
+}
+
+static int control_command(struct vfio_double_vf *vf, int argc, char **argv)
+{
+	const struct vfio_double_ops *ops = vf->pf->owner->ops;
+	const char *verb = argv[0];
+	int ret;
+
+	if (!strcmp(verb, "hold"))
+		return do_hold(vf, argc, argv);
+	if (!strcmp(verb, "release"))
+		return do_release(vf, argc, argv);
+	if (!strcmp(verb, "fail"))
+		return do_fail(vf, argc, argv);
+	if (!strcmp(verb, "withhold"))
+		return do_capability(vf, argc, argv, false);
+	if (!strcmp(verb, "grant"))
+		return do_capability(vf, argc, argv, true);
+
+	/*
+	 * A held command may sleep while its caller has taken the vendor's
+	 * locks, so let go of all before waiting for this one.
+	 */
+	if (!strcmp(verb, "reset"))
+		vfio_double_release_all(vf);
+
+	mutex_lock(&vf->lock);
+	vfio_double_catch_up(vf);
+	if (!strcmp(verb, "state"))
+		ret = do_state(vf, argc, argv);
+	else if (!strcmp(verb, "dirty"))
+		ret = do_dirty(vf, argc, argv);
+	else if (!strcmp(verb, "reset"))
+		ret = do_reset(vf, argc, argv);
+	else if (ops->control)
+		ret = ops->control(vf, argc, argv);
+	else
+		ret = strcmp(verb, "reinit") ? -EINVAL : -EOPNOTSUPP;
+	mutex_unlock(&vf->lock);
+	return ret;
+}
+
+static ssize_t control_write(struct file *file, const char __user *buf,
+			     size_t count, loff_t *ppos)
+{
+	struct vfio_double_vf *vf = file_inode(file)->i_private;
+	char text[CONTROL_SIZE], shown[CONTROL_SIZE];
+	char *argv[VFIO_DOUBLE_MAX_ARGS];
+	char *rest = text, *word;
+	int argc = 0, ret = 0;
+
+	if (count >= sizeof(text)) {
+		vfio_double_warn(vf, "control: %zu bytes are too many", count);
+		return -EINVAL;
+	}
+	if (copy_from_user(text, buf, count))
+		return -EFAULT;
+	text[count] = '\0';
+	strscpy(shown, strim(text));
+
+	while (!ret && (word = strsep(&rest, " \t\n"))) {
+		if (!*word)
+			continue;
+		if (argc == ARRAY_SIZE(argv))
+			ret = -EINVAL;
+		else
+			argv[argc++] = word;
+	}
+	if (!ret)
+		ret = argc ? control_command(vf, argc, argv) : -EINVAL;
+	if (ret) {
+		vfio_double_warn(vf, "control: '%*pE' refused: %d",
+				 (int)strlen(shown), shown, ret);
+		return ret;
+	}
+	return count;
+}
+
+const struct file_operations vfio_double_control_fops = {
+	.owner = THIS_MODULE,
+	.open = simple_open,
+	.write = control_write,
+	.llseek = noop_llseek,
+};
