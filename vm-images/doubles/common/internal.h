@@ -4,6 +4,7 @@
  * uses vfio_double.h alone.
  *
  * control.c		commands of a test, and what they ask of the firmware
+ * dma.c		memory as the device reaches it
  * files.c		debugfs files that show a function
  * function_reset.c	function level resets
  * life.c		physical and virtual functions come and go

@@ -329,6 +329,25 @@ int vfio_double_state_set(struct vfio_double_vf *vf, const void *data,
 /* Make the device's state anew, as "state" does, with vf->lock held */
 int vfio_double_state_fill(struct vfio_double_vf *vf, size_t size, u32 seed);
 
+/**
+ * vfio_double_dma - move bytes to or from memory as the adapter would
+ * @vf: the function that transfers
+ * @iova: the first byte's address, as the driver got it from the DMA API for
+ *	the physical function, whose IOMMU domain translates it
+ * @data: the bytes, or room for them
+ * @len: how many they are; they may lie in several pages
+ * @write: true: from @data to memory; false: from memory to @data
+ *
+ * The memory isn't pinned here: it has to be mapped, and stay so, for as long
+ * as this runs, which is a rule of every firmware.
+ *
+ * Return: 0, or -EFAULT when a page isn't mapped; the pages before it were
+ * transferred. It is for the caller to report a violation: only the caller
+ * knows how the driver named this memory.
+ */
+int vfio_double_dma(struct vfio_double_vf *vf, dma_addr_t iova, void *data,
+		    size_t len, bool write);
+
 /* Numbers in commands: decimal or 0x..., -EINVAL or -ERANGE beyond @max */
 int vfio_double_number(const char *arg, u64 max, u64 *value);
 

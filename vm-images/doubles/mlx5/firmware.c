@@ -27,8 +27,6 @@
  * - no chunks if that capability wasn't there when the driver was bound
  * - commands name the function they are for, and are of full length
  */
-#include <linux/highmem.h>
-#include <linux/iommu.h>
 #include <linux/slab.h>
 
 #include "compat.h"
@@ -296,7 +294,8 @@ static u8 create_mkey(struct mlx5_double_call *call)
 	mkey->writable = MLX5_GET(mkc, mkc, lw);
 	mkey->nr_pages = nr_pages;
 	for (i = 0; i < nr_pages; i++)
-		mkey->pages[i] = be64_to_cpu(mtt[i]);
+		/* In the low bits: MLX5_MTT_PERM_* */
+		mkey->pages[i] = be64_to_cpu(mtt[i]) & PAGE_MASK;
 	list_add_tail(&mkey->link, &v->mkeys);
 	MLX5_SET(create_mkey_out, call->out, mkey_index,
 		 mlx5_mkey_to_idx(mkey->mkey));
@@ -363,29 +362,17 @@ static struct mkey *use_mkey(struct mlx5_double_call *call, u32 number,
 static bool transfer(struct mlx5_double_call *call, struct mkey *mkey,
 		     size_t off, void *data, size_t len, bool write)
 {
-	struct device *dev = call->v->mdev.device;
-	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
-
 	while (len) {
-		u64 iova = mkey->pages[off / PAGE_SIZE];
 		size_t in_page = offset_in_page(off);
 		size_t n = min(len, PAGE_SIZE - in_page);
-		phys_addr_t phys;
-		u8 *page;
+		u64 page = mkey->pages[off / PAGE_SIZE];
 
-		phys = domain ? iommu_iova_to_phys(domain, iova) : iova;
-		if (!phys || !pfn_valid(PHYS_PFN(phys))) {
+		if (vfio_double_dma(&call->v->vf, page + in_page, data, n,
+				    write)) {
 			violation(call, "page %zu of mkey 0x%x isn't mapped",
 				  off / PAGE_SIZE, mkey->mkey);
 			return false;
 		}
-		page = kmap_local_page(pfn_to_page(PHYS_PFN(phys)));
-		if (write)
-			memcpy(page + in_page, data, n);
-		else
-			memcpy(data, page + in_page, n);
-		kunmap_local(page);
-
 		off += n;
 		data += n;
 		len -= n;
