@@ -133,10 +133,26 @@ def test_two_drivers_cannot_have_one_slot(tmp_path: Path) -> None:
         (tmp_path / f"{name}.yaml").write_text(
             re.sub(r"slot: \d", "slot: 0", text), encoding="utf-8"
         )
-    with pytest.raises(
-        DescriptionError, match=r"virtio\.yaml and qat\.yaml: both have device\.slot 0"
-    ):
+    with pytest.raises(DescriptionError) as caught:
         known_drivers(tmp_path)
+    assert str(caught.value) == (
+        "virtio.yaml and qat.yaml: both have device.slot 0; give one of them another slot;"
+        " free slots: 1, 2, 3, 4, 5, 6, 7"
+    )
+
+
+def test_a_slot_is_not_free_if_a_later_driver_has_it(tmp_path: Path) -> None:
+    for name, slot in (("a", 0), ("b", 0), *((f"c{slot}", slot) for slot in range(1, 8))):
+        text = (DRIVERS / "qat.yaml").read_text(encoding="utf-8")
+        text = text.replace("name: qat", f"name: {name}").replace("slot: 0", f"slot: {slot}")
+        (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(DescriptionError, match=r"^b\.yaml and a\.yaml: .*; free slots: none$"):
+        known_drivers(tmp_path)
+
+
+def test_irqbypass_is_built_for_every_vf_driver_and_no_other() -> None:
+    for driver in known_drivers().values():
+        assert ("virt/lib/" in driver.needs.folders) is (driver.device.kind == "vf")
 
 
 OOPS = Splat("oops", "BUG: x", "virtiovf_resume_write+0x3c/0x4b0 [virtio_vfio_pci]", ["vfs_write"])
