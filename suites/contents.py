@@ -33,7 +33,7 @@ class Contents:
     def set(self, seed: int) -> None:
         """Give the device another state, which ``seed`` decides; nothing where it is not seen."""
         if (firmware := self.session.device.firmware) is not None:
-            firmware.set_state(firmware.sizes[-1], seed)
+            firmware.set_state(firmware.sizes.usual, seed)
         for number, uart in enumerate(self._uarts):
             uart.set(seed + number, divisor=(seed + number) % 2 == 0)
 

@@ -14,7 +14,6 @@ from fixtures.session.transfer import load, save
 pytestmark = pytest.mark.any_api
 
 ROUNDS = 3
-INTERNAL_ERROR = 0x1  # MLX5_CMD_STAT_INT_ERR
 
 
 @pytest.mark.clause("leaks.references")
@@ -33,7 +32,7 @@ def test_a_save_that_fails_as_pre_copy_is_left_leaves_nothing(
     fsm.need(State.PRE_COPY)
     session.start(State.PRE_COPY)
     firmware.overtake()
-    firmware.fail_save(INTERNAL_ERROR)
+    firmware.fail_save("internal_error")
     session.set_state(State.RUNNING)
     assert not session.reset().error
 

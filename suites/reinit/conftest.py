@@ -9,62 +9,36 @@ from contextlib import ExitStack
 import pytest
 
 from fixtures.device import Device, Driver
-from fixtures.device.firmware import Firmware
-from fixtures.errors import NotThere
+from fixtures.device.double import Ability
+from fixtures.device.firmware import Firmware, need
 from fixtures.guest import Guest
 from fixtures.session import ArrangementFailed, DataFd, Session, State, opened
 from suites.reinit.calls import SOON, Arrive
 
-
-@pytest.fixture(scope="session")
-def lacking() -> dict[tuple[str, str], str]:
-    """Why there is no such thing, by driver and fixture; "" where there is one."""
-    return {}
+# What the fixtures below need of the firmware.
+NEEDS: dict[str, Ability] = {"reinits": "reinit", "saves": "hold_save"}
 
 
 @pytest.fixture(autouse=True)
-def _known(
-    request: pytest.FixtureRequest, driver: Driver, lacking: dict[tuple[str, str], str]
-) -> None:
-    """Do not make a device to find out again what is not there: it takes time."""
-    if driver.double is None and "firmware" in request.fixturenames:
-        raise NotThere(f"{driver.name} has no firmware that a test commands; a double would")
-    for name in ("reinits", "saves"):
-        if name in request.fixturenames and (reason := lacking.get((driver.name, name))):
-            raise NotThere(reason)
+def _firmware_can(request: pytest.FixtureRequest, driver: Driver) -> None:
+    """Check what the firmware can do before a device is made, as making one takes time.
+
+    Raises NotThere.
+    """
+    if "firmware" in request.fixturenames:
+        need(driver, *(NEEDS[name] for name in NEEDS if name in request.fixturenames))
 
 
 @pytest.fixture
-def saves(
-    firmware: Firmware, driver: Driver, lacking: dict[tuple[str, str], str]
-) -> Iterator[Firmware]:
-    """Firmware of which a save can be held; a test may leave it so.
-
-    Raises NotThere where a save completes at once.
-    """
-    try:
-        firmware.hold_save()
-    except NotThere as reason:
-        lacking[driver.name, "saves"] = str(reason)
-        raise
-    firmware.release_save()
+def saves(firmware: Firmware) -> Iterator[Firmware]:
+    """Firmware whose saves can be held; a test may leave one held."""
     yield firmware
     firmware.release_save()
 
 
 @pytest.fixture
-def reinits(firmware: Firmware, driver: Driver, lacking: dict[tuple[str, str], str]) -> Firmware:
-    """Firmware that has new initial data when a test wants it.
-
-    Raises NotThere where it never has.
-    """
-    if (driver.name, "reinits") not in lacking:
-        try:
-            firmware.check_reinit()
-        except NotThere as reason:
-            lacking[driver.name, "reinits"] = str(reason)
-            raise
-        lacking[driver.name, "reinits"] = ""
+def reinits(firmware: Firmware) -> Firmware:
+    """Firmware that has new initial data when a test wants it."""
     return firmware
 
 

@@ -142,7 +142,7 @@ def test_a_call_that_fails_does_not_use_it_up(
         address = session.memory(asked, writable=False)
         assert started.ioctl(Ioctl.VFIO_MIG_GET_PRECOPY_INFO, address).error
     else:
-        reinits.fail("QUERY_VHCA_MIGRATION_STATE", 1)
+        reinits.fail(reinits.word("query"), reinits.status("internal_error"))
         assert started.precopy_info().error
     assert reported(started)
 
@@ -214,13 +214,8 @@ def test_it_is_not_reported_in_a_life_without_new_initial_data(
             data_fd.read_on()
         opted_in.move(last)
         opted_in.move(State.RUNNING)
-    if not can_have_new_initial_data(firmware):
+    if firmware is None or not firmware.can("reinit"):
         record.behaviour("precopy_info.reinit", "never")
-
-
-def can_have_new_initial_data(firmware: Firmware | None) -> bool:
-    """Tell whether the device is one that has new initial data at times; it then has some."""
-    return firmware is not None and not firmware.command(f"reinit {FEW}").error
 
 
 @pytest.mark.clause("reinit.before-session")
@@ -249,7 +244,7 @@ def test_firmware_without_the_capability_never_has_it_reported(
     reinits: Firmware, open_variant: Callable[..., Session]
 ) -> None:
     reinits.reinit(CHUNK)
-    variant = open_variant("withhold migration_state")
+    variant = open_variant(*reinits.setup("no_reinit"))
     assert not variant.opt_in().error
     data_fd = variant.start(State.PRE_COPY)
     assert variant.device.firmware is not None

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from fixtures.device.double import StatusName
 from fixtures.device.firmware import Firmware
 from fixtures.plugin.recorder import Recorder
 from fixtures.session import DataFd, Session, State
@@ -15,8 +16,11 @@ from suites.reinit.calls import CHUNK, Arrive, reported, the_rest
 pytestmark = pytest.mark.any_api
 
 MORE = 16384  # bytes
-# MLX5_CMD_STAT_INT_ERR and MLX5_CMD_STAT_BAD_RES_STATE_ERR
-STATUSES = {"internal_error": 0x1, "resource_state": 0x9}
+# The status of a save that fails, by the end of the behaviour's name.
+STATUSES: dict[str, StatusName] = {
+    "internal_error": "internal_error",
+    "resource_state": "bad_resource_state",
+}
 
 
 @pytest.mark.clause("reinit.nothing-lost")
@@ -116,7 +120,7 @@ def test_without_the_opt_in(
 def test_from_firmware_that_saves_in_chunks(
     session: Session, reinits: Firmware, open_variant: Callable[..., Session], arrive: Arrive
 ) -> None:
-    source = open_variant("grant migration_in_chunks", f"chunk {CHUNK}")
+    source = open_variant(*reinits.setup("chunks"))
     assert source.device.firmware is not None
     assert not source.opt_in().error
     data_fd = source.start(State.PRE_COPY)

@@ -155,6 +155,20 @@ def test_irqbypass_is_built_for_every_vf_driver_and_no_other() -> None:
         assert ("virt/lib/" in driver.needs.folders) is (driver.device.kind == "vf")
 
 
+def test_a_vf_has_firmware_and_no_other_device_has(tmp_path: Path) -> None:
+    text = (DRIVERS / "qat.yaml").read_text(encoding="utf-8")
+    start = text.index("  firmware:\n")
+    without = text[:start] + text[text.index("modules:") :]
+    (tmp_path / "qat.yaml").write_text(without, encoding="utf-8")
+    with pytest.raises(DescriptionError, match=r"device\.kind vf needs double\.firmware"):
+        known_drivers(tmp_path)
+    section = text[text.index("double:") : text.index("modules:")]
+    another = tmp_path / "another"
+    another.mkdir()
+    with pytest.raises(DescriptionError, match=r"no other kind can have it"):
+        read(another, RIGHT + section)
+
+
 OOPS = Splat("oops", "BUG: x", "virtiovf_resume_write+0x3c/0x4b0 [virtio_vfio_pci]", ["vfs_write"])
 WARN = Splat("warning", "WARNING: x", "", ["virtiovf_resume_write"])
 TEST = "suites/a/test_b.py::test_c[virtio-any-half]"
