@@ -80,7 +80,7 @@ def test_a_field_that_no_header_has_is_refused() -> None:
 
 def test_the_drivers_that_check_a_header_say_what_is_in_it() -> None:
     described = {name for name, driver in known_drivers().items() if driver.stream}
-    assert described == {"mtty", "mlx5", "virtio", "hisi_acc"}
+    assert described >= {"mtty", "mlx5", "virtio", "hisi_acc"}
 
 
 def test_what_must_be_done_and_fails_is_a_deviation() -> None:

@@ -11,25 +11,14 @@ from collections.abc import Callable
 import pytest
 
 from fixtures.device import Driver
-from fixtures.device.firmware import Firmware, content
+from fixtures.device.double import Ability
+from fixtures.device.firmware import Firmware, content, need
 from fixtures.guest import Guest
 from fixtures.plugin.run import Run
 from fixtures.session import DataFd, Session, State, opened, transfer
 from fixtures.uapi import PRECOPY_INFO_REINIT
 
 SEED = 4242
-# How much state a test gives the device, and where in it the firmware's own headers lie.
-SIZES = {"mlx5": 65536, "virtio": 65536, "qat": 4096, "hisi_acc": 84}
-HEADERS = {"qat": [(0, 16), (512, 528)], "virtio": [(0, 16)]}
-# A command that suspends the device, a status that it can fail with, and how often it may be
-# tried before it is needed; in the firmware's own words.
-SUSPEND = {"mlx5": ("SUSPEND_VHCA", 1), "qat": ("SUSPEND", 5), "hisi_acc": ("PAUSE_QM", 5)}
-JOURNAL = {
-    "mlx5": ("SUSPEND_VHCA", "SAVE_VHCA_STATE"),
-    "qat": ("SUSPEND", "SAVE_STATE"),
-    "virtio": ("DEV_MODE_SET", "DEV_PARTS_GET"),
-    "hisi_acc": ("PAUSE_QM", "SQC_BT_GET"),
-}
 
 
 @pytest.fixture(autouse=True)
@@ -55,10 +44,9 @@ def test_the_state_reaches_another_device(
     session: Session,
     firmware: Firmware,
     open_session: Callable[[], Session],
-    driver: Driver,
     through_pre_copy: bool,
 ) -> None:
-    firmware.set_state(SIZES[driver.name], SEED)
+    firmware.set_state(firmware.sizes.large, SEED)
     other = open_session()
     resume(other, save(session, through_pre_copy))
     loaded = other.device.firmware
@@ -68,30 +56,26 @@ def test_the_state_reaches_another_device(
 
 
 def test_the_state_is_what_its_seed_says(firmware: Firmware, driver: Driver) -> None:
-    length = SIZES[driver.name]
+    length = firmware.sizes.large
     firmware.set_state(length, SEED)
     wanted, state = bytearray(content(SEED, 0, length)), bytearray(firmware.state())
-    for begin, end in reversed(HEADERS.get(driver.name, [])):
+    for begin, end in reversed(need(driver).headers):
         del wanted[begin:end], state[begin:end]
     assert state == wanted
 
 
 def test_the_journal_has_the_commands_and_can_be_cleared(
-    session: Session, firmware: Firmware, driver: Driver
+    session: Session, firmware: Firmware
 ) -> None:
     save(session, through_pre_copy=False)
     got = [line.split()[0] for line in firmware.journal()]
-    assert set(JOURNAL[driver.name]) <= set(got)
+    assert {firmware.word("suspend"), firmware.word("save")} <= set(got)
     firmware.clear_journal()
     assert firmware.journal() == []
 
 
-def test_a_command_fails_when_it_is_told_to(
-    session: Session, firmware: Firmware, driver: Driver
-) -> None:
-    if driver.name not in SUSPEND:
-        pytest.skip(f"{driver.name} has no command that suspends; mlx5, qat and hisi_acc have")
-    command, status = SUSPEND[driver.name]
+def test_a_command_fails_when_it_is_told_to(session: Session, firmware: Firmware) -> None:
+    command, status = firmware.word("suspend"), firmware.status("internal_error")
     firmware.fail(command, status)
     answer, _ = session.set_state(State.STOP)
     assert answer.error
@@ -112,6 +96,29 @@ def test_a_command_that_makes_no_sense_gets_an_errno_and_a_log_line(
     assert any("vfio-double" in line or "vfio_double" in line for line in answer.log)
 
 
+def test_the_double_obeys_the_words_in_its_drivers_file(firmware: Firmware, driver: Driver) -> None:
+    about = need(driver)
+    for size in (about.sizes.small, about.sizes.usual, about.sizes.large):
+        firmware.set_state(size, SEED)
+    for command in (*about.commands.values(), *about.gives_back):
+        for status in about.statuses.values():
+            firmware.fail(command, status)
+
+
+@pytest.mark.parametrize(
+    ("ability", "words"), [("reinit", "reinit 16"), ("overtake", "overtake")], ids=str
+)
+def test_the_double_can_do_what_its_drivers_file_says(
+    firmware: Firmware, ability: Ability, words: str
+) -> None:
+    assert (not firmware.command(words).error) is firmware.can(ability)
+
+
+def test_a_save_can_be_held_if_the_drivers_file_says_so(firmware: Firmware) -> None:
+    firmware.hold_save()
+    firmware.release_save()
+
+
 class TestMlx5:
     """What only mlx5's firmware can do."""
 
@@ -120,20 +127,16 @@ class TestMlx5:
         if driver.name != "mlx5":
             pytest.skip("this is about mlx5's firmware")
 
-    @pytest.mark.parametrize(
-        ("commands", "reported"),
-        [((), True), (("withhold migration_state",), False)],
-        ids=["all", "no-migration_state"],
-    )
+    @pytest.mark.parametrize("reported", [True, False], ids=["all", "no-migration_state"])
     def test_new_initial_data_needs_the_capability(
         self,
         run: Run,
         guest: Guest,
         driver: Driver,
         api: str,
-        commands: tuple[str, ...],
         reported: bool,
     ) -> None:
+        commands = () if reported else need(driver).setups["no_reinit"]
         with (
             run.devices().make(driver, commands) as device,
             opened(guest, device, api) as session,
@@ -147,7 +150,7 @@ class TestMlx5:
     def test_the_state_travels_in_chunks(
         self, run: Run, guest: Guest, driver: Driver, api: str
     ) -> None:
-        commands = ("grant migration_in_chunks", "chunk 4096")
+        commands = need(driver).setups["chunks"]
         with (
             run.devices().make(driver, commands) as source,
             run.devices().make(driver, commands) as target,
@@ -156,12 +159,14 @@ class TestMlx5:
         ):
             assert source.firmware is not None
             assert target.firmware is not None
-            source.firmware.set_state(SIZES["mlx5"], SEED)
+            length = source.firmware.sizes.large
+            source.firmware.set_state(length, SEED)
             source.firmware.clear_journal()
             resume(resuming, save(saving, through_pre_copy=False))
             assert target.firmware.loaded() == source.firmware.state()
-            saves = [line for line in source.firmware.journal() if line.startswith("SAVE_VHCA")]
-            assert len(saves) >= SIZES["mlx5"] // 4096
+            save_command = source.firmware.word("save")
+            saves = [line for line in source.firmware.journal() if line.startswith(save_command)]
+            assert len(saves) >= length // 4096
 
     def test_new_initial_data_and_a_save_that_is_held(
         self, session: Session, firmware: Firmware
@@ -170,10 +175,10 @@ class TestMlx5:
         data_fd: DataFd = session.start(State.PRE_COPY)
         data_fd.read_on()
         firmware.reinit(4096)
-        firmware.hold("SAVE_VHCA_STATE")
+        firmware.hold_save()
         asked = data_fd.precopy_info()
         assert asked.info.flags & PRECOPY_INFO_REINIT
-        firmware.release("SAVE_VHCA_STATE")
+        firmware.release_save()
         data, _ = data_fd.read_on()
         assert len(data) == asked.info.initial_bytes
 

@@ -22,6 +22,7 @@ from fixtures.device import (
     Driver,
     FirmwareViolation,
     all_needs,
+    chosen,
     known_drivers,
     machine_options,
 )
@@ -211,15 +212,16 @@ def again(bench: Bench, source: Path, folder: Path) -> bool:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["hisi_acc", "mlx5", "mtty", "qat", "virtio"])
+@pytest.mark.parametrize("name", [driver.name for driver in chosen([])])
 def test_every_known_deviation_is_reproduced(
     run: Run, suites: Suites, tmp_path: Path, name: str
 ) -> None:
     done = suites.run(f"--kernel={NEW}", f"--driver={name}", "-n2")
     assert done.status == 0, done.output
     driver, kernel = known_drivers()[name], run.prepare().kernel
-    sources = sorted((suites.folder / "latest" / "reproducers").iterdir())
-    assert sources
+    sources = sorted((suites.folder / "latest" / "reproducers").glob("*"))
+    if driver.expected(kernel.release, kernel.features):
+        assert sources
     failed = []
     while sources:
         with booted(run, kernel, driver, tmp_path / f"{len(sources)}") as machine:
