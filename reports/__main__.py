@@ -69,7 +69,7 @@ def _report(argv: list[str]) -> None:
 def _write(path: Path, content: str) -> Path:
     """Write ``content`` to ``path`` atomically.
 
-    Raises RunError where that is not possible.
+    Raises RunError if that is not possible.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:

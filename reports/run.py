@@ -45,7 +45,7 @@ class File:
     def text(self) -> str:
         """Return its content, clean.
 
-        Raises RunError where it cannot be read.
+        Raises RunError if it cannot be read.
         """
         try:
             return untrusted.decode(self.path.read_bytes())

@@ -43,7 +43,7 @@ def ask_for_changes(data_fd: DataFd) -> PrecopyInfo:
 def announced_changes(data_fd: DataFd, firmware: Firmware) -> int:
     """Have a device in PRE_COPY change; return the dirty_bytes that it tells of then.
 
-    Raises NotThere where it tells of none.
+    Raises NotThere if it tells of none.
     """
     firmware.dirty(CHANGED)
     announced = ask_for_changes(data_fd).dirty_bytes

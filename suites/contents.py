@@ -40,7 +40,7 @@ class Contents:
     def change(self, round_: int) -> None:
         """Have the device change some of its state.
 
-        Raises NotThere where it changes nothing by itself, or that is not seen.
+        Raises NotThere if it changes nothing by itself, or that is not seen.
         """
         firmware = self.session.device.firmware
         if not self.seen:
@@ -51,7 +51,7 @@ class Contents:
             raise NotThere("this firmware changes nothing by itself")
 
     def get(self) -> bytes:
-        """Return the state; b"" where it is not seen."""
+        """Return the state; b"" if it is not seen."""
         if (firmware := self.session.device.firmware) is not None:
             return firmware.state()
         return b"".join(uart.get() for uart in self._uarts)
@@ -66,7 +66,7 @@ class Contents:
         return b"".join(uart.registers() for uart in self._uarts)
 
     def differs(self, other: Contents) -> None:
-        """See to it that two devices do not have the same state to begin with.
+        """Check that two devices do not have the same state to begin with.
 
         Raises ArrangementFailed.
         """

@@ -39,7 +39,7 @@ Times = dict[str, dict[str, list[float]]]  # seconds, by command and commit
 def compare(kernel: str, commit: str, turns: int, progress: Progress) -> int:
     """Time the commands on ``kernel``, print and write what came of it; return the exit status.
 
-    Raises SpecError where there is no such commit, and RunError where a command cannot be run.
+    Raises SpecError if there is no such commit, and RunError where a command cannot be run.
     """
     try:
         name = git(
@@ -79,7 +79,7 @@ def _checked_out(commit: str, progress: Progress) -> Iterator[Path]:
 def _check(place: Path, kernel: str, *variables: str) -> float:
     """Run ``make check`` in ``place`` and return the seconds that it took.
 
-    Raises RunError where it could not be made.
+    Raises RunError if it could not be made.
     """
     began = time.monotonic()
     must(["make", "check", f"KERNEL={kernel}", *variables], place)

@@ -6,7 +6,7 @@
 
 git works in a worktree of ours, without files: the person's checkout, index, branches and their own
 bisect are not touched. What was measured is kept, and so is git's own state: the same command goes
-on where it was stopped. Ends with 0 where the commit was found, and with 2 where it was not.
+on where it was stopped. Ends with 0 if the commit was found, and with 2 where it was not.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def _run(bisect: Bisect, judge: Sequence[str], lock: int) -> list[str]:
 
     ``lock`` is handed on, so that a git that outlives this process keeps others out.
 
-    Raises RunError where it stops before.
+    Raises RunError if it stops before.
     """
     work, started = bisect.folder / "worktree", bisect.folder / "started"
     if not (started.exists() and (work / ".git").exists() and _is_bisecting(work)):
@@ -250,7 +250,7 @@ def _judge(bisect: Bisect, good: str, bad: str, progress: Progress) -> int:
 def _found(
     bisect: Bisect, candidates: Sequence[str], good: str, bad: str, progress: Progress
 ) -> dict[str, Any]:
-    """Look at the commit that was found, and those before it, once more; tell what is known."""
+    """Look at the commit that was found, and those before it, again; tell what is known."""
     found, doubt, parents = "", "", {}
     if begins := _where_it_begins(bisect, candidates, bad):
         candidates = [begins]

@@ -34,7 +34,7 @@ _RUNS = "[0-9]*-[0-9]*"  # begins the name of a run: when it began
 class CacheKind:
     """A kind of entries: those of ``folders`` that ``names`` matches.
 
-    ``kept`` is how many stay by themselves, in each folder; None where all do.
+    ``kept`` is how many stay by themselves, in each folder; None if all do.
     """
 
     name: str

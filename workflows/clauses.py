@@ -39,7 +39,7 @@ class _Collector:
 def collected() -> dict[str, set[str]]:
     """Return the clauses of every test of the suites, by the test's name.
 
-    Raises RunError where the tests cannot be collected.
+    Raises RunError if the tests cannot be collected.
     """
     collector = _Collector()
     said = io.StringIO()

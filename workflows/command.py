@@ -37,7 +37,7 @@ TO_STOP = 20.0  # seconds that pytest gets to stop its machines
 def must(argv: Sequence[str], place: Path = CHECKOUT) -> None:
     """Run a command of ours in ``place``; that something deviates (1) is no failure of it.
 
-    Raises RunError where it could not be carried out.
+    Raises RunError if it could not be carried out.
     """
     done = subprocess.run(argv, cwd=place, capture_output=True, encoding="utf-8", errors="replace")
     if done.returncode not in (0, 1):
@@ -181,7 +181,7 @@ def words(option: str) -> tuple[str, ...]:
 def make_folder(job: str) -> Path:
     """Make a folder of its own for a report of ``job``, below ``results/``.
 
-    Raises RunError where that cannot be done.
+    Raises RunError if that cannot be done.
     """
     root = CHECKOUT / "results" / job
     try:
@@ -196,7 +196,7 @@ def make_folder(job: str) -> Path:
 def write_report(folder: Path, data: Mapping[str, Any], texts: Mapping[str, str]) -> None:
     """Write ``data``, named after the job that ``folder`` is for, and ``texts``, by file name.
 
-    Raises RunError where that cannot be done.
+    Raises RunError if that cannot be done.
     """
     dump = yaml.safe_dump(dict(data), sort_keys=False, width=100, allow_unicode=True)
     try:
@@ -213,7 +213,7 @@ def run_main(
 ) -> int:
     """Run ``main`` on the command line; what a person did wrong is one line, and ``cannot``.
 
-    ``interrupted`` is what Ctrl-C means for what was done so far; "" where another process says it.
+    ``interrupted`` is what Ctrl-C means for what was done so far; "" if another process says it.
     """
     show_any_character()
     try:

@@ -44,7 +44,7 @@ class _Expectations(Description):
 
 @dataclass(frozen=True)
 class Expected:
-    """One change that is expected of one driver; ``before`` is "" where any will do.
+    """One change that is expected of one driver; ``before`` is "" if any will do.
 
     One that is ``passing`` may come, between two patches, and need not last.
     """
@@ -57,7 +57,7 @@ class Expected:
     passing: bool = False
 
     def covers(self, change: Change) -> bool:
-        """Tell whether ``change`` is, or leads to, the one that was expected."""
+        """Return whether ``change`` is, or leads to, the one that was expected."""
         ours = (self.driver, self.kind, self.name, self.after)
         theirs = (change.driver, change.kind, change.name, change.after)
         # Other than a change on the way to what is meant, one that passes is itself what is meant.
@@ -66,7 +66,7 @@ class Expected:
         return ours == theirs and not change.fingerprints  # a fault of the kernel is never meant
 
     def came_true(self, before: Results, after: Results) -> bool:
-        """Tell whether two runs show the change."""
+        """Return whether two runs show the change."""
         was, now = self.seen(before), self.seen(after)
         return now == self.after != was and self.before in ("", was)
 
@@ -78,7 +78,7 @@ class Expected:
 def load(path: Path, drivers: Sequence[str], progress: Progress) -> list[Expected]:
     """Return what the file ``path`` expects of ``drivers``.
 
-    Raises DescriptionError where it cannot be read, or names what there is not.
+    Raises DescriptionError if it cannot be read, or names what there is not.
     """
     entries = description.read(path, _Expectations).changes
     named = {driver for entry in entries for driver in entry.drivers}

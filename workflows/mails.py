@@ -77,7 +77,7 @@ class Patch:
 class _Mail:
     """A mail, and what its headers say of its place in a series.
 
-    ``number`` and ``total`` are 0 where it has no number; ``numbered`` tells that from a cover
+    ``number`` and ``total`` are 0 if it has no number; ``numbered`` tells that from a cover
     letter. ``problem`` is why git could not take it apart.
     """
 
@@ -112,7 +112,7 @@ def read(mailbox: Path, progress: Progress) -> list[Patch]:
 
     ``progress`` is told what has a diff and is left out.
 
-    Raises SpecError where it is no whole series, or more than one.
+    Raises SpecError if it is no whole series, or more than one.
     """
     mails = _once(_split(mailbox))
     own: list[_Mail] = []
@@ -243,7 +243,7 @@ def _once(mails: Iterable[_Mail]) -> list[_Mail]:
 def _split(mailbox: Path) -> Iterator[_Mail]:
     """Take ``mailbox`` apart, in its order.
 
-    Raises SpecError where it cannot be read.
+    Raises SpecError if it cannot be read.
     """
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
@@ -323,7 +323,7 @@ def _mail(contents: bytes, place: Path) -> _Mail:
 
 
 def _before(subject: str) -> tuple[bool, list[str]]:
-    """Tell whether ``subject`` is an answer's, and return the tags that it begins with."""
+    """Return whether ``subject`` is an answer's, and return the tags that it begins with."""
     answers: list[int] = []  # how many tags come before each
     tags: list[str] = []
     place = 0
@@ -339,7 +339,7 @@ def _before(subject: str) -> tuple[bool, list[str]]:
 
 
 def _without_html(message: Message) -> bytes:
-    """Return ``message`` without the HTML beside its text, b"" where there is none.
+    """Return ``message`` without the HTML beside its text, b"" if there is none.
 
     To git each of the two is text, and a diff in both of them is two diffs.
     """

@@ -36,7 +36,7 @@ def measure(
 ) -> Measured:
     """Build and run ``spec``, to people ``name``, and return what it does.
 
-    Raises RunError where nothing is learnt of the kernel.
+    Raises RunError if nothing is learnt of the kernel.
     """
     reason = ""
     for attempt in range(TRIES):

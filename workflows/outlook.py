@@ -30,7 +30,7 @@ BUILDING_MINUTES = 16  # of one core
 def tell(kernel: str, cores: int) -> list[str]:
     """Return the lines that tell of a first run for ``kernel``; none where it is not the first.
 
-    Raises SpecError where there can be no cache.
+    Raises SpecError if there can be no cache.
     """
     cache = paths.cache()
     if (cache / "kernels").is_dir():

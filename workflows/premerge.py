@@ -3,7 +3,7 @@
 
     python -m workflows.premerge --tree=~/linux --base=v7.1 --series=series.mbx
 
-Ends with 0 where nothing changed for the worse that was not expected, with 1 where something did, a
+Ends with 0 if nothing changed for the worse that was not expected, with 1 where something did, a
 patch does not build or boot, or an expected change did not come, and with 2 where that could not be
 judged. With --fail-on=must a new deviation from a SHOULD is reported, and fails nothing. What was
 judged is kept: the same command goes on where it was stopped.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The calls of a run once more, back to back: what a run takes beside what its calls take.
+"""The calls of a run again, back to back: what a run takes beside what its calls take.
 
 As a plugin of pytest (``-p workflows.replay --keep-programs=FOLDER``) it keeps all that is sent to
 the agents, a file for each machine. ``replay`` sends that to new machines without waiting for an
@@ -67,7 +67,7 @@ def kept(folder: Path) -> dict[str, list[tuple[int, Path]]]:
 def replay(guest: Guest, path: Path) -> tuple[int, float]:
     """Send the programs at ``path`` to the agent of ``guest``, and read its answers.
 
-    Returns how many programs these were, and the seconds that they took. Raises RunError where an
+    Returns how many programs these were, and the seconds that they took. Raises RunError if an
     answer is missing.
     """
     data = path.read_bytes()

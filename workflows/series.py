@@ -59,7 +59,7 @@ class Series:
 def repository(text: str) -> Path:
     """Return the repository of a kernel that ``text`` names.
 
-    Raises SpecError where it is none.
+    Raises SpecError if it is none.
     """
     if not text:
         raise SpecError("TREE= is missing: a git repository of the kernel")
@@ -74,7 +74,7 @@ def repository(text: str) -> Path:
 def load(tree: Path, base: str, series: str, progress: Progress) -> Series:
     """Return the series that ``series`` names: a mailbox, or a range such as ``v7.1..topic``.
 
-    ``base`` may be "" where a range says it. Patches of a mailbox become commits; no branch, index
+    ``base`` may be "" if a range says it. Patches of a mailbox become commits; no branch, index
     or checkout of the person's is touched.
 
     Raises SpecError: there is no such thing, or a patch does not apply.

@@ -3,7 +3,7 @@
 
     python -m workflows.soak RUNS --kernel=~/linux --drivers=mtty
 
-Ends with 0 where no two runs disagree and nothing was flaky or broken, with 1 where that is not so,
+Ends with 0 if no two runs disagree and nothing was flaky or broken, with 1 where that is not so,
 and with 2 where a run could not be made. Each soak has a folder of its own below results/soak/.
 """
 

@@ -95,7 +95,7 @@ class Selection:
     words: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """See to it that what is named is there.
+        """Check that what is named is there.
 
         Raises SpecError.
         """
@@ -134,7 +134,7 @@ class StepResult:
 
     @functools.cached_property
     def results(self) -> Results | None:
-        """What the runs learnt together; None where nothing was learnt."""
+        """What the runs learnt together; None if nothing was learnt."""
         return merged(self.runs.values()) if self.runs else None
 
     @property
@@ -170,7 +170,7 @@ def run(
 
     A step that was made before is not made again, unless ``again``, or its outcome is in doubt.
 
-    Raises RunError where nothing is learnt of the kernel: a disk that is full, say.
+    Raises RunError if nothing is learnt of the kernel: a disk that is full, say.
     """
     if isinstance(spec, RefSpec):  # a branch may move while this goes on
         spec = RefSpec.of_commit(spec.tree, spec.commit)
@@ -193,7 +193,7 @@ def run(
 
 
 def run_for_certain(spec: Spec, selection: Selection, name: str, progress: Progress) -> StepResult:
-    """Do as ``run``, and once more where that leaves a doubt; both runs count.
+    """Do as ``run``, and again where that leaves a doubt; both runs count.
 
     Raises RunError.
     """
@@ -239,7 +239,7 @@ def for_a_mail(problem: str, spec: RefSpec) -> str:
 
 
 def _make(folder: Path) -> None:
-    """Make a step's folder. Raises RunError where that cannot be."""
+    """Make a step's folder. Raises RunError if that cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -261,7 +261,7 @@ def _test(
 
 
 def judged(folder: Path) -> StepResult | None:
-    """Return the outcome of a step that was carried through, None where there is none."""
+    """Return the outcome of a step that was carried through, None if there is none."""
     runs = _runs(folder)
     last = next(reversed(runs.values()), None)
     return StepResult(Stage.JUDGED, runs) if last and last.complete and last.drivers else None
@@ -282,7 +282,7 @@ def _runs(folder: Path) -> dict[Path, Results]:
 def _failed(folder: Path, status: int) -> StepResult:
     """Tell why a step came to nothing: from its results, where it came to have some.
 
-    Raises RunError where that says nothing of the kernel.
+    Raises RunError if that says nothing of the kernel.
     """
     latest = folder / "latest"
     this = model.load(latest) if (latest / "results.yaml").exists() else model.nothing()
@@ -325,7 +325,7 @@ def fingerprint() -> str:
     That is files of this checkout, what runs them, and what machines are made with. The guest's
     root file system is built for that, on first use.
 
-    Raises RunError where that cannot be built.
+    Raises RunError if that cannot be built.
     """
     host = f"QEMU {qemu_version()}, {'perhaps kvm' if accelerator.kvm_is_there() else 'tcg'}"
     try:

@@ -71,7 +71,7 @@ class Subject:
         Where that is ``settled``, further runs were made: what failed in one of them alone, and
         without evidence, conforms.
 
-        Raises NoValue where they do not say, or not for certain.
+        Raises NoValue if they do not say, or not for certain.
         """
         unsure = {BROKEN} if settled else {BROKEN, FLAKY}
         if self.kind is None:
@@ -114,7 +114,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def of(asked: argparse.Namespace, drivers: tuple[str, ...], *, tests: bool = True) -> Subject:
     """Return what the options chose; ``tests`` tells whether that may be an expression for ``-k``.
 
-    Raises SpecError where that is not one thing, or there is no such.
+    Raises SpecError if that is not one thing, or there is no such.
     """
     named = [
         (kind, name)

@@ -48,7 +48,7 @@ def writes(session: Session, stream: bytes) -> bool:
 
 
 def refuses_to_leave(session: Session, state: State = State.STOP) -> bool:
-    """Tell whether a device in RESUMING refuses to go on to ``state``."""
+    """Return whether a device in RESUMING refuses to go on to ``state``."""
     answer, _ = session.set_state(state)
     after = session.state()
     # "must fail the SET_STATE ioctl and optionally go to the ERROR state"
@@ -58,7 +58,7 @@ def refuses_to_leave(session: Session, state: State = State.STOP) -> bool:
 
 
 def refuses(session: Session, stream: bytes) -> bool:
-    """Tell whether a device refuses ``stream``, by write or by leaving RESUMING."""
+    """Return whether a device refuses ``stream``, by write or by leaving RESUMING."""
     return not writes(session, stream) or refuses_to_leave(session)
 
 
@@ -78,7 +78,7 @@ def said(what: str, names: list[str]) -> str:
 
 
 def check_refuses_all(session: Session, streams: dict[str, bytes]) -> None:
-    """See to it that a device takes none of ``streams``."""
+    """Check that a device takes none of ``streams``."""
     takes = taken(session, streams)
     assert not takes, said("taken", takes)
 

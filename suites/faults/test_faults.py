@@ -43,7 +43,7 @@ def faults(guest: Guest, prepare: Callable[[], None]) -> Iterator[Injection]:
 
 
 def check_error(answer: Answer, fault: Injection) -> None:
-    """See to it that a call fails, if it does, because of the fault, and in a word for users."""
+    """Check that a call fails, if it does, because of the fault, and in a word for users."""
     assert fault.injected or not answer.error, "it fails without a fault"
     assert not answer.error.isdecimal(), f"errno {answer.error} is the kernel's own"
 

@@ -75,7 +75,7 @@ def test_two_reads_share_the_stream(session: Session, guest: Guest) -> None:
 
 
 def takes(session: Session, stream: bytes) -> bool:
-    """Tell whether the device can be loaded with ``stream``, and goes on."""
+    """Return whether the device can be loaded with ``stream``, and goes on."""
     session.reset()
     wrote = session.start(State.RESUMING).write_on(stream)
     return not wrote.error and not session.set_state(State.RUNNING)[0].error
@@ -104,7 +104,7 @@ def test_the_session_ends_beside_a_read(session: Session, guest: Guest, how: str
 
 
 def check_that_it_goes_on(session: Session, how: str, beside: Answer, ended: Answer) -> None:
-    """See to it that the call beside the end was done or refused, and that all is well."""
+    """Check that the call beside the end was done or refused, and that all is well."""
     assert beside.errno in LEGAL
     assert ended.error != "EINPROGRESS", "what ends the session does not return"
     assert ended.errno in LEGAL

@@ -23,7 +23,7 @@ class Arrive(Protocol):
 
 
 def reported(data_fd: DataFd) -> bool:
-    """Tell whether VFIO_MIG_GET_PRECOPY_INFO reports new initial data now."""
+    """Return whether VFIO_MIG_GET_PRECOPY_INFO reports new initial data now."""
     return bool(ask(data_fd).flags & PRECOPY_INFO_REINIT)
 
 

@@ -19,7 +19,7 @@ from suites.reinit.calls import CHUNK, SOON, Arrive, the_rest
 pytestmark = pytest.mark.any_api
 
 A_WHILE = 50  # milliseconds; a call that has not returned by then waits
-LATER = 2 * SOON  # for a poll: at the end of its time it looks once more, woken or not
+LATER = 2 * SOON  # for a poll: at the end of its time it looks again, woken or not
 COUNT = 1 << 20  # bytes
 
 

@@ -33,7 +33,7 @@ class Attempt:
 def attempts(session: Session, firmware: Firmware, begin: State, end: State) -> Iterator[Attempt]:
     """Make the arc, see of which commands it is made, and make it again with each of them failing.
 
-    Raises NotThere where it is made of none.
+    Raises NotThere if it is made of none.
     """
     status = firmware.status("internal_error")
     arrived = settled(session, begin)

@@ -18,7 +18,7 @@ on_saving = pytest.mark.parametrize(
 
 
 def check_works(session: Session) -> None:
-    """See to it that a device in RUNNING can be saved, loaded, and set running again."""
+    """Check that a device in RUNNING can be saved, loaded, and set running again."""
     must.migrate(session)
     assert session.state() is State.RUNNING
 

@@ -68,7 +68,7 @@ class Sequences(RuleBasedStateMachine):
         fresh_model: Callable[[], Model],
         counts: Counter[str],
     ) -> None:
-        """``contents`` is None where the device's state cannot be seen.
+        """``contents`` is None if the device's state cannot be seen.
 
         ``counts`` says how often what was done, over all sequences.
         """

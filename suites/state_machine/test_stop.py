@@ -24,7 +24,7 @@ STOPPED = [State.STOP, State.STOP_COPY]
 
 
 def config_space(session: Session) -> bytes:
-    """Return the header of the device's configuration space, b"" where that cannot be read."""
+    """Return the header of the device's configuration space, b"" if that cannot be read."""
     found = next((one for one in regions(session) if one.index == CONFIG_SPACE), None)
     if found is None:
         raise NotThere("this is no PCI device: it has no configuration space")

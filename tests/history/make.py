@@ -133,7 +133,7 @@ def _read_patch(path: Path) -> Patch:
 def make(source: Path, repository: Path, patches: Path = PATCHES) -> History:
     """Make ``repository`` from ``source``, a kernel that has the series.
 
-    Raises HistoryError where ``repository`` exists, or ``source`` is not what was expected.
+    Raises HistoryError if ``repository`` exists, or ``source`` is not what was expected.
     """
     if not is_kernel_tree(source):
         raise HistoryError(f"{source}: is no kernel tree (no include/uapi/linux/vfio.h)")

@@ -130,7 +130,7 @@ def answer(sent: Sent, *results: Result, log: bytes = b"", **other: Any) -> byte
 def receive(end: socket.socket, size: int) -> bytes:
     """Return the next ``size`` bytes.
 
-    Raises EOFError where the other end is closed before that.
+    Raises EOFError if the other end is closed before that.
     """
     data = b""
     while len(data) < size:

@@ -29,7 +29,7 @@ def unsaid(source: str) -> Iterator[int]:
 
 
 def _opens_text(call: ast.Call, options: dict[str | None, ast.expr]) -> bool:
-    """Tell whether ``call`` reads or writes a file as text; an open() method may be of no file."""
+    """Return whether ``call`` reads or writes a file as text; open() may be another method."""
     name = _name(call)
     if name != "open":
         return name in TEXT

@@ -656,7 +656,7 @@ def play(
 
 
 def caught(clause: str, steps: list[Step], *known: str) -> None:
-    """See to it that the last step breaks ``clause``, and none before does."""
+    """Check that the last step breaks ``clause``, and none before does."""
     with pytest.raises(RuleBroken) as found:
         play(steps, known)
     assert found.value.clause == clause

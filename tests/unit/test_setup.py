@@ -90,7 +90,7 @@ def host(tmp_path: Path) -> Host:
 
 
 def quiet(done: subprocess.CompletedProcess[str]) -> bool:
-    """Tell whether nothing was done, or said."""
+    """Return whether nothing was done, or said."""
     return (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 

@@ -197,7 +197,7 @@ def test_a_complaint_of_the_kernel_is_reproduced(run: Run, suites: Suites, tmp_p
 
 
 def again(bench: Bench, source: Path, folder: Path) -> bool:
-    """Tell whether a reproducer shows once more what was seen; a kernel that dies of it does."""
+    """Return whether a reproducer shows again what was seen; a kernel that dies of it does."""
     text = source.read_text(encoding="utf-8")
     said = re.search(r"It was [^;]*", text)
     # The functions of the failing run, in the same order; software has none.
