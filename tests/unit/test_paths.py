@@ -37,7 +37,7 @@ def test_any_name_will_do(tmp_path: Path, name: str) -> None:
         ("~nosuchuser/linux", "no home folder is known for ~nosuchuser"),
         ("x" * 300, "File name too long"),
         ("/" + "x/" * 3000, "File name too long"),
-        ("a\0b", "is no path"),
+        ("a\0b", "is not a path"),
     ],
 )
 def test_a_path_that_cannot_be(text: str, says: str) -> None:
@@ -82,7 +82,7 @@ def test_without_a_folder_for_caches(monkeypatch: pytest.MonkeyPatch, name: str 
     [
         ("cache", "cache: the cache's path must be absolute; set XDG_CACHE_HOME to one"),
         ("~/cache", "must be absolute"),
-        ("/two words", "no kernel can be built below a path with ' '"),
+        ("/two words", "kernels cannot be built below a path with ' '"),
         ("/a:b", "a path with ':'"),
         ("/it's", "a path with"),
         ("/a$b", r"a path with '\$'"),

@@ -180,8 +180,8 @@ def test_what_a_full_disk_is_left_for_is_said_of_a_folder_that_is_not_there_yet(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     for place, advice in (
-        (paths.cache() / "kernels", "or set XDG_CACHE_HOME to a roomier place"),
-        (tmp_path / "tmp", "or set TMPDIR to a roomier place"),
+        (paths.cache() / "kernels", "or set XDG_CACHE_HOME to a folder with more space"),
+        (tmp_path / "tmp", "or set TMPDIR to a folder with more space"),
         (tmp_path / "results/steps", "free some (a kernel needs about 3 GiB)"),  # in the checkout
     ):
         said = str(process.no_space(place))

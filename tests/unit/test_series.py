@@ -180,7 +180,7 @@ def test_what_is_no_repository_is_refused(tmp_path: Path) -> None:
         series.repository("")
     with pytest.raises(SpecError, match=r"TREE=.*/nowhere: no such folder"):
         series.repository(str(tmp_path / "nowhere"))
-    with pytest.raises(SpecError, match=f"TREE={tmp_path}: is no git repository: not a git"):
+    with pytest.raises(SpecError, match=f"TREE={tmp_path}: is not in a git repository: not a git"):
         series.repository(str(tmp_path))
 
 

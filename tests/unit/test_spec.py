@@ -70,7 +70,7 @@ def test_debian(version: str) -> None:
         ("~nosuchuser/linux", "no home folder is known for ~nosuchuser"),
         ("~nosuchuser/linux@v7.1", "no home folder is known for ~nosuchuser"),
         ("x" * 300, "File name too long"),
-        ("a\0b", "is no path"),
+        ("a\0b", "is not a path"),
     ],
 )
 def test_a_mistake_gets_a_line_that_helps(text: str, says: str) -> None:
