@@ -16,8 +16,8 @@ from fixtures.session import Session
 
 @pytest.mark.clause("device.boot")
 def test_the_kernel_boots_without_a_complaint(run: Run, guest: Guest, driver: Driver) -> None:
-    if run.boot_splats:
-        raise KernelComplained(*run.boot_splats)
+    if run.machines.boot_splats:
+        raise KernelComplained(*run.machines.boot_splats)
 
 
 @pytest.mark.clause("device.load", "device.bind")

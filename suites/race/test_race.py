@@ -36,7 +36,7 @@ def test_threads_that_race_on_one_device(
         if driver.deviates(clause, kernel.release, kernel.features)
     }
     record.transcript.note(f"left out, as known to kill: {', '.join(sorted(deadly)) or 'nothing'}")
-    raced = session.race(run.stress_seconds, run.model_seed, THREADS, deadly)
+    raced = session.race(run.asked.stress_seconds, run.asked.model_seed, THREADS, deadly)
     counts = raced.more["counts"]
     for name, errors in sorted(counts.items()):
         said = ", ".join(

@@ -301,8 +301,8 @@ def test_every_answer_in_a_random_sequence_is_as_the_rules_say(
     )
     seen = contents if contents.seen else None
     sequences = partial(Sequences, session, record, seen, fresh_model, counts)
-    steps = run.model_steps // OF_A_VARIANT if variant else run.model_steps
-    used = run.model_seed
+    steps = run.asked.model_steps // OF_A_VARIANT if variant else run.asked.model_steps
+    used = run.asked.model_seed
     while counts["steps"] < steps:
         try:
             with session.looking_at_the_state():
@@ -313,4 +313,4 @@ def test_every_answer_in_a_random_sequence_is_as_the_rules_say(
             )
             raise
         used += 1
-    record.transcript.note(f"{counts['steps']} steps; seeds {run.model_seed} to {used - 1}")
+    record.transcript.note(f"{counts['steps']} steps; seeds {run.asked.model_seed} to {used - 1}")

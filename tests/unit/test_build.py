@@ -23,7 +23,7 @@ from fixtures.errors import BuildError, ConfigError, RunError
 from fixtures.kernel import Kernel, identity, kconfig, make, parse, provide, source
 from fixtures.kernel.provide import Needs
 from fixtures.paths import CHECKOUT
-from fixtures.plugin.run import Prepared
+from fixtures.plugin.prepared import Prepared
 from fixtures.progress import Progress
 from tests.unit.tools import needs
 

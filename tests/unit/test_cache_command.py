@@ -15,7 +15,7 @@ from fixtures import kernel as kernels
 from fixtures.errors import SpecError
 from fixtures.kernel import source
 from fixtures.kernel.spec import TreeSpec
-from fixtures.plugin.run import Prepared
+from fixtures.plugin.prepared import Prepared
 from fixtures.progress import Progress
 from fixtures.record.results import Collector
 from workflows import cache as command

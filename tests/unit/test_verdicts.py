@@ -18,7 +18,9 @@ from fixtures.device import Driver, Expectation, known_drivers
 from fixtures.errors import GuestLost, HostFailed, KernelDied, RunError
 from fixtures.kernel import Kernel
 from fixtures.plugin import recording
-from fixtures.plugin.run import Prepared, Run
+from fixtures.plugin.machines import Machines
+from fixtures.plugin.prepared import Prepared
+from fixtures.plugin.run import Run
 from fixtures.record import table
 from fixtures.record.model import Judgement, Results, load
 from fixtures.splat import Splat
@@ -180,10 +182,10 @@ def test_evidence_of_a_second_try_counts(suites: Suites) -> None:
 
 
 SPOILT = """
-    from fixtures.plugin.run import Run
+    from fixtures.plugin.machines import Machines
 
     DRIVER = {{"spoilt": False}}
-    Run.replace = lambda self: DRIVER.update(spoilt=False)  # another machine
+    Machines.replace = lambda self: DRIVER.update(spoilt=False)  # another machine
 
     @reopen
     @pytest.mark.parametrize("number", range(5))
@@ -201,7 +203,7 @@ SPOILT = """
 def test_the_test_that_spoils_another_is_found(
     suites: Suites, monkeypatch: pytest.MonkeyPatch, spoils: int
 ) -> None:
-    monkeypatch.setattr(Run, "replace", Run.replace)  # the suite replaces it
+    monkeypatch.setattr(Machines, "replace", Machines.replace)  # the suite replaces it
     done = suites.run(SPOILT.format(spoils=spoils))
     (failure,) = done.held(ARCS).failures
     assert done.status == 1
@@ -289,8 +291,8 @@ def test_a_driver_that_cannot_be_brought_up_deviates(
         'from fixtures.device import Devices; Devices(None)._mdev_("x")',
         "from fixtures.record import table; table.aligned(None)",
         # An assertion of the harness itself is the harness's.
-        "from fixtures.plugin.run import Run; Run.devices(type('x', (), dict(_devices=None,"
-        " guest=lambda self: None))())",
+        "from fixtures.plugin.run import Run; Run.devices(type('x', (), dict("
+        "guest=lambda self: None, machines=type('y', (), dict(devices=None))))())",
         'raise OSError(28, "No space left on device")',
     ],
 )
@@ -614,9 +616,9 @@ STRAY = """
 
     @reopen
     def test_next(record, driver_name, request):
-        run = of(request.config)
-        run._drop_what_died()
-        record.stray = run.take_stray()
+        machines = of(request.config).machines
+        machines.drop_what_died()
+        record.stray = machines.take_stray()
 """
 
 
@@ -633,7 +635,8 @@ def test_what_kills_a_machine_between_two_tests_counts(
 ) -> None:
     with_machine(suites, monkeypatch, machine())
     done = suites.run(
-        STRAY.replace("run._drop", "run.replace() or run._drop"), f"--retries={retries}"
+        STRAY.replace("machines.drop", "machines.replace() or machines.drop"),
+        f"--retries={retries}",
     )
     assert (done.status, done.held(ARCS).fingerprints) == (1, (OOPS.fingerprint,))
     assert done.held(REOPEN).verdict == "conforms"
@@ -644,7 +647,8 @@ def with_machine(suites: Suites, monkeypatch: pytest.MonkeyPatch, machine: Dead)
     prepare = suites._prepare
 
     def prepared(run: Run) -> Prepared:
-        run._machine, run._guest = machine, Answering()  # type: ignore[assignment]
+        machines = run.machines
+        machines._machine, machines.guest = machine, Answering()  # type: ignore[assignment]
         return prepare(run)
 
     monkeypatch.setattr(Run, "prepare", prepared)
@@ -660,7 +664,7 @@ def test_a_fault_that_is_printed_after_a_failure_is_evidence_of_it(
 
         @arcs
         def test_it(record, driver_name, request):
-            record.stray = of(request.config).take_stray()
+            record.stray = of(request.config).machines.take_stray()
             assert not next(TRIES), "what was seen"
 
         @reopen
@@ -679,9 +683,9 @@ def test_the_faults_of_each_boot_are_told(suites: Suites, monkeypatch: pytest.Mo
         @arcs
         @pytest.mark.parametrize("number", range(2))
         def test_it(record, driver_name, request, number):
-            run = of(request.config)
-            record.at_boot = run.at_boot(driver_name)
-            run._machine.at_boot += (Splat("warning", "WARNING: x", "vfio_x+0x1/0x2"),)
+            machines = of(request.config).machines
+            record.at_boot = machines.at_boot(driver_name)
+            machines._machine.at_boot += (Splat("warning", "WARNING: x", "vfio_x+0x1/0x2"),)
     """)
     assert done.status == 1
     assert len(done.held("device.boot").fingerprints) == 2
