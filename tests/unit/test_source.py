@@ -155,7 +155,7 @@ def test_what_git_cannot_be_kept_from_is_refused(tree: Path, attribute: str) -> 
     (tree / ".git/info/attributes").write_text(
         f"*.c diff=cpp\n*.h text {attribute}\n", encoding="utf-8"
     )
-    with pytest.raises(SpecError, match=f"info/attributes: {attribute} has git check files out"):
+    with pytest.raises(SpecError, match=f"info/attributes: {attribute} makes git change"):
         of(f"{tree}@v1").tree()
     (tree / ".git/info/attributes").write_text("*.c diff=cpp\n", encoding="utf-8")
     assert of(f"{tree}@v1").tree()

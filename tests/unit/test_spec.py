@@ -65,8 +65,8 @@ def test_debian(version: str) -> None:
         ("/etc/passwd", "is a file"),
         ("debian:", "a version such as 7.3"),
         ("debian:7.3.4", "a version such as 7.3"),
-        ("", "has no name"),
-        (" ", "has no name"),
+        ("", "no kernel under test is named"),
+        (" ", "no kernel under test is named"),
         ("~nosuchuser/linux", "no home folder is known for ~nosuchuser"),
         ("~nosuchuser/linux@v7.1", "no home folder is known for ~nosuchuser"),
         ("x" * 300, "File name too long"),
@@ -92,7 +92,7 @@ def test_a_ref_of_a_tree_that_is_no_repository(tree: Path) -> None:
 
 def test_a_tree_that_kbuild_cannot_build(tree: Path) -> None:
     renamed = tree.rename(tree.with_name("my linux"))
-    with pytest.raises(SpecError, match="kbuild takes no tree with ' ' in its path"):
+    with pytest.raises(SpecError, match="kbuild rejects a tree with ' ' in its path"):
         parse(str(renamed))
     assert isinstance(parse(f"{renamed}@v7.1"), RefSpec)  # which is built elsewhere
 
