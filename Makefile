@@ -89,7 +89,7 @@ help: ## list the targets and their variables
 	@echo "  GDB      1: let gdb attach; SHELL_ON_FAILURE, 1: a shell where a test fails (check)"
 	@echo "  RUNS     how often \`make soak' runs the suites ($(default.RUNS))"
 	@echo "  RESULTS  the folder of a run ($(default.RESULTS))"
-	@echo "  FORMATS  html, junit, ktap, kcidb, table, separated by blanks or commas (all but table)"
+	@echo "  FORMATS  of a report, separated by blanks or commas (all files); FORMATS=help lists them"
 	@echo "  PYTEST   more options for pytest, for instance PYTEST='-k flags -x'"
 	@echo "  PYTHON   the Python that .venv is made with (python3)"
 	@echo "  BASELINE the results of an earlier run: make baseline writes them, make check compares"

@@ -3,10 +3,9 @@
 
     python -m reports FOLDER [FORMAT ...]
 
-FOLDER is that of a run, results/latest for instance. Writes report.html, junit.xml, report.ktap and
-kcidb.json into it (html, junit, ktap, kcidb), or prints the table (table); all but the table where
-no format is named. Commas may separate formats, too. Ends with 0, whatever the run learnt, and with
-2 where a report cannot be made.
+FOLDER is that of a run, results/latest for instance. Writes a file for each FORMAT into it, or
+prints the table; without a FORMAT, writes all files. Commas may separate formats, too. Ends with 0,
+whatever the run learnt, and with 2 where a report cannot be made.
 """
 
 from __future__ import annotations
@@ -32,30 +31,41 @@ FILES: dict[str, tuple[str, Callable[[ReportedRun], str]]] = {
 }
 TABLE = "table"
 FORMATS = (*FILES, TABLE)
+HELP = ("help", "-h", "--help")
 
 
 def main(argv: list[str]) -> int:
     """Make the reports that ``argv`` asks for, and return the exit status."""
-    if argv and argv[0] in ("-h", "--help"):
-        print(__doc__.strip())
+    asked = list(filter(None, re.split(r"[\s,]+", " ".join(argv[1:]))))
+    if {*argv[:1], *asked} & set(HELP):
+        print(__doc__, "The formats:", *_formats(), sep="\n")
         return 0
     show_any_character()
     try:
-        _report(argv)
+        _report(argv[0] if argv else "", asked)
     except RunError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def _report(argv: list[str]) -> None:
-    if not argv or not argv[0]:
+def _formats() -> list[str]:
+    """Return a line for each format: its name, its file, and what its module says it is."""
+    made = [(name, file, sys.modules[render.__module__]) for name, (file, render) in FILES.items()]
+    made.append((TABLE, "(printed)", table))
+    titles = [re.split(r"[:\n]", str(module.__doc__))[0] for *_, module in made]
+    return [
+        f"  {name:6} {file:12} {title}" for (name, file, _), title in zip(made, titles, strict=True)
+    ]
+
+
+def _report(folder: str, asked: list[str]) -> None:
+    if not folder:
         raise RunError("which run? python -m reports results/latest")
-    asked = re.split(r"[\s,]+", " ".join(argv[1:]))
-    formats = list(dict.fromkeys(filter(None, asked))) or list(FILES)
+    formats = list(dict.fromkeys(asked)) or list(FILES)
     if wrong := [name for name in formats if name not in FORMATS]:
         raise RunError(f"{wrong[0]} is no format; choose from {', '.join(FORMATS)}")
-    run = load(named(argv[0]))
+    run = load(named(folder))
     for name in formats:
         if name == TABLE:
             print(*table.render(run.results), sep="\n")

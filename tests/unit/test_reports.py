@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fixtures.paths import cache
+from fixtures.paths import CHECKOUT, cache
 from fixtures.record import model
 from fixtures.record.model import (
     BROKEN,
@@ -33,7 +33,7 @@ from fixtures.record.model import (
 from fixtures.record.results import Collector, Learnt, file_name
 from fixtures.untrusted import clean, cut
 from reports import html, junit, kcidb, ktap
-from reports.__main__ import FORMATS, main
+from reports.__main__ import FILES, FORMATS, main
 from reports.run import CUT_SHORT, ReportedRun, load
 
 ECHO, ZERO = "precopy-info.flags.v1-echo", "precopy-info.flags.v2-zero"
@@ -187,13 +187,23 @@ def test_a_long_text_is_cut_in_the_middle() -> None:
 
 def test_the_command_writes_all_formats(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(folder)]) == 0
-    files = ["report.html", "junit.xml", "report.ktap", "kcidb.json"]
-    assert capsys.readouterr().out.split() == [str(folder / name) for name in files]
+    assert capsys.readouterr().out.split() == [str(folder / name) for name, _ in FILES.values()]
     assert not list(folder.glob(".[!r]*"))
     assert main([str(folder), "table", "ktap"]) == 0
     said = capsys.readouterr().out
     assert said.startswith("debian:7.3 (7.3.4), QEMU 7.2.22 tcg\n")
     assert said.endswith("report.ktap\n")
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["results/latest", "help"]])
+def test_the_help_and_the_documentation_name_every_format(
+    capsys: pytest.CaptureFixture[str], argv: list[str]
+) -> None:
+    assert main(argv) == 0
+    said = capsys.readouterr().out
+    assert re.findall(r"^  (\w+) ", said, re.M) == list(FORMATS)
+    documented = (CHECKOUT / "docs" / "results.md").read_text(encoding="utf-8")
+    assert all(file in said and f"| `{file}` |" in documented for file, _ in FILES.values())
 
 
 @pytest.mark.parametrize(
@@ -202,7 +212,7 @@ def test_the_command_writes_all_formats(folder: Path, capsys: pytest.CaptureFixt
         (None, [], "which run? python -m reports results/latest"),
         (None, ["{}/nowhere"], "is no folder; name that of a run"),
         (None, ["{}"], "No such file or directory; name the results.yaml of a run, or its folder"),
-        (None, ["{}", "pdf"], "pdf is no format; choose from html, junit, ktap, kcidb, table"),
+        (None, ["{}", "pdf"], f"pdf is no format; choose from {', '.join(FORMATS)}"),
         ("schema: 3\n", ["{}"], "holds no results of schema 2 or 1; name the results.yaml"),
         ("- a list\n", ["{}"], "holds no results of schema 2 or 1; name the results.yaml"),
         ("a: [b\n", ["{}"], "results.yaml:2: is not YAML: "),
@@ -255,7 +265,7 @@ def test_a_run_that_was_cut_short_says_so_in_every_format(
     folder = make_run(tmp_path, complete=False)
     assert main([str(folder), *FORMATS]) == 0
     assert CUT_SHORT in capsys.readouterr().out  # the table
-    for name in ("report.html", "junit.xml", "report.ktap", "kcidb.json"):
+    for name, _ in FILES.values():
         assert CUT_SHORT in (folder / name).read_text(encoding="utf-8"), name
 
 
