@@ -127,7 +127,7 @@ def test_what_needs_the_result_of_a_call_that_failed_is_not_made(guest: Guest) -
         stop=True,
     )
     assert [answer.error for answer in answers] == ["ENOENT"]
-    with pytest.raises(TypeError, match="may not be there"):
+    with pytest.raises(TypeError, match="may be missing"):
         guest.calls(Request("read", {"fd": Earlier(0), "count": 8}))
 
 
