@@ -16,6 +16,8 @@ from suites.contents import CHANGED
 # (pre_copy_rl_state in drivers/vfio/pci/virtio/migrate.c).
 ASKED_AGAIN = 1.1
 
+SOON = 5000  # milliseconds; for what comes at once on a machine that is not overloaded
+
 # How a session can end, as a call that is begun: what it ends may be under way.
 WAYS_TO_END: dict[str, Callable[[Session], Pending]] = {
     "reset": Session.begin_reset,

@@ -7,8 +7,8 @@ import pytest
 
 from fixtures.oracle import StateMachine
 from fixtures.plugin.recorder import Recorder
-from fixtures.session import Session, State, stop_copy_length
-from fixtures.session.transfer import read_pre_copy, read_stop_copy, save
+from fixtures.session import State, stop_copy_length
+from fixtures.session.transfer import read_stop_copy, save, to_stop_copy
 from suites import must
 from suites.calls import ask
 from suites.contents import Contents
@@ -118,18 +118,9 @@ def test_the_estimate_is_not_less_than_what_is_sent(
     fsm.need(*way)
     session = source.session
     estimate = stop_copy_length(session.data_size())
-    sent = len(_stop_copy(session, way))
+    data_fd, _ = to_stop_copy(session, *way)
+    sent = len(read_stop_copy(data_fd))
     relation = "less" if estimate < sent else "more" if estimate > sent else "exact"
     if not way:
         record.behaviour("data_transfer.data_size", relation)
     assert estimate >= sent
-
-
-def _stop_copy(session: Session, way: tuple[State, ...]) -> bytes:
-    """Return what a device sends in STOP_COPY, after ``way``."""
-    if not way:
-        return save(session)
-    data_fd = session.start(way[0])
-    read_pre_copy(data_fd)
-    session.move(State.STOP_COPY)
-    return read_stop_copy(data_fd)

@@ -16,7 +16,7 @@ from suites.contents import CHANGED
 
 pytestmark = pytest.mark.any_api
 
-SOON = 500  # milliseconds, in which a read that does not block has returned
+AT_ONCE = 500  # milliseconds, in which a read that does not block has returned
 
 
 @pytest.fixture
@@ -34,22 +34,15 @@ def tells_of_changes(at_end: DataFd, firmware: Firmware) -> DataFd:
     return at_end
 
 
-def word(answer: Answer) -> str:
-    """Return the behaviour's word for a read at the temporary end."""
-    if not answer.error:
-        return "data" if answer.ret else "eof"
-    return {"ENOMSG": "ENOMSG", "EINPROGRESS": "blocks"}.get(answer.error, "other")
-
-
 def read_at_once(data_fd: DataFd) -> Answer:
     """Read; the answer is EINPROGRESS where that blocks."""
-    return data_fd.begin_read(4096).end(SOON)
+    return data_fd.begin_read(4096).end(AT_ONCE)
 
 
 @pytest.mark.clause("end-of-stream.pre-copy.enomsg")
 def test_a_read_gives_enomsg(at_end: DataFd, record: Recorder) -> None:
     answer = read_at_once(at_end)
-    record.behaviour("end_of_stream.pre_copy.read", word(answer))
+    record.errno("end_of_stream.pre_copy.read", answer)
     assert answer.error == "ENOMSG"
 
 
@@ -60,7 +53,7 @@ def test_a_read_in_pre_copy_p2p_gives_enomsg(
     session.move(State.PRE_COPY_P2P)
     read_pre_copy(pre_copy)
     answer = read_at_once(pre_copy)
-    record.behaviour("end_of_stream.pre_copy_p2p.read", word(answer))
+    record.errno("end_of_stream.pre_copy_p2p.read", answer)
     assert answer.error == "ENOMSG"
 
 
@@ -78,7 +71,7 @@ def test_reading_goes_on_when_the_state_has_changed(
 @pytest.mark.clause("end-of-stream.pre-copy.poll-data")
 def test_poll_says_that_there_is_data(pre_copy: DataFd) -> None:
     while ask(pre_copy).initial_bytes:
-        assert pre_copy.poll(SOON) & READABLE
+        assert pre_copy.poll(AT_ONCE) & READABLE
         assert pre_copy.read(1 << 20).ret > 0
 
 
@@ -93,14 +86,14 @@ def test_poll_does_not_say_that_there_is_data(at_end: DataFd, record: Recorder) 
 def test_poll_wakes_when_there_is_more(
     tells_of_changes: DataFd, firmware: Firmware, record: Recorder
 ) -> None:
-    waiting = tells_of_changes.begin_poll(4 * SOON)
+    waiting = tells_of_changes.begin_poll(4 * AT_ONCE)
     if not waiting.end(1).error:
         raise NotThere("this poll does not wait; end-of-stream.pre-copy.poll-end is about that")
     firmware.dirty(CHANGED)
-    woken = waiting.end(SOON)
+    woken = waiting.end(AT_ONCE)
     if woken.error:
         ask_for_changes(tells_of_changes)
-        late = waiting.end(SOON)
+        late = waiting.end(AT_ONCE)
         record.behaviour(
             "end_of_stream.pre_copy.poll_wakes", "never" if late.error else "when_asked"
         )

@@ -7,20 +7,16 @@ import pytest
 
 from fixtures.oracle import StateMachine
 from fixtures.session import READABLE, DataFd, Session, State
-from fixtures.session.transfer import read_pre_copy
+from fixtures.session.transfer import to_stop_copy
 
 pytestmark = pytest.mark.any_api
 
 
-@pytest.fixture(params=["STOP_COPY", "PRE_COPY"])
+@pytest.fixture(params=[(), (State.PRE_COPY,)], ids=["STOP_COPY", "PRE_COPY"])
 def stop_copy(request: pytest.FixtureRequest, session: Session, fsm: StateMachine) -> DataFd:
     """The data fd of a device in STOP_COPY; it began there, or in PRE_COPY."""
-    if request.param == "STOP_COPY":
-        return session.start(State.STOP_COPY)
-    fsm.need(State.PRE_COPY)
-    data_fd = session.start(State.PRE_COPY)
-    read_pre_copy(data_fd)
-    session.move(State.STOP_COPY)
+    fsm.need(*request.param)
+    data_fd, _ = to_stop_copy(session, *request.param)
     return data_fd
 
 

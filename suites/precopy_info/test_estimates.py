@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from fixtures.device.firmware import Firmware
-from fixtures.oracle import StateMachine
+from fixtures.oracle import PRE_COPIES, StateMachine
 from fixtures.session import DataFd, Session, State
 from fixtures.session.transfer import read_pre_copy
 from fixtures.uapi import PRECOPY_INFO, Ioctl
@@ -15,11 +15,10 @@ from suites.contents import CHANGED
 
 pytestmark = pytest.mark.any_api
 
-PRE_COPIES = [State.PRE_COPY, State.PRE_COPY_P2P]
 PARTS = 5  # in which the initial data is read
 
 
-@pytest.fixture(params=PRE_COPIES, ids=lambda state: state.name)
+@pytest.fixture(params=sorted(PRE_COPIES), ids=lambda state: state.name)
 def in_pre_copies(request: pytest.FixtureRequest, session: Session, fsm: StateMachine) -> DataFd:
     """The data fd of a device in PRE_COPY, and of one in PRE_COPY_P2P."""
     fsm.need(request.param)

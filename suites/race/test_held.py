@@ -14,13 +14,12 @@ from fixtures.session import ArrangementFailed, DataFd, Session, State
 from fixtures.session.held import MOST, HeldPage, held
 from fixtures.session.transfer import save
 from suites import must
-from suites.calls import WAYS_TO_END
+from suites.calls import SOON, WAYS_TO_END
 from suites.race.errnos import LEGAL
 
 pytestmark = pytest.mark.any_api
 
 A_WHILE = 100  # milliseconds; what has not come back by then waits for the call that is held
-SOON = 5000  # milliseconds in which a call ends that waits for nothing
 
 
 def up_to_the_last_byte(session: Session, stream: bytes) -> DataFd:

@@ -10,7 +10,6 @@ from fixtures.uapi import PRECOPY_INFO_REINIT
 from suites.calls import ask
 
 CHUNK = 4096  # bytes of new initial data
-SOON = 5000  # milliseconds; for what comes at once on a machine that is not overloaded
 
 
 class Arrive(Protocol):

@@ -13,7 +13,8 @@ from fixtures.device.double import Ability
 from fixtures.device.firmware import Firmware, need
 from fixtures.guest import Guest
 from fixtures.session import ArrangementFailed, DataFd, Session, State, opened
-from suites.reinit.calls import SOON, Arrive
+from suites.calls import SOON
+from suites.reinit.calls import Arrive
 
 # What the fixtures below need of the firmware.
 NEEDS: dict[str, Ability] = {"reinits": "reinit", "saves": "hold_save"}

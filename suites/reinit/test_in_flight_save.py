@@ -11,16 +11,18 @@ from fixtures.device.double import StatusName
 from fixtures.device.firmware import Firmware
 from fixtures.errors import NotThere
 from fixtures.guest import Answer
-from fixtures.plugin.recorder import Recorder
+from fixtures.plugin.recorder import Recorder, word
 from fixtures.session import READABLE, ArrangementFailed, DataFd, Session, State
-from suites.calls import WAYS_TO_END, ask
-from suites.reinit.calls import CHUNK, SOON, Arrive, the_rest
+from suites.calls import SOON, WAYS_TO_END, ask
+from suites.reinit.calls import CHUNK, Arrive, the_rest
 
 pytestmark = pytest.mark.any_api
 
 A_WHILE = 50  # milliseconds; a call that has not returned by then waits
 LATER = 2 * SOON  # for a poll: at the end of its time it looks again, woken or not
 COUNT = 1 << 20  # bytes
+# The behaviours that are recorded.
+READ, NONBLOCKING_READ = "in_flight_save.read", "in_flight_save.nonblocking_read"
 
 
 @dataclass(frozen=True)
@@ -82,22 +84,15 @@ def at(*when: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("in_flight", when, indirect=True)
 
 
-def word(ret: int, error: str) -> str:
-    """Return the behaviour's word for what a read gave."""
-    if ret > 0:
-        return "data"
-    return error if error in ("EAGAIN", "ENOMSG") else "other" if error else "eof"
-
-
 def check_that_a_read_waits(in_flight: InFlight) -> str:
     """Check that a read waits for the data and gives it; return the behaviour's word."""
     reading = in_flight.data_fd.begin_read(COUNT)
     early = reading.end(A_WHILE)
     in_flight.firmware.release_save()
     if early.error != "EINPROGRESS":
-        return word(early.ret, early.error)
+        return word(READ, early)
     answer = reading.end(SOON)
-    return "waits" if answer.ret > 0 else word(answer.ret, answer.error)
+    return "waits" if answer.ret > 0 else word(READ, answer)
 
 
 @pytest.mark.clause("in-flight-save.read.start")
@@ -110,7 +105,7 @@ def test_a_read_waits_for_the_first_data(in_flight: InFlight) -> None:
 @at("dirty", "reinit")
 def test_a_read_waits_for_what_was_announced(in_flight: InFlight, record: Recorder) -> None:
     seen = check_that_a_read_waits(in_flight)
-    record.behaviour("in_flight_save.read", seen)
+    record.behaviour(READ, seen)
     assert seen == "waits"
 
 
@@ -127,7 +122,7 @@ def test_a_nonblocking_read_does_not_give_the_end_of_the_stream_at_its_start(
 ) -> None:
     in_flight.data_fd.set_nonblocking()
     answer = in_flight.data_fd.read(COUNT)
-    assert word(answer.ret, answer.error) == "EAGAIN"
+    assert word(NONBLOCKING_READ, answer) == "EAGAIN"
 
 
 @pytest.mark.clause("in-flight-save.nonblocking.announced")
@@ -137,9 +132,8 @@ def test_a_nonblocking_read_does_not_give_the_end_of_the_stream_for_what_was_ann
 ) -> None:
     in_flight.data_fd.set_nonblocking()
     answer = in_flight.data_fd.read(COUNT)
-    seen = word(answer.ret, answer.error)
-    record.behaviour("in_flight_save.nonblocking_read", seen)
-    assert seen == "EAGAIN"
+    record.errno(NONBLOCKING_READ, answer)
+    assert word(NONBLOCKING_READ, answer) == "EAGAIN"
 
 
 @pytest.mark.clause("in-flight-save.nonblocking.stop-copy")
@@ -149,7 +143,7 @@ def test_a_nonblocking_read_does_not_give_the_end_of_the_stream_in_stop_copy(
 ) -> None:
     in_flight.data_fd.set_nonblocking()
     answer = in_flight.data_fd.read(COUNT)
-    assert word(answer.ret, answer.error) == "EAGAIN"
+    assert word(NONBLOCKING_READ, answer) == "EAGAIN"
 
 
 @pytest.mark.clause("in-flight-save.nonblocking.later")

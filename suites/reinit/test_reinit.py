@@ -12,8 +12,8 @@ from fixtures.plugin.recorder import Recorder
 from fixtures.session import DataFd, Session, State
 from fixtures.session.session import UNMAPPED
 from fixtures.uapi import PRECOPY_INFO, PRECOPY_INFO_REINIT, Ioctl
-from suites.calls import ask
-from suites.reinit.calls import CHUNK, SOON, reported
+from suites.calls import SOON, ask
+from suites.reinit.calls import CHUNK, reported
 
 FEW = 16  # bytes; even the smallest state, hisi_acc's, has them
 

@@ -8,7 +8,7 @@ import operator
 import pytest
 
 from fixtures.errors import NotThere
-from fixtures.oracle import REQUESTABLE, SAVING, StateMachine
+from fixtures.oracle import PRE_COPIES, REQUESTABLE, SAVING, StateMachine
 from fixtures.session import Session, State
 from fixtures.session.transfer import Arrived, arrive
 from fixtures.uapi import FEATURE_HEADER, MIG_STATE
@@ -17,7 +17,6 @@ from suites import must
 pytestmark = pytest.mark.any_api
 
 NAME = operator.attrgetter("name")
-PRE_COPIES = (State.PRE_COPY, State.PRE_COPY_P2P)
 PAIRS = [
     (begin, end)
     for begin in REQUESTABLE
@@ -88,7 +87,7 @@ def test_a_request_for_the_state_it_is_in_does_nothing(session: Session, arrived
 
 
 @pytest.mark.clause("state-machine.stop-copy-to-pre-copy")
-@pytest.mark.parametrize("requested", PRE_COPIES, ids=NAME)
+@pytest.mark.parametrize("requested", sorted(PRE_COPIES), ids=NAME)
 def test_stop_copy_does_not_lead_back_to_pre_copy(session: Session, requested: State) -> None:
     data_fd = session.start(State.STOP_COPY)
     refuses(session, requested, stays=State.STOP_COPY)

@@ -14,10 +14,9 @@ from fixtures.oracle import SAVING, StateMachine
 from fixtures.session import ArrangementFailed, DataFd, Session, State
 from fixtures.session.transfer import Arrived, arrive
 from suites import must
+from suites.calls import SOON
 
 pytestmark = pytest.mark.any_api
-
-SOON = 5000  # milliseconds
 
 
 @dataclass(frozen=True)

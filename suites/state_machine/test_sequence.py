@@ -26,8 +26,8 @@ from hypothesis.stateful import (
 
 from fixtures.device import Driver
 from fixtures.kernel import Kernel
-from fixtures.oracle import StateMachine
-from fixtures.oracle.model import PRE_COPIES, Model
+from fixtures.oracle import PRE_COPIES, StateMachine
+from fixtures.oracle.model import Model
 from fixtures.plugin.recorder import Recorder
 from fixtures.plugin.run import Abilities, Run
 from fixtures.session import DataFd, Session, State

@@ -515,7 +515,10 @@ def test_a_data_fd_that_the_kernel_left_alone_is_not_minus_one(start: Start) -> 
     answered, data_fd = open_session(start(agent), 5).set_state(State.STOP)
     assert data_fd is None
     assert sent == [answered.data]
-    assert uapi.MIG_STATE.unpack_from(answered.data, 8) == (State.STOP, GIVEN_FD)
+    assert uapi.MIG_STATE.unpack_from(answered.data, uapi.FEATURE_HEADER.size) == (
+        State.STOP,
+        GIVEN_FD,
+    )
 
 
 @pytest.mark.parametrize("on", ["device", "data fd"])

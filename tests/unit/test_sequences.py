@@ -16,8 +16,8 @@ import pytest
 
 from fixtures.errors import RuleBroken
 from fixtures.guest import Answer
-from fixtures.oracle import StateMachine
-from fixtures.oracle.model import PRE_COPIES, Model
+from fixtures.oracle import PRE_COPIES, StateMachine
+from fixtures.oracle.model import Model
 from fixtures.session import READABLE
 from fixtures.session.data_fd import PrecopyAnswer
 from fixtures.uapi import PRECOPY_INFO_REINIT, Migration, PrecopyInfo, State
