@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Programs over the same fixtures as the suites."""
+"""Command-line jobs built on the fixtures that the suites use."""

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Time this checkout and another commit of it in turn: ``make bench AGAINST=COMMIT``.
 
-What is timed is what every commit has, and a user runs: ``make check``, with all that it needs in
-the cache. The two take turns, so that a host that is busy for a while is busy for both; what counts
-is the ratio of the medians.
+Only ``make check`` is timed, as users run it and every commit has it, with a filled cache. The two
+take turns, so that a phase in which the host is busy slows both; the ratio of the medians counts.
 """
 
 from __future__ import annotations
@@ -30,16 +29,16 @@ COMMANDS = {
     "make check DRIVERS=mtty": ("DRIVERS=mtty",),
     "make check SUITES=precopy_info, all drivers": ("SUITES=precopy_info",),
 }
-# Brings into the cache what a commit needs and the cache has not.
+# Fills the cache for a commit.
 WARM_UP = ("DRIVERS=mtty", "SUITES=leaks")
 
 Times = dict[str, dict[str, list[float]]]  # seconds, by command and commit
 
 
 def compare(kernel: str, commit: str, turns: int, progress: Progress) -> int:
-    """Time the commands on ``kernel``, print and write what came of it; return the exit status.
+    """Time the commands on ``kernel``, print and write the times, and return the exit status.
 
-    Raises SpecError if there is no such commit, and RunError where a command cannot be run.
+    Raises SpecError if there is no such commit, and RunError if a command cannot be run.
     """
     try:
         name = git(
@@ -51,7 +50,7 @@ def compare(kernel: str, commit: str, turns: int, progress: Progress) -> int:
     with _checked_out(name, progress) as other:
         places = {name: other, "this checkout": paths.CHECKOUT}
         for who, place in places.items():
-            with progress.step(f"bringing into the cache what {who} needs"):
+            with progress.step(f"filling the cache for {who}"):
                 _check(place, kernel, *WARM_UP)
         try:
             for turn in range(1, turns + 1):
@@ -66,7 +65,7 @@ def compare(kernel: str, commit: str, turns: int, progress: Progress) -> int:
 
 @contextmanager
 def _checked_out(commit: str, progress: Progress) -> Iterator[Path]:
-    """Yield a folder with ``commit`` of this checkout, set up as a user would do it."""
+    """Yield a folder with ``commit`` of this checkout, set up with ``make setup``."""
     with cache.scratch() as scratch:
         folder = scratch / "checkout"
         with progress.step(f"setting up {commit}"):
@@ -77,9 +76,9 @@ def _checked_out(commit: str, progress: Progress) -> Iterator[Path]:
 
 
 def _check(place: Path, kernel: str, *variables: str) -> float:
-    """Run ``make check`` in ``place`` and return the seconds that it took.
+    """Run ``make check`` in ``place``, and return its duration in seconds.
 
-    Raises RunError if it could not be made.
+    Raises RunError if it could not be run.
     """
     began = time.monotonic()
     must(["make", "check", f"KERNEL={kernel}", *variables], place)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Record what a kernel does, to hold later runs against (``make check BASELINE=FILE``).
+"""Record a kernel's results, to compare later runs with (``make check BASELINE=FILE``).
 
     python -m workflows.baseline v7.1.yaml --kernel=~/linux@v7.1 --drivers=mtty
 
-Ends as the run does; a run that could not be made, or was cut short, records nothing.
+Exit status: the run's. An incomplete run is not recorded.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
 
     Raises RunError.
     """
-    parser = argparse.ArgumentParser(prog="baseline", description="Record what a kernel does.")
+    parser = argparse.ArgumentParser(prog="baseline", description="Record a kernel's results.")
     parser.add_argument("file", help="the file to write")
     add_run(parser)
     asked = parser.parse_args(argv)
@@ -43,19 +43,19 @@ def main(argv: Sequence[str]) -> int:
     options = pytest_words(asked)
     try:
         RUNS.mkdir(parents=True, exist_ok=True)
-        runs = tempfile.mkdtemp(dir=RUNS)  # another one may be made at the same time
+        runs = tempfile.mkdtemp(dir=RUNS)  # another baseline may be recorded at the same time
     except OSError as error:
         raise RunError(f"{RUNS}: cannot be written: {error.strerror}") from error
     more = (f"--results={runs}", f"--model-seed={compare.SEED}")
     try:
         status = run_pytest([*more, *options])
     finally:
-        with contextlib.suppress(OSError):  # a run that never began has left nothing in it
+        with contextlib.suppress(OSError):  # empty only if the run never began
             os.rmdir(runs)
             RUNS.rmdir()
     results = Path(runs) / "latest" / "results.yaml"
     if status == CANNOT or not results.exists() or not model.load(results).complete:
-        raise RunError("the run was not carried through: nothing is recorded")
+        raise RunError("the run is incomplete: nothing is recorded")
     try:
         write_whole(target, results.read_text(encoding="utf-8"))
     except OSError as error:

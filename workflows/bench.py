@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Measure the steps of a run: ``make bench`` prints a table and writes ``results/bench.yaml``.
 
-``make bench AGAINST=COMMIT`` compares whole runs with another commit's instead (against.py).
+``make bench AGAINST=COMMIT`` compares whole runs with those of another commit (against.py).
 
-The steps are timed from outside, on the real things: kernel, QEMU, agent, and whole runs of
-``make check``. The cold build is made in a cache of its own that is removed afterwards.
+The steps are timed from outside, with the real kernel, QEMU and agent, and with whole runs of
+``make check``. The cold build uses a temporary cache.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ from workflows.step import Selection, run
 DRIVER = "mtty"
 BEHAVIOUR = "precopy_info.flags.v2"
 ROUND_TRIPS = 300
-CALLS = 200  # of one program
+CALLS = 200  # in one program
 BOOTS = 3
 
 Rows = dict[str, dict[str, float]]
 
 
 class Bench:
-    """The measurements of one kernel; ``rows`` holds what was found, in seconds."""
+    """The measurements of one kernel; ``rows`` has the times in seconds."""
 
     def __init__(self, kernel_spec: str) -> None:
         self._kernel_spec = kernel_spec
@@ -77,7 +77,7 @@ class Bench:
         self.rows[step] = {"seconds": round(seconds, 4), "at_most": at_most}
 
     def _builds(self, tree: Path) -> None:
-        """A cold build, and one after an edit, of a copy of the tree in a cache of its own."""
+        """A cold build and one after an edit, of a copy of the tree, in a temporary cache."""
         with cache.scratch() as scratch, _cache_in(str(scratch)):
             copy = scratch / "linux"
             with self._progress.step("copying the kernel tree"):
@@ -94,7 +94,7 @@ class Bench:
             self._steps(spec, edited)
 
     def _steps(self, spec: Spec, edited: Path) -> None:
-        """A step of a pre-merge run or a bisect, after the first: a file has changed."""
+        """A later step of a pre-merge run or a bisect, with one changed file."""
         every = Selection(suites=("precopy_info",))
         one = Selection(drivers=(DRIVER,), words=(f"--behaviour={BEHAVIOUR}",))
         run(spec, every, "the first step", self._progress)
@@ -109,7 +109,7 @@ class Bench:
             self._row(what, at_most, took)
 
     def _boots_and_calls(self, kernel: Kernel) -> None:
-        """QEMU launched to agent ready, and one ioctl's round trip."""
+        """The time from QEMU's launch to a ready agent, and the times of calls and devices."""
         boots, calls, inside, devices, lives = [], [], [], [], []
         drivers = chosen([])
         boot = self._how_to_boot(kernel, drivers)
@@ -136,7 +136,7 @@ class Bench:
         )
 
     def _how_to_boot(self, kernel: Kernel, drivers: list[Driver]) -> Callable[[Path, int], Machine]:
-        """Return what boots a machine: by a folder for its console, and its processors."""
+        """Return a function that boots a machine, by console folder and number of processors."""
         rootfs = machines.provide_rootfs(self._progress)
         kind = accelerator.choose(kernel, rootfs, qemu_version(), self._progress)
         options = tuple(machine_options(drivers))
@@ -149,7 +149,7 @@ class Bench:
         )
 
     def _doubles(self, kernel: Kernel) -> None:
-        """All doubles, compiled for one kernel."""
+        """The build of all doubles for one kernel."""
         wanted = wanted_doubles(self._needs, kernel.lacking)
         with (
             tempfile.TemporaryDirectory() as folder,
@@ -161,7 +161,7 @@ class Bench:
             )
 
     def _whole_runs(self) -> None:
-        """`make check` with all cached: to QEMU's launch, and to the end."""
+        """`make check` with a full cache: until QEMU's launch, and until the end."""
         launched, alone = self._whole_run(f"DRIVERS={DRIVER}")
         self._row("from `make check` to launching QEMU, all cached", 3, launched)
         self._row(f"`make check` of {DRIVER} alone, all cached", 20, alone)
@@ -177,7 +177,7 @@ class Bench:
             return _birth(console) - began, whole
 
     def _calls_alone(self, kernel: Kernel) -> None:
-        """A full run, beside the same calls without a host that decides between them."""
+        """A full run, compared with the same calls back to back, without the host's decisions."""
         boot = self._how_to_boot(kernel, chosen([]))
         with tempfile.TemporaryDirectory() as folder:
             plugin = ("-p", "workflows.replay", f"--keep-programs={folder}")
@@ -208,7 +208,7 @@ def _round_trips(guest: Guest) -> list[float]:
 
 
 def _calls_in_a_program(guest: Guest) -> list[float]:
-    """Return the seconds that a call takes which fails at once, beside what a program takes."""
+    """Return the seconds per call that fails at once, without the overhead of its program."""
     closes = [Request("close", {"fd": 999})] * CALLS
 
     def once(calls: int) -> float:
@@ -218,14 +218,14 @@ def _calls_in_a_program(guest: Guest) -> list[float]:
 
 
 def _devices_opened(guest: Guest, drivers: Iterable[Driver]) -> Iterator[tuple[float, float]]:
-    """Yield the seconds from asking for a device to its being open, and to its being gone again.
+    """Yield the seconds from the request for a device until it is open, and until it is removed.
 
     For every driver and API.
     """
     devices = Devices(guest)
     for driver in drivers:
         with devices.make(driver):
-            pass  # modules and functions are set up once, for the first device
+            pass  # the first device also sets up modules and functions
         for api in APIS * 3:
             began = time.monotonic()
             with devices.make(driver) as device, opened(guest, device, api):
@@ -240,7 +240,7 @@ def _timed(action: object) -> float:
 
 
 def _birth(path: Path) -> float:
-    """Return when the file was made, in seconds since the epoch: nothing else touches its name."""
+    """Return the creation time of the file, in seconds since the epoch."""
     shown = subprocess.run(["stat", "-c", "%.W", str(path)], capture_output=True, encoding="utf-8")
     return float(shown.stdout)
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Find the commit that changed what a driver does, by ``git bisect run``.
+"""Find the commit that changed a driver's behaviour, with ``git bisect run``.
 
     python -m workflows.bisect --tree=~/linux --good=v7.0 --bad=v7.1 --drivers=mtty \\
         --behaviour=precopy_info.flags.v2
 
-git works in a worktree of ours, without files: the person's checkout, index, branches and their own
-bisect are not touched. What was measured is kept, and so is git's own state: the same command goes
-on where it was stopped. Ends with 0 if the commit was found, and with 2 where it was not.
+git works in a separate worktree without files: the user's checkout, index, branches and own bisect
+stay untouched. Measurements and git's state are kept: the same command resumes after a stop.
+Exit status: 0 if the commit was found, 2 if not.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ from workflows.step import Selection, fingerprint, for_a_mail
 from workflows.subject import Subject
 
 FOUND = 0
-STEPS = "steps.yaml"  # what was measured, in the order in which it was
+STEPS = "steps.yaml"  # the measured commits, in the order of measurement
 
 
 @dataclass(frozen=True)
 class Bisect:
-    """A bisect: what is looked for, between which commits, and the folder that git works in."""
+    """A bisect: its subject, its two end commits, and the folder for git's work and the results."""
 
     tree: Path
     good: str
@@ -71,7 +71,7 @@ class Bisect:
         return RefSpec.of_commit(self.tree, commit)
 
     def measure(self, commit: str, progress: Progress, *, again: bool = False) -> Measured:
-        """Return what ``commit`` does, and write it down.
+        """Measure ``commit``, and record its value.
 
         Raises RunError.
         """
@@ -88,7 +88,7 @@ class Bisect:
         return measured
 
     def steps(self) -> dict[str, dict[str, str]]:
-        """Return what was measured so far, by commit."""
+        """Return the measurements so far, by commit."""
         path = self.folder / STEPS
         return dict(yaml.safe_load(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
@@ -100,9 +100,9 @@ def main(argv: Sequence[str]) -> int:
     """
     parser = argparse.ArgumentParser(prog="bisect", description="Find a change of behaviour.")
     parser.add_argument("--tree", required=True, help="a git repository of the kernel")
-    parser.add_argument("--good", required=True, help="a commit of before the change")
-    parser.add_argument("--bad", required=True, help="a commit of after it")
-    # For git bisect run: what the good end and the bad one do, our folder, and who wants to know.
+    parser.add_argument("--good", required=True, help="a commit before the change")
+    parser.add_argument("--bad", required=True, help="a commit after the change")
+    # For git bisect run: the values at GOOD and BAD, the folder, and the parent's process id.
     parser.add_argument("--judge", nargs=4, help=argparse.SUPPRESS)
     subjects.add_options(parser)
     add_selection(parser)
@@ -111,7 +111,7 @@ def main(argv: Sequence[str]) -> int:
     if asked.judge:
         good, bad, folder, process_id = asked.judge
         _end_with(int(process_id))
-        # The folder is that of the beginning, whatever of the suite was edited since.
+        # Keep the folder of the start: edits of the suite since then would change its name.
         return _judge(replace(bisect, folder=Path(folder)), good, bad, progress)
     with cache.locked(f"bisect-{bisect.folder.name}", progress) as lock:
         good = _end(bisect, bisect.good, "GOOD", progress)
@@ -121,7 +121,7 @@ def main(argv: Sequence[str]) -> int:
                 f"{bisect.subject} is {good!r} at GOOD={asked.good} and at BAD={asked.bad}:"
                 " there is no change between them"
             )
-        # Commits by id: a branch may move while git bisects.
+        # Pass commit ids: a branch may move while git bisects.
         ids = [f"--good={bisect.good}", f"--bad={bisect.bad}"]
         judge = [sys.executable, "-m", "workflows.bisect", *argv, *ids, "--judge"]
         judge += [good, bad, str(bisect.folder), str(os.getpid())]
@@ -136,17 +136,17 @@ def main(argv: Sequence[str]) -> int:
 def _of(asked: argparse.Namespace) -> Bisect:
     for name, when in (("good", "before"), ("bad", "after")):
         if not getattr(asked, name):
-            raise SpecError(f"{name.upper()}= is missing: a commit of {when} the change")
+            raise SpecError(f"{name.upper()}= is missing: a commit {when} the change")
     subject = subjects.of(asked, words(asked.drivers))
     selection = selection_of(asked, *subject.words)
     tree = repository(asked.tree)
     good, bad = kernel_commit(tree, asked.good), kernel_commit(tree, asked.bad)
     if not is_ancestor(tree, good, bad):
         raise SpecError(
-            f"GOOD={asked.good} is no ancestor of BAD={asked.bad}; GOOD is the older commit, where"
-            " a fix is looked for too, and a shallow clone lacks the history between them"
+            f"GOOD={asked.good} is not an ancestor of BAD={asked.bad}: GOOD must be the older"
+            " commit, also to find a fix; a shallow clone may lack the history between them"
         )
-    # By the suite, too: what another one judged may be otherwise now.
+    # The key includes the suite: after an edit, kept values may no longer be valid.
     key = cache.digest(str(tree), good, bad, str(subject), *selection.argv(), fingerprint())
     return Bisect(tree, good, bad, subject, selection, paths.cache() / "bisects" / key)
 
@@ -160,11 +160,11 @@ def _end(bisect: Bisect, commit: str, name: str, progress: Progress) -> str:
 
 
 def _run(bisect: Bisect, judge: Sequence[str], lock: int) -> list[str]:
-    """Have git bisect to the end, and return the commits that may be the first bad one.
+    """Run git bisect to its end, and return the candidates for the first bad commit.
 
-    ``lock`` is handed on, so that a git that outlives this process keeps others out.
+    git inherits ``lock``: if it outlives this process, it still keeps other bisects out.
 
-    Raises RunError if it stops before.
+    Raises RunError if git stops before the end.
     """
     work, started = bisect.folder / "worktree", bisect.folder / "started"
     if not (started.exists() and (work / ".git").exists() and _is_bisecting(work)):
@@ -177,7 +177,7 @@ def _run(bisect: Bisect, judge: Sequence[str], lock: int) -> list[str]:
     if not _candidates(work):
         run = ["git", *NO_HOOKS, "-C", str(work), "bisect", "run", "sh", "-c", _command(judge)]
         with (bisect.folder / "git.log").open("w", encoding="utf-8") as log:
-            # On the terminal stays what each step says of itself, on standard error.
+            # The log takes git's output; progress of the steps stays on standard error.
             subprocess.run(
                 process.until_we_die(run),
                 stdout=log,
@@ -186,20 +186,20 @@ def _run(bisect: Bisect, judge: Sequence[str], lock: int) -> list[str]:
             )
     (bisect.folder / "bisect.log").write_text(git(work, "bisect", "log"), encoding="utf-8")
     if not (candidates := _candidates(work)):
-        # Whatever state git is in, it begins anew: what was judged is known without it.
+        # Start git from scratch the next time: the measurements are kept separately.
         started.unlink()
         raise RunError(
-            f"git bisect stopped before its end; see {bisect.folder / 'git.log'}, and start again"
-            " with the same command"
+            f"git bisect stopped early; see {bisect.folder / 'git.log'}. The same command starts it"
+            " again and keeps the measurements"
         )
     return candidates
 
 
 def _command(judge: Sequence[str]) -> str:
-    """Return what the shell is to run for each commit.
+    """Return the shell command that judges one commit.
 
-    A judge that cannot even be started, say because the suite is just being changed, must not be
-    taken for one that says "bad".
+    Any status other than good, bad or skip aborts the bisect: a judge that cannot start (the suite
+    is being edited, for instance) must not count as "bad".
     """
     statuses = "|".join(str(status) for status in (GOOD, BAD, SKIP))
     return (
@@ -209,9 +209,10 @@ def _command(judge: Sequence[str]) -> str:
 
 
 def _end_with(process_id: int) -> None:
-    """End this process, and with it what it runs, when ``process_id`` does.
+    """End this process and its children when the process ``process_id`` ends.
 
-    git bisect is a shell script, or was: killed, it leaves what it runs to go on for hours.
+    git bisect was a shell script in older versions: when killed, it leaves its child running for
+    hours.
     """
 
     def watch() -> None:
@@ -233,7 +234,7 @@ def _is_bisecting(work: Path) -> bool:
 
 
 def _candidates(work: Path) -> list[str]:
-    """Return what git's log names as the first bad commit, or as what may be it."""
+    """Return the first bad commit, or the possible ones, from git's log."""
     names = ("# first bad commit: [", "# possible first bad commit: [")
     lines = git(work, "bisect", "log").split("\n")
     found = [line.split("[")[1].partition("]")[0] for line in lines if line.startswith(names)]
@@ -241,16 +242,16 @@ def _candidates(work: Path) -> list[str]:
 
 
 def _judge(bisect: Bisect, good: str, bad: str, progress: Progress) -> int:
-    """Judge the commit that git bisect is at, and return what it is told by a status."""
+    """Judge the current commit of git bisect, and return the exit status for it."""
     commit = git(bisect.folder / "worktree", "rev-parse", "BISECT_HEAD").strip()
     value = bisect.measure(commit, progress).value
-    return {good: GOOD, bad: BAD}.get(value, SKIP)  # what does neither says nothing of the change
+    return {good: GOOD, bad: BAD}.get(value, SKIP)  # a third value: neither good nor bad
 
 
 def _found(
     bisect: Bisect, candidates: Sequence[str], good: str, bad: str, progress: Progress
 ) -> dict[str, Any]:
-    """Look at the commit that was found, and those before it, again; tell what is known."""
+    """Measure the found commit and its parents again, and return the report's data."""
     found, doubt, parents = "", "", {}
     if begins := _where_it_begins(bisect, candidates, bad):
         candidates = [begins]
@@ -260,9 +261,9 @@ def _found(
         }
         now = bisect.measure(begins, progress, again=True).value
         if now != bad:
-            doubt = f"{begins[:12]}: {bad} was expected, and it is {now or 'not judged'}"
+            doubt = f"{begins[:12]}: expected {bad}, got {now or 'no verdict'}"
         if not parents:
-            doubt = f"{begins[:12]}: the commit before it is not known, as in a shallow clone"
+            doubt = f"{begins[:12]}: the commit before it is unknown, as in a shallow clone"
         for parent, measured in parents.items():
             if measured.value in (bad, ""):
                 seen = measured.value or f"not judged: {measured.reason}"
@@ -277,7 +278,7 @@ def _found(
         "candidates": [_about(bisect.tree, commit) for commit in candidates],
         "before": good,
         "after": bad,
-        # A branch may begin before GOOD: its commits need not do what GOOD does.
+        # A merged branch may start before GOOD: its commits may have other values than GOOD.
         "parents": [
             {"commit": parent, "value": measured.value} for parent, measured in parents.items()
         ],
@@ -288,10 +289,10 @@ def _found(
 
 
 def _where_it_begins(bisect: Bisect, candidates: Sequence[str], bad: str) -> str:
-    """Return the commit among ``candidates`` that is the first to do what BAD does, or "".
+    """Return the first commit of ``candidates`` with BAD's value, or "".
 
-    git is told to skip what does neither what GOOD nor what BAD does, and so may end with a
-    few candidates. Such a commit was judged all the same: BAD's behaviour begins after it.
+    Commits with a third value are skipped, so git may end with several candidates. Their measured
+    values still show at which candidate BAD's value begins.
     """
     if len(candidates) == 1:
         return candidates[0]
@@ -306,7 +307,7 @@ def _where_it_begins(bisect: Bisect, candidates: Sequence[str], bad: str) -> str
 
 
 def _parents(tree: Path, commit: str) -> list[str]:
-    """Return the ids of the commits right before ``commit``: more than one of a merge."""
+    """Return the ids of the parents of ``commit``; a merge has several."""
     return git(tree, "rev-parse", f"{commit}^@").split()
 
 
@@ -317,7 +318,7 @@ def _about(tree: Path, commit: str) -> dict[str, str]:
 
 
 def _write(bisect: Bisect, data: dict[str, Any]) -> Path:
-    """Write the report, and remove what git worked with; return the report's folder."""
+    """Write the report, remove git's worktree and state, and return the report's folder."""
     log = (bisect.folder / "bisect.log").read_text(encoding="utf-8")
     folder = make_folder("bisect")
     write_report(folder, data, {"report.txt": report.text(data), "bisect.log": log})
@@ -329,6 +330,6 @@ def _write(bisect: Bisect, data: dict[str, Any]) -> Path:
 
 if __name__ == "__main__":
     if "--judge" in sys.argv:
-        # Whatever goes wrong says nothing of the commit; of an interrupt its parent tells.
+        # Errors here are no verdict on the commit: abort. The parent reports an interrupt.
         sys.exit(run_main(main, cannot=ABORT, interrupted=""))
     sys.exit(run_main(main))

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One step of a bisect: say whether a kernel does what the good one does.
+"""One step of a bisect: compare a kernel's value with the good one.
 
     git bisect run sh -c 'cd ~/suite || exit 255; .venv/bin/python -m workflows.bisect_step \\
         --tree=~/linux --drivers=mtty --behaviour=precopy_info.flags.v2 --good=zeroed
         status=$?; case $status in 0|3|125) exit $status;; esac; exit 255'
 
-Ends as ``git bisect run`` wants it: 0 good, 3 bad, 125 skip, and 255, which ends the bisect, where
-nothing can be said of any kernel. Bad is not 1: so ends a Python that cannot be started, too.
+Exit status for ``git bisect run``: 0 good, 3 bad, 125 skip, and 255, which ends the bisect, if no
+kernel can be judged. Bad is not 1, because a Python that fails to start also ends with 1.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from workflows.command import add_selection, run_main, selection_of, words
 from workflows.measure import measure
 
 GOOD, BAD, SKIP, ABORT = 0, 3, 125, 255
-UNSAID = (NOTHING, VARIES)  # which says nothing of a change, unless a good kernel is so
+UNSAID = (NOTHING, VARIES)  # values that mean skip, unless --good is that very value
 
 
 def main(argv: Sequence[str]) -> int:
@@ -35,12 +35,12 @@ def main(argv: Sequence[str]) -> int:
     """
     parser = argparse.ArgumentParser(prog="bisect_step", description="Judge one kernel.")
     parser.add_argument("--tree", required=True, help="the kernel: any kernel spec")
-    parser.add_argument("--good", required=True, help="what a good kernel does, in one word")
+    parser.add_argument("--good", required=True, help="the value at a good kernel, one word")
     subjects.add_options(parser)
     add_selection(parser)
     asked = parser.parse_args(argv)
     if not asked.good:
-        raise SpecError("GOOD= is missing: what a good kernel does, such as zeroed or conforms")
+        raise SpecError("GOOD= is missing: the value at a good kernel, such as zeroed or conforms")
     subject = subjects.of(asked, words(asked.drivers))
     if asked.good not in (*subject.words_for_it, *UNSAID):
         known = ", ".join(subject.words_for_it)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Show what the cache and the results take up, and remove what is named.
+"""Show the size of the cache and the results, and prune the named kinds.
 
     python -m workflows.cache [--prune="kernels build"] [--keep=4]
 
-The cache, and the steps of jobs, are pruned by themselves: they can be made again. Runs are their
-user's, and removed only where they are named, with how many are to stay. Nothing in use is removed,
-and no folder that a ``latest`` points at. Ends with 2 where something could not be removed.
+The cache and the steps of jobs are pruned automatically: they can be made again. Runs belong to the
+user; they are removed only if PRUNE= names them and KEEP= gives the number to keep. Entries in use,
+and folders that a ``latest`` points at, always stay. Exit status: 2 if an entry could not be
+removed.
 """
 
 from __future__ import annotations
@@ -26,15 +27,15 @@ from workflows import step
 from workflows.command import CANNOT, run_main, words
 
 RESULTS = CHECKOUT / "results"
-ALL = "all"  # that can be made again
-_RUNS = "[0-9]*-[0-9]*"  # begins the name of a run: when it began
+ALL = "all"  # kinds that can be made again
+_RUNS = "[0-9]*-[0-9]*"  # the start time, with which the name of a run begins
 
 
 @dataclass(frozen=True)
 class CacheKind:
-    """A kind of entries: those of ``folders`` that ``names`` matches.
+    """A kind of entries: those in ``folders`` with names that match ``names``.
 
-    ``kept`` is how many stay by themselves, in each folder; None if all do.
+    ``kept`` is how many entries automatic pruning keeps in each folder; None if it keeps all.
     """
 
     name: str
@@ -60,7 +61,7 @@ class CacheKind:
 
 
 def kinds() -> list[CacheKind]:
-    """Return all kinds: those of the cache, then those of the results."""
+    """Return all kinds: the cache first, then the results."""
     results = RESULTS.resolve()
     jobs = tuple(results / job for job in ("premerge", "matrix", "bisect"))
     return [
@@ -79,9 +80,9 @@ def main(argv: Sequence[str]) -> int:
 
     Raises SpecError.
     """
-    parser = argparse.ArgumentParser(prog="cache", description="What is kept, and takes room.")
+    parser = argparse.ArgumentParser(prog="cache", description="Show or prune kept data.")
     parser.add_argument("--prune", default="", help="the kinds to prune, or all")
-    parser.add_argument("--keep", default="", help="how many to keep, the most recently used")
+    parser.add_argument("--keep", default="", help="how many to keep; the most recently used stay")
     asked = parser.parse_args(argv)
     chosen = _chosen(words(asked.prune), asked.keep)
     if not chosen:
@@ -104,16 +105,18 @@ def _chosen(named: Sequence[str], keep: str) -> list[CacheKind]:
     known = {kind.name: kind for kind in kinds()}
     for name in named:
         if name not in known and name != ALL:
-            raise SpecError(f"PRUNE={name}: no such kind; there are {', '.join([ALL, *known])}")
+            raise SpecError(f"PRUNE={name}: no such kind; the kinds are {', '.join([ALL, *known])}")
     if keep and not (keep.isascii() and keep.isdigit()):
-        raise SpecError(f"KEEP={keep}: is no number of entries to keep")
+        raise SpecError(f"KEEP={keep}: is not a number of entries")
     if keep and not named:
-        raise SpecError(f"KEEP={keep}: what is to be pruned? PRUNE=kernels, for instance")
+        raise SpecError(
+            f"KEEP={keep}: PRUNE= is missing: the kinds to prune, for instance PRUNE=kernels"
+        )
     for name in named:
         if name != ALL and known[name].kept is None and not keep:
             raise SpecError(
-                f"PRUNE={name}: these are nowhere else; say how many are to stay, KEEP=20 for"
-                " instance"
+                f"PRUNE={name}: these cannot be made again; add the number to keep, for instance"
+                " KEEP=20"
             )
     return [
         kind
@@ -123,7 +126,7 @@ def _chosen(named: Sequence[str], keep: str) -> list[CacheKind]:
 
 
 def table(rows: Iterable[CacheKind]) -> list[str]:
-    """Return the table of what there is, for a person."""
+    """Return the table of all kinds, as lines for people."""
     shown = [("kind", "entries", "size", "in use", "oldest use", "kept")]
     total = 0
     for kind in rows:
@@ -153,7 +156,7 @@ def table(rows: Iterable[CacheKind]) -> list[str]:
 
 
 def size(entries: Iterable[Path]) -> int:
-    """Return how many bytes of the disk ``entries`` take up; what goes away meanwhile is 0."""
+    """Return the disk space of ``entries`` in bytes; an entry that vanishes meanwhile counts 0."""
     done = subprocess.run(
         [process.need("du"), "--summarize", "--total", "--block-size=1", "--files0-from=-"],
         input=b"".join(bytes(path) + b"\0" for path in entries),
@@ -188,4 +191,4 @@ def _bytes(number: int) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(run_main(main, interrupted="what was removed is gone, the rest is whole"))
+    sys.exit(run_main(main, interrupted="entries are removed whole: each is either gone or intact"))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Run the suites on one kernel: turn the variables of ``make check`` into a command of pytest.
+"""Run the suites on one kernel: turn the variables of ``make check`` into a pytest command.
 
     python -m workflows.check --kernel=~/linux --drivers=mtty,qat --suites=precopy_info
 
-Ends as pytest does.
+Exit status: pytest's.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from workflows.command import add_run, is_set, pytest_words, run_main
 
 
 def main(argv: Sequence[str]) -> int:
-    """Carry out the command line; return only where that cannot be.
+    """Carry out the command line; replace this process by pytest.
 
     Raises SpecError.
     """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Print the catalogue: every clause with its tests, and how many there are of each level.
+"""Print the catalogue: every clause with its tests, and the number of clauses of each level.
 
-Ends with 1 where a clause has no test, or a test of the suites no clause.
+Exit status: 1 if a clause has no test, or a test in the suites has no clause.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WIDTH = 100  # columns
 
 
 class _Collector:
-    """Keeps which clauses the tests of the suites are of."""
+    """Collects the clauses of each test in the suites."""
 
     def __init__(self) -> None:
         self.clauses: dict[str, set[str]] = {}
@@ -37,14 +37,14 @@ class _Collector:
 
 
 def collected() -> dict[str, set[str]]:
-    """Return the clauses of every test of the suites, by the test's name.
+    """Return the clauses of every test in the suites, by the test's name.
 
     Raises RunError if the tests cannot be collected.
     """
     collector = _Collector()
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        # One driver will do: every test is there for each of them.
+        # One driver suffices: every driver has the same tests.
         argv = [str(SUITES), "--collect-only", "-q", "--driver=mtty"]
         status = pytest.main(argv, plugins=[collector])
     if status != pytest.ExitCode.OK:
@@ -55,13 +55,13 @@ def collected() -> dict[str, set[str]]:
 def gaps(tests: dict[str, set[str]], clauses: Iterable[str]) -> list[str]:
     """Return a line for each clause without a test, and for each test without a clause."""
     covered = set().union(*tests.values())
-    return [f"{name}: no test is of this clause" for name in clauses if name not in covered] + [
-        f"{test}: is of no clause" for test, of_this in tests.items() if not of_this
+    return [f"{name}: this clause has no test" for name in clauses if name not in covered] + [
+        f"{test}: this test has no clause" for test, of_this in tests.items() if not of_this
     ]
 
 
 def _entry(name: str, clause: Clause, tests: Iterable[str]) -> str:
-    """Return what there is to say of a clause, as lines of at most WIDTH columns."""
+    """Return a clause's entry, in lines of at most WIDTH columns."""
     applies = clause.applies
     needs = [*applies.capabilities, *applies.features, *(f"no {one}" for one in applies.lacks)]
     lines = [
@@ -75,12 +75,12 @@ def _entry(name: str, clause: Clause, tests: Iterable[str]) -> str:
 
 
 def _table(sources: Iterable[Citation]) -> list[str]:
-    """Return the lines that say where each source is found."""
+    """Return the lines with each source and its address."""
     return ["sources", *(f"    {one.cited}\n        {one.found}" for one in sources)]
 
 
 def _totals(clauses: dict[str, Clause]) -> list[str]:
-    """Return the lines of the table: a row a part of the protocol, a column a level."""
+    """Return the table's lines: one row per part of the protocol, one column per level."""
     counts: Counter[tuple[str, str]] = Counter(
         (name.partition(".")[0], one.level) for name, one in clauses.items()
     )
@@ -93,7 +93,7 @@ def _totals(clauses: dict[str, Clause]) -> list[str]:
 
 
 def main() -> int:
-    """Print all of it; return the exit status."""
+    """Print the catalogue, and return the exit status."""
     try:
         clauses, tests = catalogue.clauses(), collected()
     except RunError as error:

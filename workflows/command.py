@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the commands of this package share: options that choose tests, and how they end."""
+"""Shared parts of the commands: options that choose tests, reports, exit statuses."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ from fixtures.terminal import show_any_character
 from workflows import subject as subjects
 from workflows.step import Selection
 
-CANNOT = 2  # exit status: nothing can be said
+CANNOT = 2  # exit status: no verdict
 TO_STOP = 20.0  # seconds that pytest gets to stop its machines
 
 
 def must(argv: Sequence[str], place: Path = CHECKOUT) -> None:
-    """Run a command of ours in ``place``; that something deviates (1) is no failure of it.
+    """Run a command of this project in ``place``; status 1 (something deviates) is accepted.
 
-    Raises RunError if it could not be carried out.
+    Raises RunError if it ends with a status other than 0 or 1.
     """
     done = subprocess.run(argv, cwd=place, capture_output=True, encoding="utf-8", errors="replace")
     if done.returncode not in (0, 1):
         lines = (done.stdout + done.stderr).splitlines()
         said = [line for line in lines if line and not line.startswith("make: ")]
-        why = said[-1] if said else "it said nothing"
+        why = said[-1] if said else "it printed nothing"
         raise RunError(f"{' '.join(argv)} in {place} ended with {done.returncode}: {why}")
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
-    """Add the options that choose what is run in each step."""
+    """Add the options that choose the tests and the flavour of each step."""
     parser.add_argument("--drivers", default="", help="separated by commas or blanks (all)")
     parser.add_argument("--suites", default="", help="folders of suites/ (all)")
     parser.add_argument("--flavour", default=kernel.DEFAULT, help=", ".join(kernel.FLAVOURS))
@@ -58,7 +58,7 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
-    """Add the options that choose a kernel, and what is run on it."""
+    """Add the options that choose a kernel, its tests and its machine."""
     parser.add_argument("--kernel", default="debian:newest", help="the kernel under test")
     subjects.add_options(parser)
     add_selection(parser)
@@ -100,7 +100,7 @@ def is_set(name: str, text: str) -> bool:
 
 
 def selection_of(asked: argparse.Namespace, *more: str) -> Selection:
-    """Return what the options chose; ``more`` are further options for pytest.
+    """Return the chosen selection; ``more`` are further options for pytest.
 
     Raises SpecError.
     """
@@ -126,13 +126,13 @@ def selection_of(asked: argparse.Namespace, *more: str) -> Selection:
 
 
 def pytest_words(asked: argparse.Namespace) -> list[str]:
-    """Return the words of pytest's command line that the options of ``add_run`` ask for.
+    """Return pytest's arguments for the options of ``add_run``.
 
     Raises SpecError.
     """
     chosen = selection_of(asked)
     machine_of(asked)
-    kernel.parse(asked.kernel)  # pytest says the same, but only after it has begun
+    kernel.parse(asked.kernel)  # earlier than pytest would report it
     selection.check_expression("TESTS", asked.tests)
     if asked.tests and any(word.startswith("-k") for word in chosen.words):
         raise SpecError("TESTS= and PYTEST=-k both name tests; one of them would have no effect")
@@ -156,8 +156,8 @@ def pytest_words(asked: argparse.Namespace) -> list[str]:
 def run_pytest(options: Sequence[str], output: IO[str] | None = None) -> int:
     """Run pytest with ``options``, and return its exit status; it prints to ``output``.
 
-    Ctrl-C reaches pytest as well: it gets the time to stop its machines and to write what it
-    learnt before KeyboardInterrupt is raised here. If this process is killed, so is pytest.
+    Ctrl-C reaches pytest as well: it has time to stop its machines and to write its results before
+    KeyboardInterrupt is raised here. If this process is killed, so is pytest.
     """
     argv = process.until_we_die([sys.executable, "-m", "pytest", *options])
     errors = subprocess.STDOUT if output else None
@@ -167,7 +167,7 @@ def run_pytest(options: Sequence[str], output: IO[str] | None = None) -> int:
     except KeyboardInterrupt:
         try:
             child.wait(TO_STOP)
-        except subprocess.TimeoutExpired:  # the signal was for this process alone
+        except subprocess.TimeoutExpired:  # only this process got the signal
             child.send_signal(signal.SIGINT)
             child.wait()
         raise
@@ -179,9 +179,9 @@ def words(option: str) -> tuple[str, ...]:
 
 
 def make_folder(job: str) -> Path:
-    """Make a folder of its own for a report of ``job``, below ``results/``.
+    """Make a new folder for a report of ``job``, below ``results/``.
 
-    Raises RunError if that cannot be done.
+    Raises RunError if that fails.
     """
     root = CHECKOUT / "results" / job
     try:
@@ -194,9 +194,9 @@ def make_folder(job: str) -> Path:
 
 
 def write_report(folder: Path, data: Mapping[str, Any], texts: Mapping[str, str]) -> None:
-    """Write ``data``, named after the job that ``folder`` is for, and ``texts``, by file name.
+    """Write ``data`` to ``JOB.yaml`` in ``folder``, and each of ``texts`` under its file name.
 
-    Raises RunError if that cannot be done.
+    Raises RunError if that fails.
     """
     dump = yaml.safe_dump(dict(data), sort_keys=False, width=100, allow_unicode=True)
     try:
@@ -209,24 +209,25 @@ def write_report(folder: Path, data: Mapping[str, Any], texts: Mapping[str, str]
 def run_main(
     main: Callable[[Sequence[str]], int],
     cannot: int = CANNOT,
-    interrupted: str = "the same command goes on from here",
+    interrupted: str = "the same command resumes here",
 ) -> int:
-    """Run ``main`` on the command line; what a person did wrong is one line, and ``cannot``.
+    """Run ``main`` on the command line; a RunError prints one line and returns ``cannot``.
 
-    ``interrupted`` is what Ctrl-C means for what was done so far; "" if another process says it.
+    ``interrupted`` is printed after Ctrl-C: the effect on the work so far; "" if another process
+    reports it.
     """
     show_any_character()
     try:
         status = main(sys.argv[1:])
         sys.stdout.flush()
         return status
-    except SystemExit as ended:  # argparse has said why, and would end with 2
+    except SystemExit as ended:  # argparse printed why, and would end with 2
         return cannot if ended.code else 0
     except RunError as error:
         print(f"error: {error}", file=sys.stderr)
-    except BrokenPipeError:  # `| head` has seen enough; what is not printed yet is dropped
+    except BrokenPipeError:  # `| head` ended; drop the rest of the output
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except Exception:  # a fault of ours, which is not the kernel's
+    except Exception:  # a bug of this suite, not a deviation
         traceback.print_exc()
     except KeyboardInterrupt:
         if interrupted:

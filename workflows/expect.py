@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a series is meant to change: ``EXPECT=expect.yaml``.
+"""The expected changes of a series: ``EXPECT=expect.yaml``.
 
 changes:
   - behaviour: feature.precopy_info_v2
-    drivers: [mtty, mlx5]   # left out: all that are tested
-    before: absent          # left out: whatever it was
+    drivers: [mtty, mlx5]   # if left out: all tested drivers
+    before: absent          # if left out: any value
     after: supported
   - clause: precopy-info.flags.v2-zero
     after: conforms
   - clause: precopy-info.flags.v2-zero
     after: deviates
-    passing: true           # between two patches; it need not come, nor last
+    passing: true           # may come between two patches; need not come, nor last
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class _Expectations(Description):
 
 @dataclass(frozen=True)
 class Expected:
-    """One change that is expected of one driver; ``before`` is "" if any will do.
+    """One expected change of one driver; ``before`` is "" if any value matches.
 
-    One that is ``passing`` may come, between two patches, and need not last.
+    A ``passing`` change may come between two patches; it need not come, nor last.
     """
 
     driver: str
@@ -57,13 +57,13 @@ class Expected:
     passing: bool = False
 
     def covers(self, change: Change) -> bool:
-        """Return whether ``change`` is, or leads to, the one that was expected."""
+        """Return whether ``change`` is the expected one, or a step towards it."""
         ours = (self.driver, self.kind, self.name, self.after)
         theirs = (change.driver, change.kind, change.name, change.after)
-        # Other than a change on the way to what is meant, one that passes is itself what is meant.
+        # A `passing` entry matches only this exact change; a lasting one also a step towards it.
         if self.passing and self.before not in ("", change.before):
             return False
-        return ours == theirs and not change.fingerprints  # a fault of the kernel is never meant
+        return ours == theirs and not change.fingerprints  # a splat is never expected
 
     def came_true(self, before: Results, after: Results) -> bool:
         """Return whether two runs show the change."""
@@ -71,19 +71,19 @@ class Expected:
         return now == self.after != was and self.before in ("", was)
 
     def seen(self, results: Results) -> str:
-        """Return what ``results`` have for that driver under that name."""
+        """Return the value in ``results`` for the driver and the name."""
         return compare.value(results, self.driver, self.kind, self.name)
 
 
 def load(path: Path, drivers: Sequence[str], progress: Progress) -> list[Expected]:
-    """Return what the file ``path`` expects of ``drivers``.
+    """Return the changes that the file ``path`` expects of ``drivers``.
 
-    Raises DescriptionError if it cannot be read, or names what there is not.
+    Raises DescriptionError if it cannot be read, or has an unknown name or word.
     """
     entries = description.read(path, _Expectations).changes
     named = {driver for entry in entries for driver in entry.drivers}
     if others := named - set(drivers) & set(known_drivers()):
-        progress.note(f"{path}: not looked at, as not tested: {', '.join(sorted(others))}")
+        progress.note(f"{path}: ignored, as they are not tested: {', '.join(sorted(others))}")
     return [
         Expected(driver, kind, name, entry.before, entry.after, entry.passing)
         for entry in entries
@@ -94,11 +94,14 @@ def load(path: Path, drivers: Sequence[str], progress: Progress) -> list[Expecte
 
 
 def _subject(entry: _Entry, path: Path) -> tuple[ChangeKind, str]:
-    """Return what ``entry`` is about, once it is known to make sense."""
+    """Return the kind and name of ``entry``.
+
+    Raises DescriptionError if the entry is not valid.
+    """
     if bool(entry.behaviour) == bool(entry.clause):
-        raise DescriptionError(f"{path}: every change names one behaviour, or one clause")
+        raise DescriptionError(f"{path}: each change must have either a behaviour or a clause")
     if unknown := set(entry.drivers) - known_drivers().keys():
-        raise DescriptionError(f"{path}: no driver is called {', '.join(sorted(unknown))}")
+        raise DescriptionError(f"{path}: unknown driver: {', '.join(sorted(unknown))}")
     words: tuple[str, ...] = VERDICTS
     if entry.clause:
         kind, name = ChangeKind.CLAUSE, entry.clause
@@ -110,10 +113,10 @@ def _subject(entry: _Entry, path: Path) -> tuple[ChangeKind, str]:
             raise DescriptionError(f"{path}: suites/behaviours.yaml has no behaviour {name}")
         words = catalogue.behaviours()[name].words
     if entry.before == entry.after:
-        raise DescriptionError(f"{path}: {name}: from {entry.before!r} to the same is no change")
+        raise DescriptionError(f"{path}: {name}: before and after are both {entry.before!r}")
     for word in filter(None, (entry.before, entry.after)):
         if word not in (*words, NOTHING):
             raise DescriptionError(
-                f"{path}: {name} is never {word!r}; it is one of {', '.join(words)}"
+                f"{path}: {name} cannot be {word!r}; it is one of {', '.join(words)}"
             )
     return kind, name

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a driver was seen to do in all runs that are still there, the oldest first.
+"""A driver's recorded values in all kept runs, the oldest first.
 
 python -m workflows.history --driver=mlx5 --behaviour=precopy_info.reinit
 """
@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> int:
 
     Raises RunError.
     """
-    parser = argparse.ArgumentParser(prog="history", description="What was seen, over time.")
+    parser = argparse.ArgumentParser(prog="history", description="Show recorded values over time.")
     parser.add_argument("--drivers", default="", help="one driver")
     parser.add_argument("--results", default=str(RESULTS), help="the folder of the runs")
     subjects.add_options(parser)
@@ -40,10 +40,10 @@ def main(argv: Sequence[str]) -> int:
     subject = subjects.of(asked, words(asked.drivers), tests=False)
     rows = list(_rows(Path(asked.results), subject))
     if not rows:
-        raise RunError(f"no run below {asked.results} says anything of {subject}")
+        raise RunError(f"no run below {asked.results} has a value for {subject}")
     print(subject)
     width = max(len(_name(kernel)) for _, kernel, *_ in rows)
-    # By tree and flavour: what another one does is no change.
+    # Compare only runs of the same tree and flavour.
     previous: dict[tuple[Path, str], str] = {}
     for when, kernel, value, shown in rows:
         lineage = _tree(kernel), kernel.flavour
@@ -55,12 +55,12 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _rows(root: Path, subject: Subject) -> Iterator[tuple[str, KernelAbout, str, str]]:
-    """Yield time, kernel and value of each run below ``root`` that has one, and how to show it."""
+    """Yield time, kernel, value and text of each run below ``root`` that has a value."""
     assert subject.kind is not None  # TESTS= was refused
     folders = {
         path.parent
         for path in root.rglob("results.yaml")
-        # Kernels that the project's own tests break on purpose are no history.
+        # Skip the project's own tests: they break kernels on purpose.
         if _TIME.match(path.parent.name) and root / "tests" not in path.parents
     }
     for folder in sorted(folders, key=lambda path: path.name):

@@ -27,7 +27,7 @@ OPTIONS = ("--no-tree", "--strict", "--terse", "--no-summary", "--show-types", I
 
 
 def tracked() -> list[Path]:
-    """Return the files of the checkout, as git knows them or else as they lie there."""
+    """Return the files of the checkout: those in git's index, or without git those on disk."""
     listed = subprocess.run(
         ["git", "ls-files"], cwd=paths.CHECKOUT, capture_output=True, encoding="utf-8"
     )

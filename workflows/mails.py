@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The patches of a mailbox: whole, in order, and as they were posted, or a line that says why not.
+"""The patches of a mailbox, complete, in order and unchanged, or one line with the problem.
 
-git takes the mails apart (``git mailsplit``, ``git mailinfo``). Which of them are patches, and
-in which order, is read from their headers: the order in a mailbox may be that of their arrival,
-and a thread holds answers, earlier versions and second copies, too.
+git parses the mails (``git mailsplit``, ``git mailinfo``). Their headers decide which of them are
+patches, and in which order: a mailbox may be in order of arrival, and a thread also has answers,
+earlier versions and duplicates.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from fixtures.errors import SpecError
 from fixtures.git import GitFailed, raw
 from fixtures.progress import Progress
 
-LIMIT = 256 << 20  # bytes of a mailbox; a thread of a thousand mails has about 10 MB
+LIMIT = 256 << 20  # bytes of a mailbox; a thread with a thousand mails has about 10 MB
 _NAMED = 5  # missing patches that are listed, at most
 _GZIP = b"\x1f\x8b"
 _OTHER_PACKED = {b"\xfd7zXZ": "xz", b"BZh": "bzip2", b"\x28\xb5\x2f\xfd": "zstd", b"PK\3\4": "zip"}
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
-_BEGINS = b"From nobody Thu Jan  1 00:00:00 1970\n"  # a mailbox
+_BEGINS = b"From nobody Thu Jan  1 00:00:00 1970\n"  # the first line of a mailbox
 
-# What comes before a subject: a tag, or what mail clients put before an answer, or before what is
-# passed on. Of other languages only what no subsystem of the kernel is called.
+# Prefixes of a subject: tags, and the marks of mail clients for answers and forwarded mails. Marks
+# in other languages are included unless a kernel subsystem has the same name.
 _TAG = re.compile(r"\s*\[([^]]*)\]")
 _ANSWER = re.compile(r"\s*(?:re|aw|sv|antw|odp|fwd?)(?:\[\d+\])?\s*:", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\d.])(\d{1,4})\s*/\s*(\d{1,4})(?![\d.])")
@@ -49,7 +49,7 @@ _DIFF = re.compile(rb"^(?:diff --git .*|--- .*\r?\n\+\+\+ .*)$", re.MULTILINE)
 _HEAD_ENDS = re.compile(rb"\r?\n\r?\n")
 _SIGNATURE = re.compile(rb"^-- ?$", re.MULTILINE)
 
-# No header is parsed for what it means: what a stranger wrote there may not parse.
+# Keep headers as plain text: malformed headers must not raise errors.
 _POLICY = EmailPolicy(
     header_factory=HeaderRegistry(use_default_map=False), refold_source="none", cte_type="8bit"
 )
@@ -57,10 +57,10 @@ _POLICY = EmailPolicy(
 
 @dataclass(frozen=True)
 class Patch:
-    """A patch of a series; ``number`` is its own one, from 1.
+    """A patch of a series; ``number`` is its position, from 1.
 
-    ``date`` is a date as git takes it. ``diff`` may have text before and after the diff, which
-    git passes over. ``flowed`` says that the mail is of a format that joins and pads lines.
+    ``date`` is in a format that git accepts. ``diff`` may have text before and after the diff;
+    git ignores it. ``flowed`` is whether the mail is format=flowed, which joins and pads lines.
     """
 
     number: int
@@ -75,17 +75,17 @@ class Patch:
 
 @dataclass(frozen=True)
 class _Mail:
-    """A mail, and what its headers say of its place in a series.
+    """A mail, and its position in a series according to its headers.
 
-    ``number`` and ``total`` are 0 if it has no number; ``numbered`` tells that from a cover
-    letter. ``problem`` is why git could not take it apart.
+    Without a number, ``number`` and ``total`` are 0; ``numbered`` distinguishes that from a cover
+    letter, number 0. ``problem`` is git's error if it could not parse the mail.
     """
 
     patch: Patch
-    subject: str  # with all that comes before its text
+    subject: str  # with all prefixes
     id: str
-    answers: bool  # its subject says that it is an answer
-    parents: frozenset[str]  # ids of the mails that it is a reply to
+    answers: bool  # its subject has the mark of an answer
+    parents: frozenset[str]  # ids of the mails that it replies to
     numbered: bool
     total: int
     version: int
@@ -98,7 +98,7 @@ class _Mail:
 
     @property
     def changes(self) -> bytes:
-        """The diff alone; empty where there is none."""
+        """The diff alone; empty if there is none."""
         found = _DIFF.search(self.patch.diff)
         if not found:
             return b""
@@ -108,11 +108,11 @@ class _Mail:
 
 
 def read(mailbox: Path, progress: Progress) -> list[Patch]:
-    """Return the patches of ``mailbox``, which may be compressed by gzip, by their numbers.
+    """Return the patches of ``mailbox``, which may be compressed by gzip, by number.
 
-    ``progress`` is told what has a diff and is left out.
+    ``progress`` gets a note for each mail with a diff that is left out.
 
-    Raises SpecError if it is no whole series, or more than one.
+    Raises SpecError if it is not exactly one complete series.
     """
     mails = _once(_split(mailbox))
     own: list[_Mail] = []
@@ -127,7 +127,7 @@ def read(mailbox: Path, progress: Progress) -> list[Patch]:
 
 
 def _by_number(mailbox: Path, mails: Sequence[_Mail], progress: Progress) -> list[Patch]:
-    """Return the patches that are numbered."""
+    """Return the numbered patches, in order."""
     series: list[_Mail] = []
     for mail in mails:
         if mail.numbered and 0 < mail.number <= mail.total:
@@ -139,15 +139,15 @@ def _by_number(mailbox: Path, mails: Sequence[_Mail], progress: Progress) -> lis
         elif mail.changes and not mail.numbered:
             raise SpecError(
                 f"{mailbox}: has numbered patches, and {mail.subject!r} without a number; remove"
-                " what is not part of the series"
+                " mails that are not part of the series"
             )
     _refuse_versions(mailbox, series)
     totals = sorted({mail.total for mail in series})
     if not series:
-        raise SpecError(f"{mailbox}: has no patch that is one of a series, but only what follows")
+        raise SpecError(f"{mailbox}: has only patches on top of a series, and none of the series")
     if len(totals) > 1:
         named = " and ".join(f"n/{total}" for total in totals)
-        raise SpecError(f"{mailbox}: has patches numbered {named}; keep those of one series")
+        raise SpecError(f"{mailbox}: has patches numbered {named}; keep only one series")
     (total,) = totals
     missing = sorted(set(range(1, total + 1)) - {mail.number for mail in series})
     if missing:
@@ -159,11 +159,11 @@ def _by_number(mailbox: Path, mails: Sequence[_Mail], progress: Progress) -> lis
 
 
 def _refuse_versions(mailbox: Path, mails: Sequence[_Mail]) -> None:
-    """Raise SpecError where ``mails`` are of more than one version."""
+    """Raise SpecError if ``mails`` have more than one version."""
     versions = sorted({mail.version for mail in mails})
     if len(versions) > 1:
         named = " and ".join(f"v{version}" for version in versions)
-        raise SpecError(f"{mailbox}: has patches of {named}; keep those of one version")
+        raise SpecError(f"{mailbox}: has patches of {named}; keep only one version")
 
 
 def _missing(numbers: Sequence[int], total: int) -> str:
@@ -176,7 +176,7 @@ def _missing(numbers: Sequence[int], total: int) -> str:
 
 
 def _only(mailbox: Path, mails: Sequence[_Mail], total: int) -> Patch:
-    """Return the patch that ``mails``, all of one number, are copies of."""
+    """Return the patch in ``mails``, which all have the same number."""
     name = f"patch {mails[0].number} of {total}, {mails[0].patch.subject!r},"
     patches = [mail for mail in mails if mail.changes]
     if not patches:
@@ -187,7 +187,7 @@ def _only(mailbox: Path, mails: Sequence[_Mail], total: int) -> Patch:
 
 
 def _without_numbers(mailbox: Path, mails: Sequence[_Mail], progress: Progress) -> list[Patch]:
-    """Return the patches of a mailbox in which none has a number, in its order."""
+    """Return the patches of a mailbox without numbers, in its order."""
     patches: list[_Mail] = []
     for mail in mails:
         if not mail.changes and mail.marked:
@@ -197,8 +197,8 @@ def _without_numbers(mailbox: Path, mails: Sequence[_Mail], progress: Progress) 
             patches.append(mail)
     if not patches:
         raise SpecError(
-            f"{mailbox}: has no patch: no mail with a diff that is not an answer; a mailbox is what"
-            " b4 am or git format-patch --stdout write"
+            f"{mailbox}: has no patch: no mail has a diff, apart from answers; make a mailbox with"
+            " b4 am or git format-patch --stdout"
         )
     _refuse_versions(mailbox, patches)
     ids = {mail.id for mail in patches}
@@ -206,12 +206,12 @@ def _without_numbers(mailbox: Path, mails: Sequence[_Mail], progress: Progress) 
         if mail.parents & ids:
             raise SpecError(
                 f"{mailbox}: {mail.subject!r} has no number and is a reply to another patch: it may"
-                " be the next one, or another way; keep one, or number them (git format-patch -n)"
+                " follow it or replace it; keep one, or number them (git format-patch -n)"
             )
     if len(patches) > 1:
         progress.note(f"{mailbox.name}: no patch has a number; they are taken in this order")
     return [
-        # A diff that is no mail has no subject.
+        # A plain diff, without a mail, has no subject.
         replace(mail.patch, number=number, subject=mail.patch.subject or mailbox.name)
         for number, mail in enumerate(patches, start=1)
     ]
@@ -228,11 +228,11 @@ def _leave_out(mail: _Mail, why: str, progress: Progress) -> None:
 
 
 def _once(mails: Iterable[_Mail]) -> list[_Mail]:
-    """Return ``mails`` without second copies: an archive may have one of each list."""
+    """Return ``mails`` without duplicates: an archive may have a copy from each list."""
     kept: list[_Mail] = []
     seen: set[tuple[object, ...]] = set()
     for mail in mails:
-        # One that was altered on the way is no copy.
+        # A mail that was altered on the way is not a duplicate.
         key = (mail.id, mail.number, mail.total, mail.version, mail.changes)
         if not mail.id or key not in seen:
             kept.append(mail)
@@ -241,7 +241,7 @@ def _once(mails: Iterable[_Mail]) -> list[_Mail]:
 
 
 def _split(mailbox: Path) -> Iterator[_Mail]:
-    """Take ``mailbox`` apart, in its order.
+    """Yield the mails of ``mailbox``, in its order.
 
     Raises SpecError if it cannot be read.
     """
@@ -251,18 +251,18 @@ def _split(mailbox: Path) -> Iterator[_Mail]:
             return
         (place / "mailbox").write_bytes(contents)
         (place / "mails").mkdir()
-        # A line that begins with "From " was quoted when the mails were put into one file.
+        # --mboxrd: mailboxes quote lines that begin with "From ".
         split = ("mailsplit", "-b", "--keep-cr", "--mboxrd", f"-o{place}/mails", "mailbox")
         try:
             raw(place, *split)
         except GitFailed as failed:
-            raise SpecError(f"{mailbox}: is no mailbox: {failed.problem}") from failed
-        # git counts with four digits, and with more where they do not suffice.
+            raise SpecError(f"{mailbox}: is not a mailbox: {failed.problem}") from failed
+        # Sort as numbers: git uses four digits, and more from the 10000th mail on.
         for path in sorted((place / "mails").iterdir(), key=lambda path: int(path.name)):
             try:
                 yield _mail(path.read_bytes(), place)
             except RecursionError:
-                raise SpecError(f"{mailbox}: has a mail with parts in parts without end") from None
+                raise SpecError(f"{mailbox}: has a mail with too deeply nested parts") from None
 
 
 def _contents(mailbox: Path) -> bytes:
@@ -276,20 +276,20 @@ def _contents(mailbox: Path) -> bytes:
     except OSError as error:
         raise SpecError(f"{mailbox}: cannot be read: {error.strerror}") from error
     if len(contents) > LIMIT:
-        raise SpecError(f"{mailbox}: is larger than {LIMIT >> 20} MiB: no series is")
+        raise SpecError(f"{mailbox}: is larger than {LIMIT >> 20} MiB, too large for a series")
     for magic, name in _OTHER_PACKED.items():
         if contents.startswith(magic):
             raise SpecError(f"{mailbox}: is compressed by {name}; unpack it first, or use gzip")
     if contents.startswith(_UTF16):
-        raise SpecError(f"{mailbox}: is UTF-16 text, which no patch is; save it as it was sent")
-    contents = contents.removeprefix(codecs.BOM_UTF8)  # an editor's
-    # Where the first line of the first patch was lost, git takes all of them for one mail.
+        raise SpecError(f"{mailbox}: is UTF-16 text; save the mails as they were sent")
+    contents = contents.removeprefix(codecs.BOM_UTF8)  # added by an editor
+    # If the first line of the first patch was lost, git sees all patches as one mail.
     lost = not contents.lstrip().startswith(b"From ") and _FORMATTED_LATER.search(contents)
     return _BEGINS + contents if lost else contents
 
 
 def _mail(contents: bytes, place: Path) -> _Mail:
-    """Read one mail; ``place`` is a folder for what git writes."""
+    """Parse one mail; ``place`` is a folder for git's output."""
     end = _HEAD_ENDS.search(contents)
     if end and end[0].startswith(b"\r"):
         contents = contents.replace(b"\r\n", b"\n")
@@ -323,7 +323,7 @@ def _mail(contents: bytes, place: Path) -> _Mail:
 
 
 def _before(subject: str) -> tuple[bool, list[str]]:
-    """Return whether ``subject`` is an answer's, and return the tags that it begins with."""
+    """Return whether ``subject`` is that of an answer, and the tags at its beginning."""
     answers: list[int] = []  # how many tags come before each
     tags: list[str] = []
     place = 0
@@ -339,9 +339,9 @@ def _before(subject: str) -> tuple[bool, list[str]]:
 
 
 def _without_html(message: Message) -> bytes:
-    """Return ``message`` without the HTML beside its text, b"" if there is none.
+    """Return ``message`` without the HTML copy of its text, b"" if there is no such copy.
 
-    To git each of the two is text, and a diff in both of them is two diffs.
+    git reads both as text, and would find the diff twice.
     """
     parts = [part for part in message.walk() if not part.is_multipart()]
     pages = [part for part in parts if part.get_content_type() == "text/html"]
@@ -354,11 +354,11 @@ def _without_html(message: Message) -> bytes:
 
 
 def _patch(contents: bytes, place: Path, message: Message, number: int) -> Patch:
-    """Return what git sees in the mail ``contents``, as ``git am`` would take it.
+    """Return the patch in the mail ``contents``, as ``git am`` would read it.
 
     Raises GitFailed.
     """
-    # --encoding=UTF-8 leaves headers in the encoding that they came in.
+    # --encoding=UTF-8 would leave headers in their original encoding.
     command = ("-c", "i18n.commitEncoding=UTF-8", "mailinfo", "-u")
     options = ("--no-scissors", "--no-message-id", "--quoted-cr=nowarn")
     printed = raw(place, *command, *options, "message", "diff", stdin=contents)
@@ -367,8 +367,8 @@ def _patch(contents: bytes, place: Path, message: Message, number: int) -> Patch
     diff = (place / "diff").read_bytes()
     begins = _DIFF.search(diff)
     if begins and begins[0].endswith(b"\r"):
-        # Every line got a CR on its way, inside base64 or quoted-printable. One that has LF alone
-        # here, while lines of the files have CR, is about files that are so.
+        # Every line got a CR in transit, inside base64 or quoted-printable. If this first line has
+        # no CR but later lines do, the files themselves have CR.
         diff = diff.replace(b"\r\n", b"\n")
     return Patch(
         number=number,
@@ -383,7 +383,7 @@ def _patch(contents: bytes, place: Path, message: Message, number: int) -> Patch
 
 
 def _date(text: str) -> str:
-    """Return the date of a mail as git takes it; 1970 where it is none."""
+    """Return the date of a mail in git's format; 1970 if it is not valid."""
     try:
         date = parsedate_to_datetime(text)
         date = date if date.tzinfo else date.replace(tzinfo=UTC)  # "-0000"

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Kernels against drivers: run the suites on each, and show what changed from one to the next.
+"""Run the suites on several kernels, and show the changes from each kernel to the next.
 
     python -m workflows.matrix "debian:6.12 debian:7.3 ~/linux@v7.1" --drivers=mtty
 
-Ends with 0, with 1 where something deviates on one of them that is not expected (and not from a
-SHOULD alone, with --fail-on=must), and with 2 where one could not be judged.
+Exit status: 0; 1 if a kernel has an unexpected deviation (with --fail-on=must, a deviation from a
+SHOULD does not count); 2 if a kernel could not be judged.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
     specs = [parse(text) for text in asked.kernels.split()]
     if not specs:
         raise SpecError('KERNELS= is missing: kernel specs, such as "debian:6.12 ~/linux@v7.1"')
-    for spec in specs:  # that each is there is to be known before hours are spent on the first
+    for spec in specs:  # report a missing kernel before hours are spent on the first one
         with suppress(ConfigError, BuildError):
             kernels.identity(spec, all_needs(), progress, selection.flavour)
     on_sigterm()
@@ -84,7 +84,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _kernel(name: str, outcome: StepResult) -> dict[str, Any]:
-    """Return a column: what each driver does on that kernel."""
+    """Return a column of the table: each driver's results on one kernel."""
     data: dict[str, Any] = {
         "name": name,
         "stage": outcome.stage.value,
@@ -110,7 +110,7 @@ def _kernel(name: str, outcome: StepResult) -> dict[str, Any]:
 
 
 def _attention(results: Results) -> list[str]:
-    """Return a line for all that is not as expected: each flaky clause among it."""
+    """Return a line for each missing driver and each unexpected or flaky result."""
     missing = [f"{driver}: missing: {reason}" for driver, reason in results.missing.items()]
     return missing + [
         f"{driver}: {held.labelled(clause)}: {kind}: {held.why}"
@@ -120,7 +120,7 @@ def _attention(results: Results) -> list[str]:
 
 
 def _changes(outcomes: Sequence[StepResult]) -> list[dict[str, Any]]:
-    """Return what changed from each kernel that was judged to the next one."""
+    """Return the changes from each kernel with results to the next one with results."""
     judged = [number for number, outcome in enumerate(outcomes) if outcome.results]
     found = []
     for before, after in pairwise(judged):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What one commit does, in one word; doubts are looked at again, and never made a word."""
+"""Measure one commit: one word for its value. A doubtful run is repeated, never reported."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from workflows import step
 from workflows.step import Selection, Stage
 from workflows.subject import NoValue, Subject
 
-TRIES = 3  # of a commit whose run does not say
+TRIES = 3  # runs of a commit without a certain value
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a commit was seen to do: ``value``, or "" and the reason why it has none."""
+    """The measured value of a commit, or "" and the reason why it has none."""
 
     value: str
     reason: str = ""
@@ -34,9 +34,9 @@ def measure(
     *,
     again: bool = False,
 ) -> Measured:
-    """Build and run ``spec``, to people ``name``, and return what it does.
+    """Build and run ``spec``, and return its value; messages call it ``name``.
 
-    Raises RunError if nothing is learnt of the kernel.
+    Raises RunError if the runs give no information about the kernel.
     """
     reason = ""
     for attempt in range(TRIES):
@@ -50,7 +50,7 @@ def measure(
             except NoValue as no_value:
                 reason = str(no_value)
                 continue
-            # What a run that was cut short saw deviate does so; of the rest it says nothing.
+            # A deviation counts even if the run was cut short; any other value needs a full run.
             if outcome.stage is Stage.JUDGED or value == DEVIATES:
                 return Measured(value, "", outcome.folder)
-    return Measured("", f"no certain answer after {TRIES} runs: {reason}")
+    return Measured("", f"no certain value after {TRIES} runs: {reason}")

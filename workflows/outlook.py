@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Say what a first run on a host installs, downloads and builds, before it begins.
+"""Print what a first run on a host installs, downloads and builds, before it begins.
 
     python3 -m workflows.outlook --kernel=debian:newest
 
-Says nothing where a kernel was built before. The system's Python runs this when there is no virtual
-environment yet: only its standard library is there.
+Prints nothing if a kernel was built before. Uses only the standard library: the system's Python
+runs this before the virtual environment exists.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ ARCHIVE_MB, SOURCES_MB = 330, 1800  # the archive's lists; linux-source, unpacke
 MADE_MB = 450  # build folder, kernel, root file system
 DOWNLOADED_MB, OF_SOURCES_MB = 190, 160
 FETCHING_MINUTES = 4  # packages, sources, and the guest's root file system
-BUILDING_MINUTES = 16  # of one core
+BUILDING_MINUTES = 16  # on one core
 
 
 def tell(kernel: str, cores: int) -> list[str]:
-    """Return the lines that tell of a first run for ``kernel``; none where it is not the first.
+    """Return the lines about a first run for ``kernel``; none if it is not the first.
 
-    Raises SpecError if there can be no cache.
+    Raises SpecError if the cache folder is not usable.
     """
     cache = paths.cache()
     if (cache / "kernels").is_dir():
@@ -56,25 +56,25 @@ def tell(kernel: str, cores: int) -> list[str]:
     ]
     if free < cached:
         lines.append(
-            f"warning: {gigabytes(cached)} do not fit into {cache}; make room, or set"
+            f"warning: {gigabytes(cached)} do not fit into {cache}; free space, or set"
             " XDG_CACHE_HOME to a folder on another disk"
         )
     return lines
 
 
 def gigabytes(megabytes: int) -> str:
-    """Return a size for people."""
+    """Return a size in GB, as text."""
     return f"{megabytes / 1000:.1f} GB"
 
 
 def main(argv: Sequence[str]) -> int:
     """Carry out the command line."""
-    parser = argparse.ArgumentParser(prog="outlook", description="Tell what a first run does.")
+    parser = argparse.ArgumentParser(prog="outlook", description="Show the work of a first run.")
     parser.add_argument("--kernel", default="debian:newest", help="the kernel under test")
     asked = parser.parse_args(argv)
     try:
         lines = tell(asked.kernel, len(os.sched_getaffinity(0)))
-    except (RunError, OSError):  # the run itself says so, in its own words
+    except (RunError, OSError):  # the run itself reports it
         return 0
     for line in lines:
         print(line, flush=True)

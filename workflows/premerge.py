@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The gate before a merge: build and test a base and every patch of a series, and say what changed.
+"""The gate before a merge: build and test a base and every patch, and report the changes.
 
     python -m workflows.premerge --tree=~/linux --base=v7.1 --series=series.mbx
 
-Ends with 0 if nothing changed for the worse that was not expected, with 1 where something did, a
-patch does not build or boot, or an expected change did not come, and with 2 where that could not be
-judged. With --fail-on=must a new deviation from a SHOULD is reported, and fails nothing. What was
-judged is kept: the same command goes on where it was stopped.
+Exit status: 0 if nothing changed for the worse unexpectedly; 1 if something did, a patch does not
+build or boot, or an expected change is missing; 2 if the series could not be judged. With
+--fail-on=must a new deviation from a SHOULD is reported but does not fail. Finished steps are kept:
+the same command resumes after a stop.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ TOLERATED = "new deviations from a SHOULD are tolerated"
 
 @dataclass(frozen=True)
 class PatchStep:
-    """A commit, what became of it, and what changed since the last one that was judged."""
+    """A commit, its result, and the changes since ``since``, the last judged commit before it."""
 
     commit: Commit
     outcome: StepResult
@@ -59,9 +59,9 @@ def main(argv: Sequence[str]) -> int:
     """
     parser = argparse.ArgumentParser(prog="premerge", description="Judge a series of patches.")
     parser.add_argument("--tree", required=True, help="a git repository of the kernel")
-    parser.add_argument("--base", default="", help="the commit that the series is for")
+    parser.add_argument("--base", default="", help="the commit that the patches apply to")
     parser.add_argument("--series", required=True, help="a mailbox, or a range BASE..TIP")
-    parser.add_argument("--expect", default="", help="what the series is meant to change")
+    parser.add_argument("--expect", default="", help="a file with the expected changes")
     add_selection(parser)
     asked = parser.parse_args(argv)
     selection, progress = selection_of(asked), Progress()
@@ -79,7 +79,7 @@ def main(argv: Sequence[str]) -> int:
         write_report(folder, data, texts)
         return data
 
-    # Written after each step: whatever ends this, what was judged is there.
+    # Written after each step, so that a report exists however this job ends.
     steps = judge_all(patches, selection, progress, on_step=write)
     data = write(steps)
     print(report.text(data))
@@ -95,13 +95,13 @@ def judge_all(
     progress: Progress,
     on_step: Callable[[Sequence[PatchStep]], object] = lambda _: None,
 ) -> list[PatchStep]:
-    """Build and test every commit of ``patches``, the base first; ``on_step`` is given all so far.
+    """Build and test every commit of ``patches``, the base first.
 
-    Without a base that could be judged there is nothing to compare with: that is the end. So is a
-    step that cannot be made.
+    ``on_step`` is called after each step with all steps so far. Stops if the base cannot be judged,
+    as there is nothing to compare with then, and at a step that cannot be run.
     """
     steps: list[PatchStep] = []
-    last: PatchStep | None = None  # that was judged
+    last: PatchStep | None = None  # the last judged step
     count = len(patches.commits) - 1
     for commit in patches.commits:
         name = f"patch {commit.number} of {count}" if commit.number else f"base {patches.base}"
@@ -120,7 +120,7 @@ def judge_all(
 
 
 def changes(before: StepResult, after: StepResult) -> list[Change]:
-    """Return what changed; of a step that was not carried through, what it saw for the worse."""
+    """Return the changes; if ``after`` is incomplete, only those for the worse that it saw."""
     if not before.results or not after.results:
         return []
     found = compare.changes(before.results, after.results)
@@ -137,9 +137,9 @@ def _judged(one: PatchStep) -> Results | None:
 def judgement(
     patches: Series, selection: Selection, steps: Sequence[PatchStep], expected: Sequence[Expected]
 ) -> dict[str, Any]:
-    """Return all that a report says, as plain data: the contents of ``premerge.yaml``."""
+    """Return the report's contents as plain data, as in ``premerge.yaml``."""
     first, last = _judged(steps[0]), _judged(steps[-1])
-    # Of a last patch that was not judged nobody knows what came.
+    # If the last patch was not judged, it is unknown which expected changes are there.
     missed = [
         one for one in _lasting(expected) if first and last and not one.came_true(first, last)
     ]
@@ -181,7 +181,7 @@ def judgement(
 def _gate(
     steps: Sequence[PatchStep], expected: Sequence[Expected], missed: Sequence[Expected]
 ) -> tuple[int, str]:
-    """Return what the gate ends with, and the same in words."""
+    """Return the exit status, and the verdict in words."""
     unsure = "could not be judged"
     if steps[0].outcome.stage is not Stage.JUDGED:
         return CANNOT, unsure
@@ -206,7 +206,7 @@ def _gate(
 
 
 def _unjudged(results: Results) -> list[str]:
-    """Return what the last patch does not tell: broken clauses, and drivers that are missing."""
+    """Return a line for each broken clause and for each missing driver."""
     broken = [f"{driver}: {clause}" for driver, clause, _ in results.of_kind(BROKEN)]
     return broken + [f"{name}: missing: {why}" for name, why in results.missing.items()]
 
@@ -216,7 +216,7 @@ def _name(one: PatchStep) -> str:
 
 
 def _effects(steps: Sequence[PatchStep], expected: Sequence[Expected]) -> set[Effect]:
-    """Return the effects of all changes that were not expected."""
+    """Return the effects of all unexpected changes."""
     changes = [change for one in steps for change in one.changes]
     left = [change for change in changes if not _foreseen(change, expected)]
     left += [change for change in _whole(steps) if not _foreseen(change, _lasting(expected))]
@@ -224,13 +224,13 @@ def _effects(steps: Sequence[PatchStep], expected: Sequence[Expected]) -> set[Ef
 
 
 def _whole(steps: Sequence[PatchStep]) -> list[Change]:
-    """Return what changed from the base to the last patch: a detour between them hides nothing."""
+    """Return the net changes from the base to the last patch."""
     first, last = _judged(steps[0]), _judged(steps[-1])
     return compare.changes(first, last) if first and last else []
 
 
 def _lasting(expected: Sequence[Expected]) -> list[Expected]:
-    """Return what may be there in the end, too."""
+    """Return the expected changes that must last: those that are not ``passing``."""
     return [one for one in expected if not one.passing]
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The calls of a run again, back to back: what a run takes beside what its calls take.
+"""Replay the calls of a run back to back, to compare their time with that of the whole run.
 
-As a plugin of pytest (``-p workflows.replay --keep-programs=FOLDER``) it keeps all that is sent to
-the agents, a file for each machine. ``replay`` sends that to new machines without waiting for an
-answer: the agent goes from one call to the next, and no host decides between them.
+As a pytest plugin (``-p workflows.replay --keep-programs=FOLDER``) it records the programs sent to
+the agents, one file per machine. ``replay`` sends them to new machines without waiting for answers:
+the agent goes from one call to the next without a decision by the host.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have every agent of the run kept watch over."""
+    """Record the programs of every agent in the run."""
     folder, numbers = Path(config.getoption("--keep-programs")), itertools.count(1)
 
     class Watched(Guest):
-        """A guest of which all programs but the first, which asks for its name, are kept."""
+        """A guest that records its programs, except the first, which asks for its name."""
 
         def __init__(self, host: Any) -> None:
             super().__init__(host)
@@ -53,9 +53,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def kept(folder: Path) -> dict[str, list[tuple[int, Path]]]:
-    """Return what was kept in ``folder``: for each worker its machines in turn.
+    """Return the recordings in ``folder``: the machines of each worker, in order.
 
-    Of each the number of its processors, and its programs' file.
+    Each machine is its number of processors and the file with its programs.
     """
     found: dict[str, list[tuple[int, Path]]] = {}
     for path in sorted(folder.glob(f"*{SUFFIX}")):
@@ -67,8 +67,8 @@ def kept(folder: Path) -> dict[str, list[tuple[int, Path]]]:
 def replay(guest: Guest, path: Path) -> tuple[int, float]:
     """Send the programs at ``path`` to the agent of ``guest``, and read its answers.
 
-    Returns how many programs these were, and the seconds that they took. Raises RunError if an
-    answer is missing.
+    Returns the number of programs and their duration in seconds. Raises RunError if an answer is
+    missing.
     """
     data = path.read_bytes()
     programs = [PROGRAM.unpack(data, at)[1] for at in _starts(data)]
@@ -94,7 +94,7 @@ def _starts(data: bytes) -> Iterator[int]:
 
 
 def _answer(guest: Guest, number: int) -> None:
-    """Take the answer to program ``number``, whatever it says."""
+    """Read the answer to program ``number``, and ignore its contents."""
     goes_on = 1
     while goes_on:
         head = guest.line.read(ANSWER.size)
@@ -102,5 +102,5 @@ def _answer(guest: Guest, number: int) -> None:
             raise RunError(f"the agent ended before its answer to program {number}")
         size, told, goes_on, _ = ANSWER.unpack(head)
         if told != number:
-            raise RunError(f"an answer to program {told}, and not to {number}")
+            raise RunError(f"expected the answer to program {number}, got one to {told}")
         guest.line.read(size)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A series of patches on top of a base: the commits that a pre-merge run goes through."""
+"""A series of patches on a base: the commits of a pre-merge run."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from workflows.mails import Patch
 _HUNK = re.compile(r"^error: patch failed: (.+)$", re.MULTILINE)
 _FILE = re.compile(r"^error: (.+: (?:does not exist in index|already exists in .*))$", re.MULTILINE)
 _OTHER = re.compile(r"^error: (.+)$", re.MULTILINE)
-# To the index; and the person's settings neither change white space nor pass over it.
+# Apply to the index, whatever the user's settings for white space are.
 _AS_IT_IS = ("--cached", "--whitespace=nowarn", "--no-ignore-whitespace")
-# Who commits is part of a commit's id, and must be the same when a job is taken up again.
+# The committer is part of the commit id: a resumed job needs the same ids.
 _COMMITTER = {
     "GIT_COMMITTER_NAME": "vfio conformance",
     "GIT_COMMITTER_EMAIL": "vfio-conformance@localhost",
@@ -39,7 +39,7 @@ class Commit:
 
     @property
     def short(self) -> str:
-        """The first digits of its id."""
+        """The first 12 digits of the id."""
         return self.id[:12]
 
 
@@ -48,7 +48,7 @@ class Series:
     """A base and the patches on top of it, each a commit of the repository ``tree``."""
 
     tree: Path
-    base: str  # as it was named
+    base: str  # as the user named it
     commits: tuple[Commit, ...]
 
     def spec(self, commit: Commit) -> RefSpec:
@@ -57,15 +57,15 @@ class Series:
 
 
 def repository(text: str) -> Path:
-    """Return the repository of a kernel that ``text`` names.
+    """Return the path of the kernel repository ``text``.
 
-    Raises SpecError if it is none.
+    Raises SpecError if it is not a git repository.
     """
     if not text:
         raise SpecError("TREE= is missing: a git repository of the kernel")
     tree = named(text).resolve()
     if not tree.is_dir():
-        raise SpecError(f"TREE={text}: {'is no' if tree.exists() else 'no such'} folder")
+        raise SpecError(f"TREE={text}: {'is not a' if tree.exists() else 'no such'} folder")
     if why := no_repository(tree):
         raise SpecError(f"TREE={text}: {why}")
     return tree
@@ -74,10 +74,10 @@ def repository(text: str) -> Path:
 def load(tree: Path, base: str, series: str, progress: Progress) -> Series:
     """Return the series that ``series`` names: a mailbox, or a range such as ``v7.1..topic``.
 
-    ``base`` may be "" if a range says it. Patches of a mailbox become commits; no branch, index
-    or checkout of the person's is touched.
+    ``base`` may be "" with a range. Patches of a mailbox become commits; the user's branches, index
+    and checkout stay untouched.
 
-    Raises SpecError: there is no such thing, or a patch does not apply.
+    Raises SpecError if something named is missing, or a patch does not apply.
     """
     if not series:
         raise SpecError("SERIES= is missing: a mailbox, or a range BASE..TIP")
@@ -97,9 +97,9 @@ def load(tree: Path, base: str, series: str, progress: Progress) -> Series:
             raise SpecError(f"BASE={base} and SERIES={series} begin at different commits")
         base = left
     else:
-        why = "is no file" if mailbox.exists() else "no such file"
+        why = "is not a file" if mailbox.exists() else "no such file"
         raise SpecError(f"SERIES={series}: {why}; a series is a mailbox, or a range BASE..TIP")
-    # A whole id, as CI names a commit, is nothing to read out.
+    # CI passes full ids, which are too long for a report.
     name = start[:12] if base == start else base
     return Series(tree, name, _commits(tree, start, tip, name, series))
 
@@ -107,11 +107,11 @@ def load(tree: Path, base: str, series: str, progress: Progress) -> Series:
 def _commits(tree: Path, start: str, tip: str, base: str, series: str) -> tuple[Commit, ...]:
     span = f"{start}..{tip}"
     if git(tree, "rev-list", "--merges", "--max-count=1", span).strip():
-        raise SpecError(f"SERIES={series}: holds a merge; a series is one patch after the other")
-    # A subject may hold what Python, but not git, takes for the end of a line.
+        raise SpecError(f"SERIES={series}: contains a merge; a series must be linear: rebase it")
+    # Not splitlines(): a subject may contain line ends that only Python knows.
     lines = git(tree, "log", "--reverse", "--format=%H %s", span).split("\n")[:-1]
     if not lines:
-        raise SpecError(f"SERIES={series}: there is nothing in it on top of {base}")
+        raise SpecError(f"SERIES={series}: has no commit on top of {base}")
     if not is_ancestor(tree, start, tip):
         raise SpecError(
             f"SERIES={series}: is not on top of {base}; rebase it, or name another BASE"
@@ -125,8 +125,8 @@ def _commits(tree: Path, start: str, tip: str, base: str, series: str) -> tuple[
 def _apply(tree: Path, start: str, base: str, mailbox: Path, progress: Progress) -> str:
     """Make a commit of each patch of ``mailbox``, the first on ``start``; return the last one's id.
 
-    Only the index is needed for that, and it is one of ours: no files are checked out, so that
-    neither what lies in a worktree nor how git is set to convert files plays a part.
+    This needs only an index, a temporary one. No files are checked out, so that neither files in a
+    worktree nor git's settings to convert files have an effect.
     """
     patches = mails.read(mailbox, progress)
     repository = path(tree, "--absolute-git-dir")
@@ -149,7 +149,7 @@ def _apply(tree: Path, start: str, base: str, mailbox: Path, progress: Progress)
 
 @dataclass(frozen=True)
 class _Index:
-    """An index of the repository ``repository``, in a folder of its own, without files."""
+    """A temporary index of ``repository`` in the folder ``place``, without a checkout."""
 
     place: Path
     repository: Path  # the git folder
@@ -169,11 +169,11 @@ class _Index:
         return printed.decode().strip()
 
     def commit(self, patch: Patch, parent: str) -> str:
-        """Make a commit of what the index holds, and return its id.
+        """Commit the index, and return the commit's id.
 
         Raises GitFailed.
         """
-        # A partial clone lacks what no patch touches.
+        # A partial clone lacks objects that the patches do not touch.
         content = self.git("write-tree", "--missing-ok")
         message = patch.subject.encode() + b"\n\n" + patch.message
         who = {
@@ -188,7 +188,7 @@ class _Index:
 
 
 def _why_not(said: str, patch: Patch, base: str) -> str:
-    """Return that ``patch`` does not apply, and which hunk of it."""
+    """Return the message that ``patch`` does not apply, with the hunks that fail."""
     where: Sequence[str] = [f"the hunk at {place}" for place in _HUNK.findall(said)]
     where = where or _FILE.findall(said) or _OTHER.findall(said)[:1] or said.splitlines()[:1]
     detail = ": " + ", ".join(where) if where else ""

@@ -72,7 +72,7 @@ def main(argv: Sequence[str]) -> int:
                 print(*_about(driver, device), sep="\n")
         return _use(machine, asked.cmd)
     finally:
-        with suppress(Deviation, GuestError, HarnessError):  # a person may have left them in use
+        with suppress(Deviation, GuestError, HarnessError):  # the user may have left them in use
             stack.close()
         machine.stop()
         shutil.rmtree(folder, ignore_errors=True)

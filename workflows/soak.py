@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Run the suites again and again on one kernel, and print where the runs disagree.
+"""Run the suites many times on one kernel, and print where the runs disagree.
 
     python -m workflows.soak RUNS --kernel=~/linux --drivers=mtty
 
-Ends with 0 if no two runs disagree and nothing was flaky or broken, with 1 where that is not so,
-and with 2 where a run could not be made. Each soak has a folder of its own below results/soak/.
+Exit status: 0 if all runs agree and nothing was flaky or broken; 1 if not; 2 if a run could not be
+made. Each soak has its own folder below results/soak/.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NOT_MADE = 2  # the status of a run that could not be made
 
 UNSURE = {BROKEN, FLAKY}
 
-# What was seen of a driver, by the clause or behaviour's name, in each run.
+# The word of each run, by driver and name of the clause or behaviour.
 Seen = dict[tuple[str, str], list[str]]
 
 
@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
     add_run(parser)
     asked = parser.parse_args(argv)
     if not re.fullmatch(r"0*[1-9][0-9]*", asked.runs):
-        raise SpecError(f"RUNS={asked.runs}: how many runs? make soak RUNS=20")
+        raise SpecError(f"RUNS={asked.runs}: RUNS= is the number of runs, for instance RUNS=20")
     runs, options = int(asked.runs), pytest_words(asked)
     all_results, failed = [], False
     try:
@@ -75,7 +75,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _folder() -> Path:
-    """Make the folder of this soak: another one may go on at the same time."""
+    """Make a folder for this soak alone: another one may run at the same time."""
     SOAKS.mkdir(parents=True, exist_ok=True)
     folder = holding.make_folder(SOAKS, time.strftime("%Y%m%d-%H%M%S-"))
     folder.chmod(0o755)
@@ -83,13 +83,13 @@ def _folder() -> Path:
 
 
 def _run(options: list[str], folder: Path) -> int:
-    (folder / "latest").unlink(missing_ok=True)  # of the run before
+    (folder / "latest").unlink(missing_ok=True)  # left by the previous run
     with (folder / OUTPUT).open("w", encoding="utf-8") as log:
         return run_pytest(["-q", f"--results={folder}", *options], log)
 
 
 def _why_not(folder: Path) -> str:
-    """Return what pytest said of a run that could not be made, and where all of it is."""
+    """Return pytest's error for a run that could not be made, and the path of its output."""
     output = folder / OUTPUT
     lines = untrusted.clean(output.read_text(errors="replace", encoding="utf-8")).splitlines()
     said = [line for line in lines if line.lower().startswith("error: ")]
@@ -102,7 +102,7 @@ def _latest(folder: Path) -> Results | None:
 
 
 def disagreements(all_results: list[Results]) -> Seen:
-    """Return what was not the same in all runs, or uncertain in one: a word for each run."""
+    """Return a row, one word a run, for each item that differs or is flaky or broken in a run."""
     seen: Seen = {}
     for number, results in enumerate(all_results):
         for driver, about in results.drivers.items():
@@ -114,7 +114,7 @@ def disagreements(all_results: list[Results]) -> Seen:
 
 
 def _word(held: Judgement) -> str:
-    """Return what a run says of a clause: how it holds, and what fails where."""
+    """Return a run's verdict on a clause, with the tests that fail and the splats."""
     where = dict.fromkeys(one.test.rpartition("::")[2] for one in held.failures if one.test)
     failing = f" in {', '.join(where)}" if where else ""
     faults = f" [{', '.join(held.fingerprints)}]" if held.fingerprints else ""
@@ -126,7 +126,7 @@ def _unsure(row: list[str]) -> bool:
 
 
 def table(lines: Seen, runs: int) -> list[str]:
-    """Return the table of disagreements, for a person."""
+    """Return the table of disagreements, as lines for people."""
     if not lines:
         return [f"{runs} runs, no disagreement"]
     shown = [f"{runs} runs, {len(lines)} disagreements:"]

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One step of a longer job: a kernel is built, and the suites are run on it, unless they were.
+"""One step of a longer job: build a kernel and run the suites on it, unless that was done before.
 
-What a step learnt is kept in ``results/steps/``, by kernel, choice of tests and state of this
-suite, so that a job that was stopped, or another one that comes to the same kernel, goes on from
-there.
+Results of a step are kept in ``results/steps/``, by kernel, choice of tests and state of this
+suite. A job that was stopped, or another job with the same kernel, reuses them.
 """
 
 from __future__ import annotations
@@ -41,27 +40,27 @@ KEPT = 200  # steps, the most recently used
 OUTPUT = "output.txt"  # what pytest printed
 _SHARE = re.compile(r"\[ *(\d+)%\]$")
 _ERROR = re.compile(r"^(?:Error|ERROR): (.*)", re.MULTILINE)
-BOOTS = 2  # a machine that did not come up is tried again: the host may have been busy
+BOOTS = 2  # retry a machine that did not come up: the host may have been busy
 NO_MACHINE = "the machine did not come up"
-# Begins the reason why clauses are broken where another run would tell nothing else: a double does
-# not compile, or the driver breaks a rule of its own.
+# A reason that begins like this would be the same in another run: a double does not compile, or the
+# driver breaks a rule of its own.
 _FOR_CERTAIN = (BuildError.__name__, "device.")
-# What ends a run, and is the kernel's doing.
+# Problems that end a run and are caused by the kernel.
 _THE_KERNELS = (
     NO_MACHINE,
     "machines died in this run",
     "has none of the drivers",
 )
-_TIME = "--run-limit"  # the kernel's doing, or that of a busy host
+_TIME = "--run-limit"  # caused by the kernel, or by a busy host
 # QEMU ends with 0 when the guest does.
 _QEMUS = re.compile(r"the machine did not come up: QEMU ended with status (?!0\b)")
 _STATUS = {4: "pytest does not know one of the options", 5: "no test was chosen"}
-# What is required beside that, and has no part in a run.
+# Requirements that have no effect on a run.
 _TOOLS = ("kcidb-io", "mypy", "ruff", "selenium", "types-paramiko", "types-PyYAML")
 
 
 class NotMade(RunError):
-    """A step came to nothing; ``runs`` are what its runs saw until then."""
+    """A step failed; ``runs`` are the results of its runs until then."""
 
     def __init__(self, why: str, runs: Mapping[Path, Results]) -> None:
         super().__init__(why)
@@ -69,7 +68,7 @@ class NotMade(RunError):
 
 
 class Stage(Enum):
-    """How far a step came, in the words of a report."""
+    """How far a step got, in the words of a report."""
 
     JUDGED = "judged"
     DOES_NOT_BUILD = "does not build"
@@ -81,10 +80,10 @@ class Stage(Enum):
 
 @dataclass(frozen=True)
 class Selection:
-    """What is run in each step: which tests, of which drivers, on which flavour of the kernel.
+    """The choice for each step: tests, drivers, and flavour of the kernel.
 
-    ``suites`` are folders of ``suites/``; ``words`` more options for pytest. ``fail_on`` says which
-    deviations fail the run.
+    ``suites`` are folders in ``suites/``; ``words`` are more options for pytest. ``fail_on``
+    selects the deviations that fail the run.
     """
 
     drivers: tuple[str, ...] = ()
@@ -95,7 +94,7 @@ class Selection:
     words: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Check that what is named is there.
+        """Check that all named drivers and folders exist.
 
         Raises SpecError.
         """
@@ -113,7 +112,7 @@ class Selection:
         return [driver.name for driver in chosen(self.drivers)]
 
     def argv(self) -> list[str]:
-        """Return the words that choose the tests on pytest's command line."""
+        """Return pytest's arguments for the choice of tests."""
         folders = [f"suites/{suite}" for suite in self.suites] or ["suites"]
         argv = [*folders, f"--flavour={self.flavour}", f"--model-seed={compare.SEED}", "-q"]
         argv += [f"--fail-on={self.fail_on}", f"--driver={','.join(self.names)}"]
@@ -122,10 +121,10 @@ class Selection:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What became of a step.
+    """The result of a step.
 
-    ``runs`` are the results of all its runs, by folder and in the order of time: what one of them
-    saw, no other one erases. ``problem`` says why the step was not judged.
+    ``runs`` are the results of all its runs, by folder, the oldest first: a later run never erases
+    an earlier one. ``problem`` is the reason why the step was not judged.
     """
 
     stage: Stage
@@ -134,17 +133,17 @@ class StepResult:
 
     @functools.cached_property
     def results(self) -> Results | None:
-        """What the runs learnt together; None if nothing was learnt."""
+        """The merged results of all runs; None without any."""
         return merged(self.runs.values()) if self.runs else None
 
     @property
     def folder(self) -> Path | None:
-        """Where the results of the last run lie."""
+        """The folder with the results of the last run."""
         return next(reversed(self.runs), None)
 
     @property
     def in_doubt(self) -> bool:
-        """Whether another run of the same kernel may tell more: a busy host may have had a part."""
+        """Whether another run may give a clearer result: a busy host may be the cause."""
         if self.stage is Stage.CUT_SHORT:
             return NO_MACHINE in self.problem
         if self.results is None:
@@ -155,24 +154,24 @@ class StepResult:
         )
 
     def with_earlier(self, earlier: StepResult) -> StepResult:
-        """Return this with what ``earlier`` runs of the same step learnt."""
+        """Return this result with the ``earlier`` runs of the same step added."""
         runs = {**earlier.runs, **self.runs}
         if self.stage is Stage.JUDGED or earlier.stage is not Stage.JUDGED:
             return replace(self, runs=runs)
-        # What was judged, but for a part, is not given up for a machine that does not come up now.
+        # Keep the first, partly doubtful result if the second run yields none.
         return replace(earlier, runs={**self.runs, **earlier.runs})
 
 
 def run(
     spec: Spec, selection: Selection, name: str, progress: Progress, *, again: bool = False
 ) -> StepResult:
-    """Build the kernel ``spec``, to people ``name``, and run what was chosen on it.
+    """Build the kernel ``spec``, and run the chosen tests on it; messages call it ``name``.
 
-    A step that was made before is not made again, unless ``again``, or its outcome is in doubt.
+    An earlier result of the same step is reused, unless ``again``, or if it is in doubt.
 
-    Raises RunError if nothing is learnt of the kernel: a disk that is full, say.
+    Raises RunError if the step says nothing about the kernel, for instance if the disk is full.
     """
-    if isinstance(spec, RefSpec):  # a branch may move while this goes on
+    if isinstance(spec, RefSpec):  # a branch may move during the step
         spec = RefSpec.of_commit(spec.tree, spec.commit)
     try:
         kernel = kernels.identity(spec, all_needs(), progress, selection.flavour)
@@ -181,10 +180,10 @@ def run(
         with cache.locked(f"step-{key}", progress):
             holding.hold(folder)
             if not again and (done := judged(folder)) and not done.in_doubt:
-                progress.note(f"{name}: judged before, in {done.folder}")
+                progress.note(f"{name}: already judged, results in {done.folder}")
                 return done
             _make(folder)
-            # A job has many steps: each holds only what it uses itself, and the run holds its own.
+            # A job has many steps: release the kernel here, as the run holds it itself.
             with holding.only_here():
                 kernels.provide(spec, all_needs(), progress, selection.flavour)
             return _test(spec, selection, folder, name, progress)
@@ -193,29 +192,29 @@ def run(
 
 
 def run_for_certain(spec: Spec, selection: Selection, name: str, progress: Progress) -> StepResult:
-    """Do as ``run``, and again where that leaves a doubt; both runs count.
+    """Do as ``run``, and repeat the step if its result is in doubt; both runs count.
 
     Raises RunError.
     """
     outcome = run(spec, selection, name, progress)
     if not outcome.in_doubt:
         return outcome
-    progress.note(f"{name}: once more: {outcome.problem or 'some of it is flaky or broken'}")
+    progress.note(f"{name}: retry: {outcome.problem or 'some clauses are flaky or broken'}")
     try:
         return run(spec, selection, name, progress).with_earlier(outcome)
     except RunError as error:
         if outcome.stage is not Stage.JUDGED:
             raise NotMade(str(error), {**outcome.runs, **getattr(error, "runs", {})}) from error
-        progress.note(f"{name}: could not be run once more: {error}")
+        progress.note(f"{name}: the retry failed: {error}")
         return outcome
     except (KeyboardInterrupt, Terminated) as stopped:
         return StepResult(Stage.NOT_MADE, outcome.runs, _why(stopped))
 
 
 def run_or_tell(spec: Spec, selection: Selection, name: str, progress: Progress) -> StepResult:
-    """Do as ``run_for_certain``; where the step cannot be made, the outcome says so.
+    """Do as ``run_for_certain``; if the step cannot be run, return that as its result.
 
-    What a job has judged until then is to be reported, whatever ends it: Ctrl-C, a signal, a full
+    The job can then still report its earlier steps, whatever ends it: Ctrl-C, a signal, a full
     disk.
     """
     try:
@@ -239,11 +238,14 @@ def for_a_mail(problem: str, spec: RefSpec) -> str:
 
 
 def _make(folder: Path) -> None:
-    """Make a step's folder. Raises RunError if that cannot be."""
+    """Make a step's folder.
+
+    Raises RunError if that fails.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(f"{folder}: cannot be made: {error.strerror}") from error
+        raise RunError(f"{folder}: cannot be created: {error.strerror}") from error
     holding.hold(folder)
     cache.trim(STEPS, KEPT)
 
@@ -261,14 +263,14 @@ def _test(
 
 
 def judged(folder: Path) -> StepResult | None:
-    """Return the outcome of a step that was carried through, None if there is none."""
+    """Return the result of a step if its last run is complete, else None."""
     runs = _runs(folder)
     last = next(reversed(runs.values()), None)
     return StepResult(Stage.JUDGED, runs) if last and last.complete and last.drivers else None
 
 
 def _runs(folder: Path) -> dict[Path, Results]:
-    """Return what all runs of a step learnt; those of an older schema are left out."""
+    """Return the results of all runs of a step, except those with an older schema."""
     found = sorted(path.parent for path in folder.glob("[!.]*/results.yaml"))
     runs = {}
     for path in found:
@@ -280,9 +282,9 @@ def _runs(folder: Path) -> dict[Path, Results]:
 
 
 def _failed(folder: Path, status: int) -> StepResult:
-    """Tell why a step came to nothing: from its results, where it came to have some.
+    """Return the result of a step that failed; its results, if there are any, name the problem.
 
-    Raises RunError if that says nothing of the kernel.
+    Raises RunError if the problem says nothing about the kernel.
     """
     latest = folder / "latest"
     this = model.load(latest) if (latest / "results.yaml").exists() else model.nothing()
@@ -301,7 +303,7 @@ def _failed(folder: Path, status: int) -> StepResult:
 
 
 def _pytest(spec: Spec, selection: Selection, folder: Path, shown: ProgressStep) -> int:
-    (folder / "latest").unlink(missing_ok=True)  # of a run that was cut short
+    (folder / "latest").unlink(missing_ok=True)  # left by a run that was cut short
     argv = [sys.executable, "-m", "pytest", *selection.argv(), "-n", selection.jobs]
     argv += [f"--kernel={spec.text}", f"--results={folder}"]
 
@@ -310,7 +312,7 @@ def _pytest(spec: Spec, selection: Selection, folder: Path, shown: ProgressStep)
             shown.update(f"{share[1]} %")
 
     try:
-        # What a person has pytest do otherwise would be no part of what this step is known by.
+        # The user's PYTEST_ADDOPTS is not part of this step's key, so it must have no effect.
         environment = process.clean_environment(PYTEST_ADDOPTS="")
         process.run(argv, folder / OUTPUT, on_line=on_line, environment=environment, cwd=CHECKOUT)
     except ProcessFailed as failure:
@@ -320,23 +322,23 @@ def _pytest(spec: Spec, selection: Selection, folder: Path, shown: ProgressStep)
 
 @functools.cache
 def fingerprint() -> str:
-    """Return a digest of what decides what a run learns, but for the kernel.
+    """Return a digest of everything but the kernel and the selection that affects a run's results.
 
-    That is files of this checkout, what runs them, and what machines are made with. The guest's
-    root file system is built for that, on first use.
+    These are the files of this checkout, the software that runs them, and the parts of a machine.
+    The guest's root file system is built on first use.
 
-    Raises RunError if that cannot be built.
+    Raises RunError if it cannot be built.
     """
     host = f"QEMU {qemu_version()}, {'perhaps kvm' if accelerator.kvm_is_there() else 'tcg'}"
     try:
         guest = (provide_rootfs(Progress()) / INSTALLED).read_bytes()
-    except BuildError as error:  # that is no kernel's fault
+    except BuildError as error:  # not caused by the kernel under test
         raise RunError(str(error)) from error
     return cache.digest(host, guest, *_software(), suite.digest())
 
 
 def _software() -> list[str]:
-    """Return the versions of Python, and of what is required of it to run the suites."""
+    """Return the versions of Python and of the packages that run the suites."""
     lines = (CHECKOUT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     names = [match[0] for line in lines if (match := re.match(r"[\w.-]+", line))]
     return [

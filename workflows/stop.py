@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Have a job that is told to end (SIGTERM: a time limit of CI, say) report what it has judged."""
+"""Let a job that gets SIGTERM, for instance at a time limit of CI, still report its steps."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from types import FrameType
 
 
 class Terminated(BaseException):
-    """The process was told to end."""
+    """The process got SIGTERM."""
 
 
 def on_sigterm() -> None:
-    """Raise Terminated, once, when the process is told to end; a second time it just ends."""
+    """Raise Terminated at the first SIGTERM; the second one ends the process."""
     signal.signal(signal.SIGTERM, _terminate)
 
 

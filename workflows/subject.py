@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a bisect is about: one behaviour, one clause, or the tests that ``pytest -k`` chooses."""
+"""The subject of a bisect: one behaviour, one clause, or the tests of ``pytest -k``."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from fixtures.record.model import (
 
 
 class NoValue(Exception):
-    """The run does not say, for the reason given."""
+    """The run gives no certain value, for the reason given."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is looked at: ``name`` is a behaviour's or a clause's, or an expression for ``-k``.
+    """A behaviour, a clause, or an expression for ``-k``, by ``name``, of one driver.
 
-    ``kind`` is None for an expression.
+    ``kind`` is None for an expression, and ``driver`` may be "" then.
     """
 
     kind: ChangeKind | None
@@ -42,7 +42,7 @@ class Subject:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The options that have pytest run what is needed, and little else."""
+        """The options with which pytest runs the tests for the subject, and few others."""
         option = {ChangeKind.BEHAVIOUR: "--behaviour", ChangeKind.CLAUSE: "--clause", None: "-k"}[
             self.kind
         ]
@@ -50,14 +50,14 @@ class Subject:
 
     @property
     def words_for_it(self) -> tuple[str, ...]:
-        """What its value can be."""
+        """The possible values."""
         if self.kind is ChangeKind.BEHAVIOUR:
             return catalogue.behaviours()[self.name].words
         return (CONFORMS, DEVIATES, NOT_APPLICABLE) if self.kind else (CONFORMS, KNOWN, DEVIATES)
 
     @property
     def title(self) -> str:
-        """This for a heading: a clause with its level."""
+        """The text for a heading: a clause with its level."""
         level = catalogue.level(self.name) if self.kind is ChangeKind.CLAUSE else ""
         return with_level(str(self), level)
 
@@ -66,55 +66,55 @@ class Subject:
         return f"{self.driver}: {what}" if self.driver else what
 
     def value(self, results: Results, *, settled: bool = False) -> str:
-        """Return what ``results`` say of it, in one word.
+        """Return the value in ``results``, in one word.
 
-        Where that is ``settled``, further runs were made: what failed in one of them alone, and
+        ``settled`` means that further runs were made: a clause that failed in only one of them, and
         without evidence, conforms.
 
-        Raises NoValue if they do not say, or not for certain.
+        Raises NoValue if there is no value, or no certain one.
         """
         unsure = {BROKEN} if settled else {BROKEN, FLAKY}
         if self.kind is None:
             return self._worst(results, unsure)
         about = results.drivers.get(self.driver)
         if about is None:
-            raise NoValue(f"nothing was run for {self.driver}")
+            raise NoValue(f"no test ran for {self.driver}")
         word = compare.value(results, self.driver, self.kind, self.name)
         if self.kind is ChangeKind.CLAUSE and word == DEVIATES:
-            return word  # whatever else is not known
+            return word  # certain, even if other clauses are in doubt
         for name, held in about.clauses.items():
             if held.verdict in unsure:
                 raise NoValue(f"{name}: {held.verdict}: {held.why}")
         return CONFORMS if word == FLAKY else word
 
     def _worst(self, results: Results, unsure: Collection[str]) -> str:
-        """Return the worst verdict of all that was run, where a known deviation is not as bad.
+        """Return the worst verdict of all tests; a known deviation ranks below a new one.
 
-        One that is tolerated does not count.
+        A tolerated deviation does not count.
         """
         kinds = {held.kind for *_, held in results.held()}
         if DEVIATES in kinds:
             return DEVIATES
         if found := kinds & set(unsure):
-            raise NoValue(f"some of it is {' and '.join(sorted(found))}")
+            raise NoValue(f"some clauses are {' and '.join(sorted(found))}")
         if not kinds:
-            raise NoValue("no test was run")
+            raise NoValue("no test ran")
         if KNOWN in kinds:
             return KNOWN
         return CONFORMS if kinds & {CONFORMS, FLAKY, TOLERATED} else NOTHING
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say what is looked at."""
+    """Add the options that choose the subject."""
     parser.add_argument("--behaviour", default="", help="the name of a behaviour")
     parser.add_argument("--clause", default="", help="the id of a clause")
     parser.add_argument("--tests", default="", help="an expression for pytest -k")
 
 
 def of(asked: argparse.Namespace, drivers: tuple[str, ...], *, tests: bool = True) -> Subject:
-    """Return what the options chose; ``tests`` tells whether that may be an expression for ``-k``.
+    """Return the chosen subject; it may be an expression for ``-k`` only if ``tests``.
 
-    Raises SpecError if that is not one thing, or there is no such.
+    Raises SpecError if the options choose none or several, or an unknown one.
     """
     named = [
         (kind, name)
@@ -127,7 +127,7 @@ def of(asked: argparse.Namespace, drivers: tuple[str, ...], *, tests: bool = Tru
     ]
     if len(named) != 1 or (asked.tests and not tests):
         or_tests = ", or TESTS= (for pytest -k)" if tests else ""
-        raise SpecError(f"name one thing to look at: BEHAVIOUR= or CLAUSE={or_tests}")
+        raise SpecError(f"name one subject: BEHAVIOUR= or CLAUSE={or_tests}")
     kind, name = named[0]
     chosen(drivers)
     if kind is None:
@@ -137,5 +137,5 @@ def of(asked: argparse.Namespace, drivers: tuple[str, ...], *, tests: bool = Tru
     if kind is ChangeKind.CLAUSE and name not in catalogue.clauses():
         raise SpecError(f"{name}: name one clause, not a pattern")
     if len(drivers) != 1:
-        raise SpecError(f"whose {kind.value} is it? DRIVER= names one driver")
+        raise SpecError(f"a {kind.value} needs one driver: DRIVER=mtty, for instance")
     return Subject(kind, name, drivers[0])

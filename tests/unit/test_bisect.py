@@ -67,7 +67,7 @@ def test_the_commit_is_found_beside_what_cannot_be_judged(bisect: Bisect) -> Non
 
 @pytest.mark.parametrize("status", ["1", "2", "127", "255"])
 def test_a_judge_that_cannot_be_started_blames_nobody(bisect: Bisect, status: str) -> None:
-    with pytest.raises(RunError, match="start again with the same command"):
+    with pytest.raises(RunError, match="The same command starts it again"):
         run(bisect, ["sh", "-c", f"exit {status}"])
     assert run(bisect, judge(bisect)) == ["2", "3"]
 
@@ -78,7 +78,7 @@ def test_whatever_state_git_was_left_in_the_next_run_ends(bisect: Bisect) -> Non
     registered = next((bisect.tree / ".git/worktrees").iterdir())
     (registered / "BISECT_HEAD.lock").touch()
     (bisect.folder / "started").touch()
-    with pytest.raises(RunError, match="start again with the same command"):
+    with pytest.raises(RunError, match="The same command starts it again"):
         run(bisect, judge(bisect))
     assert run(bisect, judge(bisect)) == ["2", "3"]
 
@@ -189,4 +189,4 @@ def test_a_commit_without_one_before_it_is_not_blamed(forked: Bisect) -> None:
     good, root = commit(forked, "zeroed"), commit(forked, "echoed")
     data = find(forked, good, commit(forked, "echoed", good, root))
     assert data["found"] == ""
-    assert "the commit before it is not known" in data["doubt"]
+    assert "the commit before it is unknown" in data["doubt"]

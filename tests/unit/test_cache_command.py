@@ -105,12 +105,12 @@ def test_the_latest_run_and_one_that_goes_on_stay(results: Path) -> None:
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["--prune=kernles"], "PRUNE=kernles: no such kind; there are all, kernels,"),
-        (["--prune=kernels", "--keep=few"], "KEEP=few: is no number"),
-        (["--prune=kernels", "--keep=-1"], "KEEP=-1: is no number"),
-        (["--keep=3"], "what is to be pruned"),
-        (["--prune=runs"], "say how many are to stay"),
-        (["--prune=all runs"], "say how many are to stay"),
+        (["--prune=kernles"], "PRUNE=kernles: no such kind; the kinds are all, kernels,"),
+        (["--prune=kernels", "--keep=few"], "KEEP=few: is not a number"),
+        (["--prune=kernels", "--keep=-1"], "KEEP=-1: is not a number"),
+        (["--keep=3"], "PRUNE= is missing"),
+        (["--prune=runs"], "add the number to keep"),
+        (["--prune=all runs"], "add the number to keep"),
     ],
 )
 def test_what_makes_no_sense_removes_nothing(argv: list[str], said: str, results: Path) -> None:

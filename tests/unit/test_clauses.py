@@ -63,6 +63,6 @@ def test_a_source_that_is_not_in_the_table(tmp_path: Path) -> None:
 def test_a_gap_is_told() -> None:
     tests = {"suites/a.py::test_a": {"a.rule"}, "suites/b.py::test_b": set[str]()}
     assert gaps(tests, ["a.rule", "b.rule"]) == [
-        "b.rule: no test is of this clause",
-        "suites/b.py::test_b: is of no clause",
+        "b.rule: this clause has no test",
+        "suites/b.py::test_b: this test has no clause",
     ]

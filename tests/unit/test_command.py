@@ -159,7 +159,7 @@ def test_a_clause_that_is_almost_there() -> None:
 
 
 def test_a_history_is_of_what_results_name() -> None:
-    with pytest.raises(SpecError, match=r"look at: BEHAVIOUR= or CLAUSE=$"):
+    with pytest.raises(SpecError, match=r"name one subject: BEHAVIOUR= or CLAUSE=$"):
         history.main(["--drivers=mtty", "--tests=flags"])
 
 
@@ -216,7 +216,7 @@ def test_an_interrupted_job_lets_pytest_end(tmp_path: Path, to_all: bool) -> Non
     _, said = job.communicate(timeout=30)
     assert ended.exists()
     assert job.returncode == 2
-    assert said.strip() == "interrupted; the same command goes on from here"
+    assert said.strip() == "interrupted; the same command resumes here"
 
 
 @pytest.mark.parametrize("lines", [1, 100_000], ids=["at the end", "while it is printed"])
