@@ -494,7 +494,7 @@ def fails_with(fd: int) -> Agent:
 
 
 def test_a_data_fd_of_a_request_that_failed_is_a_deviation(start: Start) -> None:
-    with pytest.raises(Deviation, match="the state 3 was refused, and came with data_fd=7"):
+    with pytest.raises(Deviation, match="the state 3 was refused, but gave data_fd=7"):
         open_session(start(fails_with(7)), 5).set_state(State.STOP_COPY)
 
 
