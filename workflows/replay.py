@@ -40,7 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
         def __init__(self, host: Any) -> None:
             super().__init__(host)
-            name = f"{os.getpid()}-{next(numbers):03}-{host.processors}{SUFFIX}"
+            name = f"{os.getpid()}-{next(numbers):03}-{host.spec.processors}{SUFFIX}"
             self._programs_file = (folder / name).open("wb", buffering=0)
             self.on_program = self._keep
 
