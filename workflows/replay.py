@@ -21,7 +21,7 @@ import pytest
 from fixtures.errors import RunError
 from fixtures.guest import Guest
 from fixtures.guest.wire import ANSWER, PROGRAM
-from fixtures.plugin import run
+from fixtures.plugin import machines
 
 SUFFIX = ".programs"
 LIMIT = 600.0  # seconds that the programs of one machine may take
@@ -48,7 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
             self._programs_file.write(program)
 
     monkeypatch = pytest.MonkeyPatch()
-    monkeypatch.setattr(run, "Guest", Watched)
+    monkeypatch.setattr(machines, "Guest", Watched)
     config.add_cleanup(monkeypatch.undo)
 
 
