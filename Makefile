@@ -87,6 +87,7 @@ help: ## list the targets and their variables
 	@echo "  MEMORY   of each machine in MiB (512); CPUS, its processors (1); QEMU_OPTIONS and"
 	@echo "           KERNEL_OPTIONS, more options for QEMU and for the guest's kernel"
 	@echo "  GDB      1: let gdb attach; SHELL_ON_FAILURE, 1: a shell where a test fails (check)"
+	@echo "  DUMP     1: keep the memory of a guest whose kernel dies, for drgn and crash (check)"
 	@echo "  RUNS     how often \`make soak' runs the suites ($(default.RUNS))"
 	@echo "  RESULTS  the folder of a run ($(default.RESULTS))"
 	@echo "  FORMATS  of a report, separated by blanks or commas (all files); FORMATS=help lists them"
@@ -122,7 +123,7 @@ setup: ## install packages and the virtual environment, where they are missing
 check: ## hold the drivers of KERNEL to the protocol; KERNEL=, DRIVERS=, SUITES=, CLAUSE=
 	$(really)@$(call ready_for,$$KERNEL) || exit 2
 	$(really)@$(run) $(python) -m workflows.check --kernel="$$KERNEL" --baseline="$$BASELINE" \
-		--shell-on-failure="$$SHELL_ON_FAILURE" $(about) $(step) $(machine)
+		--shell-on-failure="$$SHELL_ON_FAILURE" --dump="$$DUMP" $(about) $(step) $(machine)
 
 premerge: ## judge a series, patch by patch; TREE=, BASE=, SERIES=, EXPECT=
 	$(really)@$(call ready_for,$$TREE) || exit 2

@@ -6,7 +6,7 @@
 choice = DRIVERS DRIVER SUITES FLAVOUR FAIL_ON JOBS PYTEST
 subject = BEHAVIOUR CLAUSE TESTS
 machine = MEMORY CPUS QEMU_OPTIONS KERNEL_OPTIONS GDB
-takes.check = KERNEL BASELINE SHELL_ON_FAILURE $(choice) $(subject) $(machine)
+takes.check = KERNEL BASELINE SHELL_ON_FAILURE DUMP $(choice) $(subject) $(machine)
 takes.premerge = TREE BASE SERIES EXPECT $(choice)
 takes.matrix = KERNELS $(choice)
 takes.bisect = TREE GOOD BAD $(choice) $(subject)

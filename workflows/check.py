@@ -25,11 +25,14 @@ def main(argv: Sequence[str]) -> int:
     add_run(parser)
     parser.add_argument("--baseline", default="", help="the results of an earlier run")
     parser.add_argument("--shell-on-failure", default="", help="1: a shell where a test fails")
+    parser.add_argument("--dump", default="", help="1: keep the memory of guests that die")
     asked = parser.parse_args(argv)
     words = pytest_words(asked)
     if is_set("SHELL_ON_FAILURE", asked.shell_on_failure):
         # The last -n counts: the process that runs the tests must have the terminal.
         words += ["-n", "0", "--shell-on-failure"]
+    if is_set("DUMP", asked.dump):
+        words.append("--dump")
     if asked.baseline:
         words.insert(0, f"--baseline={asked.baseline}")
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *words])

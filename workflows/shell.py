@@ -23,7 +23,7 @@ import paramiko
 from fixtures import kernel as kernels
 from fixtures.device import Device, Devices, Driver, all_needs, chosen, machine_options
 from fixtures.device.firmware import ROOT
-from fixtures.errors import Deviation, GuestError, HarnessError, RunError, SpecError
+from fixtures.errors import Deviation, GuestError, GuestLost, HarnessError, RunError, SpecError
 from fixtures.guest import Guest
 from fixtures.machine import Machine, accelerator, provide_rootfs, shell
 from fixtures.machine.machine import qemu_version
@@ -67,7 +67,13 @@ def main(argv: Sequence[str]) -> int:
             if reason := (kernel.lacking | kernel.broken).get(driver.name):
                 progress.note(f"{driver.name}: not in this kernel: {reason}")
                 continue
-            device = stack.enter_context(devices.make(driver))
+            try:
+                device = stack.enter_context(devices.make(driver))
+            except GuestLost:
+                raise
+            except GuestError as error:  # the driver does not load, or bind
+                progress.note(f"{driver.name}: no device: {error}")
+                continue
             if not asked.cmd:
                 print(*_about(driver, device), sep="\n")
         return _use(machine, asked.cmd)
@@ -90,7 +96,7 @@ def _about(driver: Driver, device: Device) -> Iterator[str]:
 def _use(machine: Machine, command: str) -> int:
     """Run ``command``, or a shell, in the machine; return the exit status.
 
-    Raises RunError if the guest is lost.
+    Raises RunError if the guest is lost, or a signal ended the command.
     """
     try:
         if command:
@@ -104,6 +110,9 @@ def _use(machine: Machine, command: str) -> int:
     if death := machine.death():
         raise RunError(f"the guest is lost: {death}")
     if status < 0:
+        transport = machine.ssh.get_transport()
+        if transport is not None and transport.is_active():
+            raise RunError("a signal ended the command")
         raise RunError("the guest is lost: its ssh connection ended")
     return status
 

@@ -117,10 +117,19 @@ def test_version_1_without_a_quota(tmp_path: Path) -> None:
     assert host.memory(tmp_path) == 64 * GIB
 
 
-@pytest.mark.parametrize(("cores", "memory", "machines"), [(8, 4, 4), (2, 32, 2), (8, 0, 1)])
+@pytest.mark.parametrize(
+    ("cores", "memory", "guest", "machines"),
+    [(8, 4, None, 4), (2, 32, None, 2), (8, 0, None, 1), (8, 4, 1536, 2)],
+)
 def test_as_many_machines_as_there_is_room_for(
-    monkeypatch: pytest.MonkeyPatch, cores: int, memory: int, machines: int
+    pytestconfig: pytest.Config,
+    monkeypatch: pytest.MonkeyPatch,
+    cores: int,
+    memory: int,
+    guest: int | None,
+    machines: int,
 ) -> None:
+    monkeypatch.setattr(pytestconfig.option, "memory", guest)
     monkeypatch.setattr(host, "cores", lambda: cores)
     monkeypatch.setattr(host, "memory", lambda: memory * GIB + GIB // 2)
-    assert running.pytest_xdist_auto_num_workers() == machines
+    assert running.pytest_xdist_auto_num_workers(pytestconfig) == machines

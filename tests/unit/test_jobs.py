@@ -195,6 +195,18 @@ def test_what_else_than_the_kernel_differs_is_told() -> None:
     ]
 
 
+def test_a_machine_that_was_changed_is_told() -> None:
+    one = results()
+    other = dataclasses.replace(one, options={"memory": "1024", "kernel-option": "nosmp"})
+    assert compare.differences(one, other) == [
+        "kernel-option: the default, now nosmp",
+        "memory: the default, now 1024",
+    ]
+    assert model.parse(model.as_data(other)).options == other.options
+    with pytest.raises(ValueError, match="options: memory is a number"):
+        model.parse(model.as_data(one) | {"options": {"memory": "much"}})
+
+
 @pytest.mark.parametrize("text", ["{", "[]", "schema: 3\ndrivers: {}", "schema: 1", "schema: 2"])
 def test_what_holds_no_results_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "results.yaml").write_text(text, encoding="utf-8")
