@@ -113,14 +113,14 @@ help: ## list the targets and their variables
 	@echo "  XDG_CACHE_HOME  where kernels and the guest's root are kept (~/.cache)"
 	@echo "  LLVM, KCFLAGS   and others that reach the kernel's build (README.md, \"Which kernel\")"
 	@echo
-	@echo "make check ends with 0: nothing deviates that is not expected; 1: something does;"
-	@echo "2: the run could not be made. make premerge: 0, 1 where something changed for the worse,"
-	@echo "2 where that could not be judged."
+	@echo "make check ends with 0: no new deviation; 1: a new deviation; 2: the run could not be made."
+	@echo "make premerge: 0, 1 if a patch makes something worse, 2 if that could not be judged."
+	@echo "README.md has all exit statuses."
 
-setup: ## install packages and the virtual environment, where they are missing
+setup: ## install missing packages, and the virtual environment
 	@./setup.sh
 
-check: ## hold the drivers of KERNEL to the protocol; KERNEL=, DRIVERS=, SUITES=, CLAUSE=
+check: ## test the drivers of KERNEL against the protocol; KERNEL=, DRIVERS=, SUITES=, CLAUSE=
 	$(really)@$(call ready_for,$$KERNEL) || exit 2
 	$(really)@$(run) $(python) -m workflows.check --kernel="$$KERNEL" --baseline="$$BASELINE" \
 		--shell-on-failure="$$SHELL_ON_FAILURE" --dump="$$DUMP" $(about) $(step) $(machine)
@@ -149,7 +149,7 @@ baseline: ## record what a kernel does, for make check BASELINE=FILE; KERNEL=, B
 	$(really)@$(run) $(python) -m workflows.baseline "$$BASELINE" --kernel="$$KERNEL" $(about) $(step) \
 		$(machine)
 
-history: ## print what a driver was seen to do in all runs; DRIVER=, BEHAVIOUR= or CLAUSE=
+history: ## print the behaviours of a driver in all runs; DRIVER=, BEHAVIOUR= or CLAUSE=
 	$(really)@$(ready) || exit 2
 	$(really)@$(run) $(python) -m workflows.history --drivers="$$DRIVERS $$DRIVER" \
 		--behaviour="$$BEHAVIOUR" --clause="$$CLAUSE"
@@ -164,7 +164,7 @@ soak: ## run the suites RUNS times and print where the runs disagree; KERNEL=, D
 	@$(call ready_for,$$KERNEL)
 	@$(run) $(python) -m workflows.soak "$$RUNS" --kernel="$$KERNEL" $(about) $(step) $(machine)
 
-report: ## show a run to a browser, a CI system or KernelCI; RESULTS=, FORMATS=
+report: ## write reports of a run: a page, for CI systems, for KernelCI; RESULTS=, FORMATS=
 	@$(ready)
 	@$(run) $(python) -m reports "$$RESULTS" "$$FORMATS"
 
@@ -172,16 +172,16 @@ clauses: ## print every rule, its source and its tests; fail where a rule has no
 	@$(ready)
 	@$(run) $(python) -m workflows.clauses
 
-unit: ## pass the unit tests, which need no kernel, VM or Debian package; PYTEST=
+unit: ## run the unit tests, which need no kernel, VM or Debian package; PYTEST=
 	@$(python_ready)
 	@eval "$(run) $(python) -m pytest $(call but_for,tests/unit) -n auto --dist loadgroup $$PYTEST"
 
-test: ## pass the project's own tests: unit tests, and real kernels in VMs; PYTEST=
+test: ## run the project's own tests: unit tests, and real kernels in VMs; PYTEST=
 	@$(call ready_for,debian:newest) packages-test.txt
 	@eval "$(run) $(python) -m pytest $(call but_for,tests) --results=results/tests -m 'not long' \
 		-n auto --dist loadgroup $$PYTEST"
 
-test-long: ## the same, those that take more than ten minutes; PYTEST=
+test-long: ## run the tests that take more than ten minutes; PYTEST=
 	@$(call ready_for,debian:newest) packages-test.txt
 	@eval "$(run) $(python) -m pytest $(call but_for,tests) --results=results/tests -m long $$PYTEST"
 
