@@ -139,6 +139,18 @@ def test_a_run_that_is_refused_leaves_no_folder(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("option", "value"), [("memory", 512), ("kernel_option", ["x"])])
+def test_a_machine_that_runs_already_is_not_changed(
+    pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch, option: str, value: object
+) -> None:
+    given = {"target": "ssh://x", "device": ["0000:08:00.1"], "driver": ["mlx5"], option: value}
+    for name, one in given.items():
+        monkeypatch.setattr(pytestconfig.option, name, one)
+    words = f"--{option.replace('_', '-')}: leave it out, the machine of --target runs"
+    with pytest.raises(SpecError, match=words):
+        options._asked_for(pytestconfig)
+
+
 def test_folders_that_pytest_s_options_name(
     pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

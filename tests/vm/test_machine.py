@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.errors import BootError, GuestError
+from fixtures.errors import BootError, GuestError, KernelDied
 from fixtures.guest import Guest
 from fixtures.machine import Machine, MachineSpec, machine
 from fixtures.machine.keys import KeyPair
@@ -45,6 +45,28 @@ def booted(run: Run, tmp_path: Path) -> Iterator[Machine]:
 def test_the_kernels_log_rides_along(guest: Guest) -> None:
     answer = guest.call("write_file", path="/dev/kmsg", data=b"<4>hello from the test\n")
     assert any("hello from the test" in line for line in answer.log)
+
+
+def test_the_memory_of_a_dead_kernel_is_kept(run: Run, tmp_path: Path) -> None:
+    spec = MachineSpec(run.prepare().machine["accelerator"], dump=True)
+    machine = boot(run, tmp_path / "one", spec=spec)
+    try:
+        guest = Guest(machine)
+        with pytest.raises(KernelDied):
+            guest.call("write_file", path="/proc/sysrq-trigger", data=b"c")
+    finally:
+        machine.stop()
+    dumped = (tmp_path / "one.dump").read_bytes()
+    assert dumped.startswith(b"\x7fELF")
+    assert b"sysrq: Trigger a crash" in dumped
+    note = (tmp_path / "one.dump.txt").read_text(encoding="utf-8")
+    assert note.startswith(f"memory of the guest: {tmp_path}/one.dump\n")
+
+
+def test_a_machine_that_lives_leaves_no_dump(run: Run, tmp_path: Path) -> None:
+    spec = MachineSpec(run.prepare().machine["accelerator"], dump=True)
+    boot(run, tmp_path / "one", spec=spec).stop()
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]
 
 
 def test_the_guest_reaches_nothing(guest: Guest) -> None:

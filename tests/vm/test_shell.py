@@ -22,6 +22,14 @@ SHELL = [sys.executable, "-m", "workflows.shell", "--drivers=mtty,mlx5"]
 LIMIT = 120.0  # seconds
 
 
+def test_a_command_that_a_signal_ends_is_no_lost_guest() -> None:
+    done = subprocess.run(
+        [*SHELL, "--cmd=kill -9 $$"], cwd=CHECKOUT, capture_output=True, encoding="utf-8"
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "error: a signal ended the command"
+
+
 def test_a_command_runs_in_the_guest() -> None:
     command = "ls /sys/kernel/debug/vfio-double/mlx5; echo words >&2; exit 3"
     done = subprocess.run(
@@ -85,6 +93,22 @@ def test_a_failure_opens_a_shell_in_its_machine(tmp_path: Path) -> None:
     read_to(terminal, b"# ")
     os.write(terminal, b"ls /sys/kernel/debug/ | grep misbehave; exit\n")
     read_to(terminal, b"vfio-misbehave\r\n")
+    read_to(terminal, b"1 failed")
+    os.waitpid(child, 0)
+
+
+def test_the_debugger_of_pytest_reaches_the_guest(tmp_path: Path) -> None:
+    checkout = a_checkout(tmp_path, ["fail"])
+    options = ["-n0", "--retries=0", "--pdb", "--driver=misbehave", f"--kernel={NEW}"]
+    child, terminal = pty.fork()
+    if not child:
+        os.chdir(checkout)
+        argv = [sys.executable, "-m", "pytest", "suites", "-k", "test_it", *options]
+        os.execve(argv[0], argv, os.environ | {"MISDEEDS": "fail"})
+    read_to(terminal, b"(Pdb) ")
+    os.write(terminal, b"session.state().name + '!'\n")
+    read_to(terminal, b"'RUNNING!'")
+    os.write(terminal, b"continue\n")
     read_to(terminal, b"1 failed")
     os.waitpid(child, 0)
 
