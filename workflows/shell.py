@@ -87,8 +87,7 @@ def main(argv: Sequence[str]) -> int:
 def _about(driver: Driver, device: Device) -> Iterator[str]:
     """Yield lines about a device, for a person."""
     yield f"{driver.name}: {device.name}"
-    nodes = [f"/dev/vfio/{device.group}" if device.group is not None else "", device.cdev or ""]
-    yield f"    nodes: {' '.join(filter(None, nodes))}"
+    yield f"    nodes: {' '.join(filter(None, (device.group, device.cdev)))}"
     if device.firmware is not None:
         yield f"    its double: {ROOT}/{driver.name}/{device.name}/ (control, journal, info ...)"
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import pty
+import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from pathlib import Path
 from fixtures.machine import MachineSpec
 from fixtures.paths import CHECKOUT
 from fixtures.plugin.run import Run
+from tests.unit.tools import needs
 from tests.vm.conftest import NEW
 from tests.vm.test_machine import boot
 from tests.vm.test_survival import a_checkout
@@ -69,7 +72,9 @@ def test_a_person_has_a_terminal_in_the_guest() -> None:
         os.chdir(CHECKOUT)
         os.execv(SHELL[0], SHELL)
     said = read_to(terminal, b"root@127.0.0.1").decode()
-    assert "mtty: " in said
+    assert re.search(
+        r"mtty: [0-9a-f-]{36}\r\n    nodes: /dev/vfio/\d+ /dev/vfio/devices/vfio\d+\r", said
+    )
     assert "/sys/kernel/debug/vfio-double/mlx5/0000:01:00.1/" in said
     assert "ssh -i " in said
     read_to(terminal, b"# ")
@@ -111,6 +116,17 @@ def test_the_debugger_of_pytest_reaches_the_guest(tmp_path: Path) -> None:
     os.write(terminal, b"continue\n")
     read_to(terminal, b"1 failed")
     os.waitpid(child, 0)
+
+
+@needs("ssh")
+def test_another_terminal_reaches_the_guest(run: Run, tmp_path: Path) -> None:
+    machine = boot(run, tmp_path)
+    try:
+        argv = [*shlex.split(machine.ssh_command), "uname -r; exit 3"]
+        done = subprocess.run(argv, capture_output=True, encoding="utf-8", timeout=LIMIT)
+    finally:
+        machine.stop()
+    assert (done.stdout, done.returncode) == (f"{run.prepare().kernel.release}\n", 3), done.stderr
 
 
 def test_gdb_can_attach(run: Run, tmp_path: Path) -> None:
