@@ -63,6 +63,23 @@ def test_the_state_reaches_another_device(
     assert loaded.violations() == firmware.violations() == []
 
 
+def test_a_state_that_was_loaded_and_never_ran_is_saved_and_loaded_again(
+    session: Session, firmware: Firmware, through_pre_copy: bool
+) -> None:
+    """The firmware is not asked in between: to ask makes it look at its registers."""
+    firmware.set_state(firmware.sizes.large, SEED)
+    state = firmware.state()
+    stream = save(session, through_pre_copy)
+    for _ in range(2):
+        session.reset()
+        transfer.load(session, stream)
+        session.move(State.STOP)
+        stream = transfer.save(session)
+    session.move(State.RUNNING)
+    assert firmware.loaded() == firmware.state() == state
+    assert firmware.violations() == []
+
+
 def test_the_state_is_what_its_seed_says(firmware: Firmware, driver: Driver) -> None:
     length = firmware.sizes.large
     firmware.set_state(length, SEED)

@@ -451,12 +451,15 @@ static void look(struct hisi_acc_vf *vf)
 	/*
 	 * A start opens the communication with the PF again and rings all
 	 * queues that the driver knows of, which is none on a device that
-	 * wasn't loaded. A load opens the communication, too.
+	 * wasn't loaded. A load opens the communication, too. Before that, it
+	 * writes what the stream has for this register, which is 1 if the save
+	 * read it before this look could clear it.
 	 */
 	doorbell = readq(base + QM_DOORBELL_SQ_CQ_BASE_V2);
 	if (doorbell)
 		writeq(0, base + QM_DOORBELL_SQ_CQ_BASE_V2);
-	if (doorbell || (source == 1 && vf->paused && !vf->sqc_set))
+	if (doorbell ||
+	    (source == 1 && vf->paused && !vf->mb_ready && !vf->sqc_set))
 		note_start(vf, doorbell);
 }
 
@@ -714,6 +717,7 @@ int hisi_qm_wait_mb_ready(struct hisi_qm *qm)
 
 	mutex_lock(&vf->base.lock);
 	vfio_double_catch_up(&vf->base);
+	look(vf);
 	ret = -vfio_double_fail_take(&vf->base, MB_READY);
 	vf->mb_ready = !ret;
 	vfio_double_journal(&vf->base, MB_READY, ret, "registers=%s", place(vf));
