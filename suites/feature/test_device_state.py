@@ -5,11 +5,16 @@ from __future__ import annotations
 
 import pytest
 
+from fixtures.device.firmware import Firmware
+from fixtures.oracle import SAVING
 from fixtures.session import Feature, Session, State
-from fixtures.session.transfer import Arrived
+from fixtures.session.transfer import Arrived, arrive
 from fixtures.uapi import FEATURE_HEADER, MIG_STATE, Op
+from suites.calls import SOON
 
 pytestmark = pytest.mark.any_api
+
+PARTS = 4  # in which a stream is read
 
 PROBES = (
     Op.PROBE,
@@ -58,3 +63,46 @@ def test_the_data_size_cannot_be_set(session: Session, data: bytes) -> None:
 def test_the_data_size_is_told_in_every_state(session: Session, arrived: Arrived) -> None:
     assert not session.data_size().error
     assert session.state() is arrived.state
+
+
+@pytest.mark.clause("feature.undisturbed")
+@pytest.mark.parametrize("arrived", sorted(SAVING), indirect=True, ids=lambda state: state.name)
+def test_questions_do_not_change_the_stream(session: Session, arrived: Arrived) -> None:
+    assert arrived.data_fd is not None
+    plain, _ = arrived.data_fd.read_on()
+    session.reset()
+    data_fd = arrive(session, arrived.state).data_fd
+    assert data_fd is not None
+    stream = b""
+    for _ in range(PARTS):
+        ask_everything(session)
+        stream += data_fd.read(len(plain) // PARTS).data
+    ask_everything(session)
+    assert stream + data_fd.read_on()[0] == plain
+
+
+@pytest.mark.clause("feature.undisturbed")
+def test_questions_do_not_disturb_a_save_in_flight(session: Session, firmware: Firmware) -> None:
+    plain, _ = session.start(State.PRE_COPY).read_on()
+    session.reset()
+    firmware.hold_save()
+    data_fd = session.start(State.PRE_COPY)
+    asking = session.begin_data_size()
+    firmware.release_save()
+    assert not asking.end(SOON).error
+    ask_everything(session)
+    stream = b""
+    while len(stream) < len(plain):
+        more = data_fd.begin_read(len(plain)).end(SOON)
+        assert more.ret > 0
+        stream += more.data
+    assert stream == plain
+
+
+def ask_everything(session: Session) -> None:
+    """Make the calls that ask only: the data size, the state, the capabilities, and PROBE."""
+    assert not session.data_size().error
+    session.state()
+    session.capabilities()
+    for feature in Feature:
+        session.feature(Op.PROBE, feature)

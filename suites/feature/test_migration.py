@@ -8,7 +8,9 @@ import pytest
 from fixtures.device import Driver
 from fixtures.errors import NotThere
 from fixtures.kernel import Kernel
+from fixtures.plugin.run import Abilities
 from fixtures.session import Feature, Migration, Session
+from fixtures.session.transfer import Arrived
 from fixtures.uapi import Op
 
 DEFINED = (
@@ -22,6 +24,13 @@ DEFINED = (
 @pytest.mark.clause("feature.migration.flags")
 def test_the_capabilities_are_a_defined_combination(session: Session) -> None:
     assert session.capabilities() in DEFINED
+
+
+@pytest.mark.clause("feature.migration.every-state")
+def test_the_capabilities_are_the_same_in_every_state(
+    session: Session, abilities: Abilities, arrived: Arrived
+) -> None:
+    assert session.capabilities() == abilities.capabilities
 
 
 @pytest.mark.clause("feature.migration.probe")

@@ -10,7 +10,7 @@ from fixtures.oracle import PRE_COPIES, StateMachine
 from fixtures.session import DataFd, Session, State
 from fixtures.session.transfer import read_pre_copy
 from fixtures.uapi import PRECOPY_INFO, Ioctl
-from suites.calls import announced_changes, ask
+from suites.calls import ASKED_AGAIN, announced_changes, ask
 from suites.contents import CHANGED
 
 pytestmark = pytest.mark.any_api
@@ -89,6 +89,15 @@ def test_data_comes_exactly_while_there_are_bytes(in_pre_copies: DataFd) -> None
         assert in_pre_copies.read(part).ret > 0
         info = ask(in_pre_copies)
     assert in_pre_copies.read(part).ret <= 0
+
+
+@pytest.mark.clause("precopy-info.idle")
+def test_a_device_that_changes_nothing_has_nothing_more_to_send(in_pre_copies: DataFd) -> None:
+    read_pre_copy(in_pre_copies)
+    for _ in range(2):  # also once its driver has asked it again
+        in_pre_copies.wait(ASKED_AGAIN)
+        info = ask(in_pre_copies)
+        assert (info.initial_bytes, info.dirty_bytes) == (0, 0)
 
 
 @pytest.mark.clause("precopy-info.not-consuming")

@@ -44,10 +44,11 @@ def attempts(session: Session, firmware: Firmware, begin: State, end: State) -> 
     if data_fd is not None and end in SAVING:
         data_fd.read_on()  # so that a save in the background has ended
     commands = [line.split()[0] for line in firmware.journal()]
-    if set(commands) <= set(firmware.gives_back):
+    cannot = {*firmware.gives_back, *firmware.never_fail}
+    if set(commands) <= cannot:
         raise NotThere("the firmware has no part in this arc")
     for number, command in enumerate(commands):
-        if command in firmware.gives_back:
+        if command in cannot:
             continue
         session.reset()
         arrived = settled(session, begin)

@@ -128,10 +128,29 @@ def test_the_double_obeys_the_words_in_its_drivers_file(firmware: Firmware, driv
     for command in (*about.commands.values(), *about.gives_back):
         for status in about.statuses.values():
             firmware.fail(command, status)
+    for command in about.never_fail:
+        assert firmware.command(f"fail {command} 5").error == "EOPNOTSUPP"
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_command_can_be_held_before_and_after_its_effect(
+    session: Session, firmware: Firmware, after: bool
+) -> None:
+    suspend = firmware.word("suspend")
+    firmware.clear_journal()
+    firmware.hold(suspend, after=after)
+    request = session.begin_state(State.STOP)
+    assert request.end(200).error == "EINPROGRESS"
+    assert any(line.startswith(suspend) for line in firmware.journal()) is after
+    firmware.release(suspend)
+    assert not request.end(5000).error
+    assert any(line.startswith(suspend) for line in firmware.journal())
 
 
 @pytest.mark.parametrize(
-    ("ability", "words"), [("reinit", "reinit 16"), ("overtake", "overtake")], ids=str
+    ("ability", "words"),
+    [("reinit", "reinit 16"), ("overtake", "overtake"), ("restart", "detach")],
+    ids=str,
 )
 def test_the_double_can_do_what_its_drivers_file_says(
     firmware: Firmware, ability: Ability, words: str

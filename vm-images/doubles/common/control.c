@@ -69,6 +69,23 @@ int vfio_double_wait_released(struct vfio_double_vf *vf, unsigned int cmd)
 }
 EXPORT_SYMBOL_GPL(vfio_double_wait_released);
 
+static bool held_after(struct vfio_double_vf *vf, unsigned int cmd)
+{
+	bool held;
+
+	spin_lock(&vf->ctl_lock);
+	held = vf->held_after & BIT(cmd);
+	spin_unlock(&vf->ctl_lock);
+
+	return held;
+}
+
+void vfio_double_wait_told(struct vfio_double_vf *vf, unsigned int cmd)
+{
+	wait_event_idle(vf->hold_wait, !held_after(vf, cmd));
+}
+EXPORT_SYMBOL_GPL(vfio_double_wait_told);
+
 void vfio_double_release_commands(struct vfio_double_vf *vf,
 				  unsigned long commands, bool going)
 {
@@ -79,6 +96,7 @@ void vfio_double_release_commands(struct vfio_double_vf *vf,
 	spin_lock(&vf->ctl_lock);
 	released = vf->held & commands;
 	vf->held &= ~commands;
+	vf->held_after &= ~commands;
 	if (going)
 		vf->going = true;
 	spin_unlock(&vf->ctl_lock);
@@ -158,9 +176,10 @@ static int do_dirty(struct vfio_double_vf *vf, int argc, char **argv)
 static int do_hold(struct vfio_double_vf *vf, int argc, char **argv)
 {
 	const struct vfio_double_ops *ops = vf->pf->owner->ops;
+	bool after = argc == 3 && !strcmp(argv[2], "after");
 	int cmd, ret = 0;
 
-	if (argc != 2)
+	if (argc != 2 && !after)
 		return -EINVAL;
 	cmd = find_name(ops->commands, argv[1]);
 	if (cmd < 0)
@@ -171,6 +190,8 @@ static int do_hold(struct vfio_double_vf *vf, int argc, char **argv)
 	spin_lock(&vf->ctl_lock);
 	if (vf->going)
 		ret = -ESHUTDOWN;
+	else if (after)
+		vf->held_after |= BIT(cmd);
 	else
 		vf->held |= BIT(cmd);
 	spin_unlock(&vf->ctl_lock);
@@ -208,6 +229,8 @@ static int do_fail(struct vfio_double_vf *vf, int argc, char **argv)
 		return ret;
 	if (!status)
 		return -EINVAL;
+	if (ops->never_fail & BIT(cmd))
+		return -EOPNOTSUPP;
 
 	spin_lock(&vf->ctl_lock);
 	vf->fail[cmd].status = status;

@@ -15,6 +15,13 @@ struct snapshot {
 	u8 data[];
 };
 
+static void catch_up(struct vfio_double_vf *vf)
+{
+	mutex_lock(&vf->lock);
+	vfio_double_catch_up(vf);
+	mutex_unlock(&vf->lock);
+}
+
 static ssize_t log_write(struct file *file, const char __user *buf,
 			 size_t count, struct vfio_double_vf *vf,
 			 struct vfio_double_log *log)
@@ -29,6 +36,7 @@ static ssize_t log_write(struct file *file, const char __user *buf,
 		vfio_double_warn(vf, "%pD: only \"clear\" can be written here", file);
 		return -EINVAL;
 	}
+	catch_up(vf);
 	vfio_double_log_clear(vf, log);
 	return count;
 }
@@ -37,6 +45,7 @@ static int journal_show(struct seq_file *m, void *unused)
 {
 	struct vfio_double_vf *vf = m->private;
 
+	catch_up(vf);
 	vfio_double_log_show(m, vf, &vf->journal);
 	return 0;
 }
@@ -54,6 +63,7 @@ static int violations_show(struct seq_file *m, void *unused)
 {
 	struct vfio_double_vf *vf = m->private;
 
+	catch_up(vf);
 	vfio_double_log_show(m, vf, &vf->violations);
 	return 0;
 }
@@ -92,7 +102,7 @@ static int info_show(struct seq_file *m, void *unused)
 
 	spin_lock(&vf->ctl_lock);
 	capabilities = vf->capabilities;
-	held = vf->held;
+	held = vf->held | vf->held_after;
 	for (i = 0; i < VFIO_DOUBLE_MAX_COMMANDS; i++)
 		if (vf->fail[i].status)
 			failing |= BIT(i);
@@ -122,6 +132,7 @@ static int image_open(struct file *file, struct vfio_double_vf *vf, bool loaded)
 	size_t size;
 
 	mutex_lock(&vf->lock);
+	vfio_double_catch_up(vf);
 	size = loaded ? vf->loaded_size : vf->state_size;
 	snapshot = kvmalloc(sizeof(*snapshot) + size, GFP_KERNEL);
 	if (snapshot) {

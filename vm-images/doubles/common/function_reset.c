@@ -69,6 +69,8 @@ void vfio_double_catch_up(struct vfio_double_vf *vf)
 
 	lockdep_assert_held(&vf->lock);
 
+	if (ops->look)
+		ops->look(vf);
 	if (test_and_clear_bit(0, &vf->reset_pending))
 		ops->function_reset(vf);
 }

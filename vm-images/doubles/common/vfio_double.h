@@ -23,9 +23,10 @@
  *	vf_release()	the function is gone; the structure is freed afterwards
  *
  * Locking: vf->lock is a mutex and protects what is marked so below. The
- * callbacks control(), resized(), reset(), function_reset(), stamp() and info()
- * are called with it held, the others without. Functions here say what they expect; those that
- * say nothing may be called with it or without it, in process context.
+ * callbacks control(), resized(), reset(), look(), function_reset(), stamp() and
+ * info() are called with it held, the others without. Functions here say what
+ * they expect; those that say nothing may be called with it or without it, in
+ * process context.
  */
 #ifndef VFIO_DOUBLE_H
 #define VFIO_DOUBLE_H
@@ -80,6 +81,8 @@ static inline u8 vfio_double_byte(u32 seed, size_t off)
  * @commands: names of the firmware's commands, NULL ends; the index is the
  *	command's number in all calls
  * @holdable: bit mask of the commands that "hold" can hold back
+ * @never_fail: bit mask of the commands that "fail" refuses: the vendor core
+ *	always succeeds in them
  * @capabilities: names of what "withhold" and "grant" know, NULL ends; may be
  *	NULL; the index is the capability's number
  * @default_capabilities: bit mask of those that are there by default
@@ -103,6 +106,9 @@ static inline u8 vfio_double_byte(u32 seed, size_t off)
  * @control: a verb that the common part doesn't know, or "reinit"; @argv[0] is
  *	the verb; -EOPNOTSUPP or -EINVAL when it is unknown here too
  * @reset: "reset": back to the vendor's defaults
+ * @look: for firmware whose registers are memory: see what the driver wrote to
+ *	them since the last time. Comes before a file shows anything, before
+ *	function_reset(), and by vfio_double_catch_up()
  * @function_reset: the function was reset, which no command says: it runs now.
  *	Comes as soon as may be, but from another thread: a command that has to
  *	know begins with vfio_double_catch_up(). When it is NULL, resets aren't
@@ -118,6 +124,7 @@ struct vfio_double_ops {
 	size_t pf_size;
 	const char * const *commands;
 	unsigned long holdable;
+	unsigned long never_fail;
 	const char * const *capabilities;
 	unsigned long default_capabilities;
 	size_t default_state;
@@ -139,6 +146,7 @@ struct vfio_double_ops {
 	int (*resized)(struct vfio_double_vf *vf, size_t size);
 	int (*control)(struct vfio_double_vf *vf, int argc, char **argv);
 	void (*reset)(struct vfio_double_vf *vf);
+	void (*look)(struct vfio_double_vf *vf);
 	void (*function_reset)(struct vfio_double_vf *vf);
 	void (*released)(struct vfio_double_vf *vf, unsigned int cmd);
 	void (*info)(struct vfio_double_vf *vf, struct seq_file *m);
@@ -226,6 +234,7 @@ struct vfio_double_vf {
 	spinlock_t ctl_lock;		/* protects what follows */
 	unsigned long capabilities;
 	unsigned long held;
+	unsigned long held_after;
 	bool going;
 	struct vfio_double_fail fail[VFIO_DOUBLE_MAX_COMMANDS];
 	struct vfio_double_log journal;
@@ -297,8 +306,11 @@ bool vfio_double_held(struct vfio_double_vf *vf, unsigned int cmd);
  */
 int vfio_double_wait_released(struct vfio_double_vf *vf, unsigned int cmd);
 
-/* With vf->lock held: function_reset(), if a reset was only seen as yet */
+/* With vf->lock held: look(), and function_reset() if a reset was only seen as yet */
 void vfio_double_catch_up(struct vfio_double_vf *vf);
+
+/* Likewise, when the command has had its effect, and its caller is to hear of it */
+void vfio_double_wait_told(struct vfio_double_vf *vf, unsigned int cmd);
 
 /* Let go of all that is held; for a firmware that is reset or torn down */
 void vfio_double_release_all(struct vfio_double_vf *vf);

@@ -212,7 +212,6 @@ struct hisi_acc_pf {
  * @queues: how many it has; protected by pf->lock, with base.lock to write
  * @ras_status: what the PF's register for hardware errors shows; likewise
  * @core_status: what the PF's register for the adapter's core shows; likewise
- * @paused: the QM was paused and not started since
  * @wb_status: how the cache write-back goes
  * @written_back: it was done since the pause
  * @mb_ready: the mailbox was seen to be ready since the pause
@@ -231,7 +230,6 @@ struct hisi_acc_vf {
 	u32 queues;
 	u32 ras_status;
 	u32 core_status;
-	bool paused;
 	unsigned int wb_status;
 	bool written_back;
 	bool mb_ready;
@@ -419,7 +417,7 @@ static void note_start(struct hisi_acc_vf *vf, u64 doorbell)
 				      "started with communication masked");
 	vfio_double_journal(&vf->base, START, 0, "doorbells=%u",
 			    doorbell ? queue + 1 : 0);
-	vf->paused = false;
+	vf->base.suspended = false;
 }
 
 /* See what the driver did through the VF's registers since the last look */
@@ -436,8 +434,8 @@ static void look(struct hisi_acc_vf *vf)
 	if (readl(base + VF_CACHE_WB_START)) {
 		writel(0, base + VF_CACHE_WB_START);
 		vfio_double_journal(&vf->base, CACHE_WB, vf->wb_status,
-				    "paused=%d", vf->paused);
-		if (!vf->paused)
+				    "paused=%d", vf->base.suspended);
+		if (!vf->base.suspended)
 			vfio_double_violation(&vf->base,
 					      "cache written back on a QM that runs");
 		vf->written_back = !vf->wb_status;
@@ -459,7 +457,8 @@ static void look(struct hisi_acc_vf *vf)
 	if (doorbell)
 		writeq(0, base + QM_DOORBELL_SQ_CQ_BASE_V2);
 	if (doorbell ||
-	    (source == 1 && vf->paused && !vf->mb_ready && !vf->sqc_set))
+	    (source == 1 && vf->base.suspended && !vf->mb_ready &&
+	     !vf->sqc_set))
 		note_start(vf, doorbell);
 }
 
@@ -469,9 +468,6 @@ static void hisi_acc_stamp(struct vfio_double_vf *base, u8 *state, size_t size)
 	struct hisi_acc_vf *vf = to_vf(base);
 	const __le32 *image = (const __le32 *)state;
 	int i;
-
-	/* What was done so far was done to the old state */
-	look(vf);
 
 	image_to_regs(&vf->bar, image);
 	image_to_regs(&vf->mig, image);
@@ -520,7 +516,7 @@ static void pause_qm(struct hisi_acc_vf *vf)
 	/* Done before it is begun: nobody can look in between */
 	writel(!vf->wb_status, vf->cur->base + VF_CACHE_WB_DONE);
 	writeq(0, vf->cur->base + QM_DOORBELL_SQ_CQ_BASE_V2);
-	vf->paused = true;
+	vf->base.suspended = true;
 	vf->written_back = false;
 	vf->mb_ready = false;
 	vf->sqc_set = false;
@@ -528,7 +524,7 @@ static void pause_qm(struct hisi_acc_vf *vf)
 
 static void check_save(struct hisi_acc_vf *vf, const char *name)
 {
-	if (!vf->paused)
+	if (!vf->base.suspended)
 		vfio_double_violation(&vf->base, "%s on a QM that runs", name);
 	else if (!vf->written_back)
 		vfio_double_violation(&vf->base,
@@ -538,7 +534,7 @@ static void check_save(struct hisi_acc_vf *vf, const char *name)
 
 static void check_load(struct hisi_acc_vf *vf, const char *name, u64 addr)
 {
-	if (!vf->paused)
+	if (!vf->base.suspended)
 		vfio_double_violation(&vf->base, "%s on a QM that runs", name);
 	if (!vf->mb_ready)
 		vfio_double_violation(&vf->base,
@@ -683,6 +679,7 @@ static int use_mailbox(struct hisi_qm *qm, u8 cmd, u64 *data, u16 queue,
 		vfio_double_journal(&vf->base, command, ret, "data=%#llx",
 				    *data);
 	mutex_unlock(&vf->base.lock);
+	vfio_double_wait_told(&vf->base, command);
 	return ret;
 }
 
@@ -717,7 +714,6 @@ int hisi_qm_wait_mb_ready(struct hisi_qm *qm)
 
 	mutex_lock(&vf->base.lock);
 	vfio_double_catch_up(&vf->base);
-	look(vf);
 	ret = -vfio_double_fail_take(&vf->base, MB_READY);
 	vf->mb_ready = !ret;
 	vfio_double_journal(&vf->base, MB_READY, ret, "registers=%s", place(vf));
@@ -1114,7 +1110,7 @@ static void run_again(struct hisi_acc_vf *vf)
 {
 	struct hisi_acc_pf *pf = pf_of(vf);
 
-	vf->paused = false;
+	vf->base.suspended = false;
 	vf->wb_status = 0;
 	/* Not more: a reset may come amid a pause, whose rest the driver waits for */
 	regs_ready(&vf->bar);
@@ -1128,12 +1124,14 @@ static void run_again(struct hisi_acc_vf *vf)
 	spin_unlock(&pf->lock);
 }
 
+static void hisi_acc_look(struct vfio_double_vf *base)
+{
+	look(to_vf(base));
+}
+
 static void hisi_acc_function_reset(struct vfio_double_vf *base)
 {
-	struct hisi_acc_vf *vf = to_vf(base);
-
-	look(vf);
-	run_again(vf);
+	run_again(to_vf(base));
 }
 
 static void hisi_acc_vf_unbound(struct vfio_double_vf *base)
@@ -1191,8 +1189,6 @@ static int hisi_acc_control(struct vfio_double_vf *base, int argc, char **argv)
 	u64 number;
 	int ret;
 
-	look(vf);
-
 	if (!strcmp(argv[0], "reinit"))
 		return -EOPNOTSUPP;
 	if (argc != 2)
@@ -1237,11 +1233,9 @@ static void hisi_acc_info(struct vfio_double_vf *base, struct seq_file *m)
 {
 	struct hisi_acc_vf *vf = to_vf(base);
 
-	look(vf);
-	seq_printf(m, "adapter=%s\nready=%d\nqueues=%u\npaused=%d\n",
+	seq_printf(m, "adapter=%s\nready=%d\nqueues=%u\n",
 		   vf->adapter->name,
-		   readl(vf->cur->base + QM_VF_STATE) == QM_READY, vf->queues,
-		   vf->paused);
+		   readl(vf->cur->base + QM_VF_STATE) == QM_READY, vf->queues);
 	seq_printf(m, "isolation=%#x\nregisters=%s\n",
 		   readl(pf_of(vf)->mem + PF_QUE_ISO_CFG),
 		   place(vf));
@@ -1266,6 +1260,7 @@ static const struct vfio_double_ops hisi_acc_ops = {
 	.stamp = hisi_acc_stamp,
 	.control = hisi_acc_control,
 	.reset = hisi_acc_reset,
+	.look = hisi_acc_look,
 	.function_reset = hisi_acc_function_reset,
 	.info = hisi_acc_info,
 };

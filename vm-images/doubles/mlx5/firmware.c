@@ -964,6 +964,10 @@ bool mlx5_double_begin(struct mlx5_double_call *call)
 		return false;
 	}
 
+	/* What ends later is held in between */
+	if (!command->finish)
+		vfio_double_wait_released(&v->vf, call_number(call));
+
 	mutex_lock(&v->vf.lock);
 	vfio_double_catch_up(&v->vf);
 	call->fail = vfio_double_fail_take(&v->vf, call_number(call));
@@ -971,6 +975,8 @@ bool mlx5_double_begin(struct mlx5_double_call *call)
 	if (status || !command->finish)
 		call_done(call, status);
 	mutex_unlock(&v->vf.lock);
+	if (!command->finish)
+		vfio_double_wait_told(&v->vf, call_number(call));
 	return !status && command->finish;
 }
 
@@ -984,6 +990,7 @@ void mlx5_double_finish(struct mlx5_double_call *call)
 	vfio_double_catch_up(&v->vf);
 	call_done(call, call->command->finish(call));
 	mutex_unlock(&v->vf.lock);
+	vfio_double_wait_told(&v->vf, call_number(call));
 }
 
 /* The function */
@@ -1252,7 +1259,7 @@ const struct vfio_double_ops mlx5_double_ops = {
 	.vf_size = sizeof(struct mlx5_double_vf),
 	.pf_size = sizeof(struct vfio_double_pf),
 	.commands = command_names,
-	.holdable = BIT(CMD_SAVE_VHCA_STATE),
+	.holdable = ~0UL,
 	.capabilities = capability_names,
 	/* In one piece, as that is easier to follow; a test may grant chunks */
 	.default_capabilities = BIT(CAP_MIGRATION) | BIT(CAP_MIGRATABLE) |

@@ -201,6 +201,7 @@ static int qat_begin(struct qat_mig *mig, enum qat_command cmd, bool opened)
 	struct vfio_double_vf *vf = &mig->qvf->vf;
 	const char *name = qat_commands[cmd];
 
+	vfio_double_wait_released(vf, cmd);
 	mutex_lock(&vf->lock);
 	if (mig->destroyed) {
 		vfio_double_violation(vf, "%s after DESTROY", name);
@@ -219,6 +220,7 @@ static int qat_end(struct qat_mig *mig, enum qat_command cmd, int ret)
 
 	vfio_double_journal(vf, cmd, ret, "vf=%d", vf->id);
 	mutex_unlock(&vf->lock);
+	vfio_double_wait_told(vf, cmd);
 	return ret;
 }
 
@@ -380,11 +382,12 @@ int qat_vfmig_suspend(struct qat_mig_dev *mdev)
 	struct vfio_double_vf *vf = &mig->qvf->vf;
 	int ret = qat_begin(mig, QAT_SUSPEND, true);
 
-	if (!ret) {
-		if (vf->suspended)
-			vfio_double_violation(vf, "SUSPEND while suspended");
+	/*
+	 * Bank by bank, and again where one has stopped already. One that does
+	 * not drain is told, and those before it stay stopped.
+	 */
+	if (mig->opened && !mig->destroyed)
 		vf->suspended = true;
-	}
 	return qat_end(mig, QAT_SUSPEND, ret);
 }
 EXPORT_SYMBOL_GPL(qat_vfmig_suspend);
@@ -395,11 +398,9 @@ int qat_vfmig_resume(struct qat_mig_dev *mdev)
 	struct vfio_double_vf *vf = &mig->qvf->vf;
 	int ret = qat_begin(mig, QAT_RESUME, true);
 
-	if (!ret) {
-		if (!vf->suspended)
-			vfio_double_violation(vf, "RESUME while running");
+	/* Only what was stopped, and always with success */
+	if (!ret)
 		vf->suspended = false;
-	}
 	return qat_end(mig, QAT_RESUME, ret);
 }
 EXPORT_SYMBOL_GPL(qat_vfmig_resume);
@@ -472,10 +473,11 @@ static int qat_check_setup(struct qat_mig *mig, size_t size)
 	    setup_size != QAT_SETUP_SIZE ||
 	    le32_to_cpu(setup.image_size) != mdev->state_size)
 		return -EINVAL;
+
+	/* Set before the configuration is compared, also where that differs */
+	mdev->remote_setup_size = setup_size;
 	if (le16_to_cpu(setup.services) & ~qat_services(&mig->qvf->vf))
 		return -EINVAL;
-
-	mdev->remote_setup_size = setup_size;
 	return 0;
 }
 
@@ -496,6 +498,7 @@ int qat_vfmig_load_setup(struct qat_mig_dev *mdev, int size)
 	}
 	vfio_double_journal(vf, QAT_LOAD_SETUP, ret, "size=%d", size);
 	mutex_unlock(&vf->lock);
+	vfio_double_wait_told(vf, QAT_LOAD_SETUP);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(qat_vfmig_load_setup);
@@ -581,6 +584,9 @@ static const struct vfio_double_ops qat_ops = {
 	.vf_size = sizeof(struct qat_vf),
 	.pf_size = sizeof(struct vfio_double_pf),
 	.commands = qat_commands,
+	.holdable = ~0UL,
+	.never_fail = BIT(QAT_CLOSE) | BIT(QAT_RESET) | BIT(QAT_RESUME) |
+		      BIT(QAT_CLEANUP) | BIT(QAT_DESTROY),
 	.capabilities = qat_capabilities,
 	.default_capabilities = BIT(QAT_MIGRATION) | QAT_SERVICES,
 	.default_state = QAT_STATE_SIZE,

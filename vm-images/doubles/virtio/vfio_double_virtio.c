@@ -94,6 +94,7 @@ static const char *operation_name(u8 operation)
  */
 static int virtio_begin(struct vfio_double_vf *vf, enum virtio_command cmd)
 {
+	vfio_double_wait_released(vf, cmd);
 	mutex_lock(&vf->lock);
 	vfio_double_catch_up(vf);
 	if (!vfio_double_has(vf, VIRTIO_DEV_PARTS)) {
@@ -102,6 +103,12 @@ static int virtio_begin(struct vfio_double_vf *vf, enum virtio_command cmd)
 		return -EOPNOTSUPP;
 	}
 	return -vfio_double_fail_take(vf, cmd);
+}
+
+static void virtio_end(struct vfio_double_vf *vf, enum virtio_command cmd)
+{
+	mutex_unlock(&vf->lock);
+	vfio_double_wait_told(vf, cmd);
 }
 
 static struct virtio_object *
@@ -171,7 +178,7 @@ int vfio_double_virtio_pci_admin_mode_set(struct pci_dev *pdev, u8 mode)
 	if (!ret)
 		vf->suspended = mode & BIT(VIRTIO_ADMIN_CMD_DEV_MODE_F_STOPPED);
 	vfio_double_journal(vf, VIRTIO_MODE_SET, ret, "flags=%#x", mode);
-	mutex_unlock(&vf->lock);
+	virtio_end(vf, VIRTIO_MODE_SET);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(vfio_double_virtio_pci_admin_mode_set);
@@ -222,7 +229,7 @@ int vfio_double_virtio_pci_admin_obj_create(struct pci_dev *pdev, u16 obj_type,
 		vfio_double_journal(vf, VIRTIO_OBJ_CREATE, ret,
 				    "operation=%s id=%u",
 				    operation_name(operation_type), *obj_id);
-	mutex_unlock(&vf->lock);
+	virtio_end(vf, VIRTIO_OBJ_CREATE);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(vfio_double_virtio_pci_admin_obj_create);
@@ -246,7 +253,7 @@ int vfio_double_virtio_pci_admin_obj_destroy(struct pci_dev *pdev, u16 obj_type,
 			ret = -EINVAL;
 	}
 	vfio_double_journal(vf, VIRTIO_OBJ_DESTROY, ret, "id=%u", id);
-	mutex_unlock(&vf->lock);
+	virtio_end(vf, VIRTIO_OBJ_DESTROY);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(vfio_double_virtio_pci_admin_obj_destroy);
@@ -278,7 +285,7 @@ int vfio_double_virtio_pci_admin_dev_parts_metadata_get(struct pci_dev *pdev,
 	}
 	vfio_double_journal(vf, VIRTIO_METADATA_GET, ret, "id=%u size=%u", id,
 			    ret ? 0 : *out);
-	mutex_unlock(&vf->lock);
+	virtio_end(vf, VIRTIO_METADATA_GET);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(vfio_double_virtio_pci_admin_dev_parts_metadata_get);
@@ -334,7 +341,7 @@ int vfio_double_virtio_pci_admin_dev_parts_get(struct pci_dev *pdev,
 		*res_size = vf->state_size;
 	vfio_double_journal(vf, VIRTIO_PARTS_GET, ret, "id=%u size=%zu", id,
 			    ret ? 0 : vf->state_size);
-	mutex_unlock(&vf->lock);
+	virtio_end(vf, VIRTIO_PARTS_GET);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(vfio_double_virtio_pci_admin_dev_parts_get);
@@ -409,7 +416,7 @@ int vfio_double_virtio_pci_admin_dev_parts_set(struct pci_dev *pdev,
 		ret = virtio_take_parts(vf, data, size);
 	vfio_double_journal(vf, VIRTIO_PARTS_SET, ret, "size=%zu",
 			    size - min(size, sizeof(struct virtio_admin_cmd_resource_obj_cmd_hdr)));
-	mutex_unlock(&vf->lock);
+	virtio_end(vf, VIRTIO_PARTS_SET);
 	kvfree(data);
 	return ret;
 }
@@ -507,6 +514,7 @@ static const struct vfio_double_ops virtio_ops = {
 	.vf_size = sizeof(struct virtio_vf),
 	.pf_size = sizeof(struct virtio_pf),
 	.commands = virtio_commands,
+	.holdable = ~0UL,
 	.capabilities = virtio_capabilities,
 	.default_capabilities = BIT(VIRTIO_DEV_PARTS),
 	.default_state = VIRTIO_STATE_SIZE,

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The adapter goes away and comes back while its function is in use."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.device.firmware import Firmware
+from fixtures.oracle import SAVING, StateMachine
+from fixtures.session import Session, State
+from fixtures.session.transfer import Arrived
+from suites.state_machine.test_reset import check_works
+
+pytestmark = pytest.mark.any_api
+
+
+@pytest.mark.clause("state-machine.adapter-restart")
+def test_the_data_fd_answers_then(session: Session, firmware: Firmware, arrived: Arrived) -> None:
+    firmware.restart()
+    if arrived.data_fd is not None and arrived.state in SAVING:
+        arrived.data_fd.precopy_info()
+        arrived.data_fd.read(1 << 16)
+    if arrived.data_fd is not None and arrived.state is State.RESUMING:
+        arrived.data_fd.write(b"\0")
+    assert not session.reset().error
+    check_works(session)
+
+
+@pytest.mark.clause("state-machine.adapter-restart")
+def test_state_requests_are_answered_then(
+    session: Session, firmware: Firmware, arrived: Arrived, fsm: StateMachine
+) -> None:
+    firmware.restart()
+    for requested in (State.STOP, State.RUNNING):
+        before = session.state()
+        answer, _ = session.set_state(requested)
+        path = fsm.outcome(before, requested).path or ()
+        allowed = (before, *path, State.ERROR) if answer.error else (requested,)
+        assert session.state() in allowed
+    assert not session.reset().error
+    check_works(session)
