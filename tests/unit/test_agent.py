@@ -25,6 +25,7 @@ from fixtures.guest.wire import Flag, Kind, Own
 from fixtures.record.transcript import LOST
 from fixtures.session import ArrangementFailed, DataFd
 from fixtures.session.held import held
+from fixtures.session.session import EventFd
 from tests.unit import local_agent
 from tests.unit.local_agent import receive
 from tests.unit.tools import needs
@@ -103,6 +104,45 @@ def test_a_file_is_opened_read_and_closed(guest: Guest, tmp_path: Path) -> None:
     closed = guest.call("close", fd=fd)
     assert (closed.ret, closed.error) == (-1, "EBADF")
     assert path.read_bytes() == b"01234567ab"
+
+
+def test_a_read_in_parts(guest: Guest, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"0123456789")
+    fd = opened(guest, tmp_path / "file", os.O_RDONLY)
+    answer = guest.call("readv", fd=fd, counts=(3, 1, 2))
+    assert (answer.ret, answer.data) == (6, b"012345")
+    answer = guest.call("readv", fd=fd, counts=(3, 100))
+    assert (answer.ret, answer.data) == (4, b"6789")
+    assert guest.call("readv", fd=-1, counts=(3, 100)).error == "EBADF"
+
+
+def test_a_splice_gives_what_it_has_moved(guest: Guest, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"0123456789")
+    fd = opened(guest, tmp_path / "file", os.O_RDONLY)
+    answer = guest.call("splice", fd=fd, count=4)
+    assert (answer.ret, answer.data) == (4, b"0123")
+    assert guest.call("splice", fd=-1, count=4).error == "EBADF"
+
+
+def test_a_file_is_mapped_or_not(guest: Guest, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"0123456789")
+    fd = opened(guest, tmp_path / "file", os.O_RDONLY)
+    assert guest.call("map_file", fd=fd, length=4096).ret == 0
+    assert guest.call("map_file", fd=-1, length=4096).error == "EBADF"
+
+
+def test_a_call_is_made_while_no_file_can_be_opened(guest: Guest, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    request = {"op": "open", "path": str(tmp_path / "file"), "flags": os.O_RDONLY}
+    assert guest.call("without_files", what=request).error == "EMFILE"
+    assert not guest.call("open", path=str(tmp_path / "file"), flags=os.O_RDONLY).error
+
+
+def test_an_eventfd_is_readable_once_it_is_signalled(guest: Guest) -> None:
+    event = EventFd(guest, guest.call("eventfd").ret)
+    assert not event.signalled
+    assert guest.call("write", fd=event.fd, data=(1).to_bytes(8, "little")).ret == 8
+    assert event.signalled
 
 
 def test_a_call_takes_the_result_of_an_earlier_one(guest: Guest, tmp_path: Path) -> None:

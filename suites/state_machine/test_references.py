@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A device that is open more than once: the first close ends nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from fixtures.oracle import SAVING, StateMachine
+from fixtures.session import Session, State
+from fixtures.session.transfer import Arrived, save
+from suites import must
+from suites.calls import ask
+
+UNKNOWN_FLAGS = 0x80000000
+
+each_way = pytest.mark.parametrize(
+    "again", [Session.duplicate, Session.open_twice], ids=["dup", "open"]
+)
+
+
+@pytest.mark.clause("state-machine.first-close")
+@each_way
+def test_the_first_close_keeps_state_and_session(
+    session: Session, arrived: Arrived, again: Callable[[Session], None]
+) -> None:
+    again(session)
+    assert session.state() is arrived.state
+    if arrived.data_fd is not None and arrived.state in SAVING:
+        stream, _ = arrived.data_fd.read_on()
+        session.reset()
+        anew = must.arrive(session, arrived.state).data_fd
+        assert anew is not None
+        assert stream == anew.read_on()[0]
+    if arrived.state is State.RESUMING:
+        must.move(session, State.STOP)  # with the stream that was written before
+    must.move(session, State.RUNNING)
+
+
+@pytest.mark.clause("feature.precopy-info-v2.first-close")
+@each_way
+def test_the_first_close_keeps_the_opt_in(
+    opted_in: Session, again: Callable[[Session], None]
+) -> None:
+    again(opted_in)
+    assert ask(opted_in.start(State.PRE_COPY), UNKNOWN_FLAGS).flags == 0
+
+
+@pytest.mark.clause("state-machine.first-close")
+@each_way
+def test_a_device_works_by_the_fd_that_is_left(
+    session: Session, fsm: StateMachine, again: Callable[[Session], None]
+) -> None:
+    stream = save(session)
+    again(session)
+    session.reset()
+    must.load(session, stream)
+    for state in (State.STOP, State.RUNNING):
+        must.move(session, state)
