@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Calls that tests of several suites make again and again."""
+"""Calls that the tests of several suites share."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from fixtures.session import DataFd, Session, State
 from fixtures.uapi import PrecopyInfo
 from suites.contents import CHANGED
 
-# Seconds. virtio's driver asks its device for changes once a second, and tells of none until then
-# (pre_copy_rl_state in drivers/vfio/pci/virtio/migrate.c).
+# Seconds. virtio's driver queries its device for changes at most once a second, and reports none in
+# between (pre_copy_rl_state in drivers/vfio/pci/virtio/migrate.c).
 ASKED_AGAIN = 1.1
 
-SOON = 5000  # milliseconds; for what comes at once on a machine that is not overloaded
+SOON = 5000  # milliseconds; for an event that is immediate unless the machine is overloaded
 
-# How a session can end, as a call that is begun: what it ends may be under way.
+# Calls that end a session. They are begun, not completed: a call that they end may be in progress.
 WAYS_TO_END: dict[str, Callable[[Session], Pending]] = {
     "reset": Session.begin_reset,
     "STOP": lambda session: session.begin_state(State.STOP),
@@ -27,14 +27,14 @@ WAYS_TO_END: dict[str, Callable[[Session], Pending]] = {
 
 
 def ask(data_fd: DataFd, flags: int = 0) -> PrecopyInfo:
-    """Make VFIO_MIG_GET_PRECOPY_INFO, which is to succeed."""
+    """Call VFIO_MIG_GET_PRECOPY_INFO and return its structure; assert that it succeeds."""
     asked = data_fd.precopy_info(flags=flags)
     assert not asked.error
     return asked.info
 
 
 def ask_for_changes(data_fd: DataFd) -> PrecopyInfo:
-    """Make VFIO_MIG_GET_PRECOPY_INFO of a device that has changed; again where it tells nothing."""
+    """Call VFIO_MIG_GET_PRECOPY_INFO on a changed device; retry once if it reports no changes."""
     info = ask(data_fd)
     if not info.dirty_bytes:
         data_fd.wait(ASKED_AGAIN)
@@ -43,9 +43,9 @@ def ask_for_changes(data_fd: DataFd) -> PrecopyInfo:
 
 
 def announced_changes(data_fd: DataFd, firmware: Firmware) -> int:
-    """Have a device in PRE_COPY change; return the dirty_bytes that it tells of then.
+    """Let a device in PRE_COPY change its state; return the dirty_bytes that it then reports.
 
-    Raises NotThere if it tells of none.
+    Raises NotThere if it reports none.
     """
     firmware.dirty(CHANGED)
     announced = ask_for_changes(data_fd).dirty_bytes

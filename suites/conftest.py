@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What several suites stand on: a session that is where a test begins."""
+"""Fixtures that several suites share: a session in the state in which a test begins."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fixtures.session.transfer import Arrived, arrive
 
 @pytest.fixture(params=REQUESTABLE, ids=operator.attrgetter("name"))
 def arrived(request: pytest.FixtureRequest, session: Session, fsm: StateMachine) -> Arrived:
-    """A device in a state; the test runs for each that the device has."""
+    """A device in a state; the test runs once for each state that the device has."""
     fsm.need(request.param)
     return arrive(session, request.param)
 
@@ -24,8 +24,8 @@ def arrived(request: pytest.FixtureRequest, session: Session, fsm: StateMachine)
 def opted_in(session: Session) -> Session:
     """A session that has opted in to VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2."""
     answer = session.opt_in()
-    if answer.error == "ENOTTY":  # which suites/feature judges
-        raise NotThere("the kernel's header has MIG_PRECOPY_INFOv2, and the device has it not")
+    if answer.error == "ENOTTY":  # suites/feature judges this
+        raise NotThere("the kernel's header has MIG_PRECOPY_INFOv2, but the device lacks it")
     if answer.error:
         raise ArrangementFailed(f"the opt-in failed with {answer.error}")
     return session

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The state of a device, as the device has it: nothing that the driver under test says of it."""
+"""The state of a device, read from the device itself and not through the driver under test."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from fixtures.session import ArrangementFailed, Session
 from fixtures.session.region import regions
 from fixtures.session.uart import Uart
 
-CHANGED = 64  # bytes of its state that the device changes
+CHANGED = 64  # bytes of state that the device changes
 
 
 @dataclass(frozen=True)
 class Contents:
-    """The state of the device of ``session``: its firmware's, or that of its UARTs.
+    """The state of the session's device: the state of its firmware, or of its UARTs.
 
-    That of other devices, hardware say, is not to be seen.
+    The state of other devices, such as hardware, is not visible.
     """
 
     session: Session
@@ -31,47 +31,47 @@ class Contents:
         return self.session.device.firmware is not None or self.driver.uart is not None
 
     def set(self, seed: int) -> None:
-        """Give the device another state, which ``seed`` decides; nothing where it is not seen."""
+        """Give the device another state, chosen by ``seed``; do nothing if it is not visible."""
         if (firmware := self.session.device.firmware) is not None:
             firmware.set_state(firmware.sizes.usual, seed)
         for number, uart in enumerate(self._uarts):
             uart.set(seed + number, divisor=(seed + number) % 2 == 0)
 
     def change(self, round_: int) -> None:
-        """Have the device change some of its state.
+        """Let the device change some of its state.
 
-        Raises NotThere if it changes nothing by itself, or that is not seen.
+        Raises NotThere if the device changes nothing by itself, or its state is not visible.
         """
         firmware = self.session.device.firmware
         if not self.seen:
-            raise NotThere("what changes in this device is not seen; mtty and the doubles show it")
+            raise NotThere("this device's state is not visible; that of mtty and the doubles is")
         if firmware is None:
             self.set(seed=100 + round_)
         elif firmware.command(f"dirty {CHANGED}").error:
             raise NotThere("this firmware changes nothing by itself")
 
     def get(self) -> bytes:
-        """Return the state; b"" if it is not seen."""
+        """Return the state; b"" if it is not visible."""
         if (firmware := self.session.device.firmware) is not None:
             return firmware.state()
         return b"".join(uart.get() for uart in self._uarts)
 
     def glance(self) -> bytes:
-        """Return what can be looked at of any state, also of one that a bad stream has left.
+        """Return the part of the state that is safe to read even after a bad stream was loaded.
 
-        mtty would go by such a FIFO's ends to wherever they are.
+        mtty does not check the ends of a FIFO in such a stream, and would read outside the FIFO.
         """
         if (firmware := self.session.device.firmware) is not None:
             return firmware.state()
         return b"".join(uart.registers() for uart in self._uarts)
 
     def differs(self, other: Contents) -> None:
-        """Check that two devices do not have the same state to begin with.
+        """Check that the two devices differ in their initial state.
 
         Raises ArrangementFailed.
         """
         if self.seen and self.get() == other.get():
-            raise ArrangementFailed("the two devices have the same state to begin with")
+            raise ArrangementFailed("the two devices have the same initial state")
 
     @functools.cached_property
     def _uarts(self) -> list[Uart]:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a device must do, because the test is about that: to fail it is to deviate.
+"""Calls that the test's clause requires to succeed: if one fails, the driver deviates.
 
-The same calls in :mod:`fixtures.session` arrange what a test stands on: where one of those fails,
-the clause was not put to the test. Of the calls of a test, those that its clause speaks of are made
-from here, as ``must.load(target, stream)``.
+The same calls in :mod:`fixtures.session` only arrange a test: if one of those fails, the clause was
+not tested. A test makes the calls that its clause covers from here, as in
+``must.load(target, stream)``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _Returned = TypeVar("_Returned")
 
 
 def _judged(call: Callable[_Given, _Returned]) -> Callable[_Given, _Returned]:
-    """Return ``call``, of which a failure is the driver's."""
+    """Return ``call`` with its ArrangementFailed turned into a Deviation of the driver."""
 
     @functools.wraps(call)
     def judged(*args: _Given.args, **kwargs: _Given.kwargs) -> _Returned:
@@ -42,7 +42,7 @@ read_stop_copy = _judged(transfer.read_stop_copy)
 
 
 def migrate(session: Session) -> None:
-    """Save a device, load what it sent into the same one, and set it running.
+    """Save a device, load its stream into the same device, and set it running.
 
     Raises Deviation.
     """
