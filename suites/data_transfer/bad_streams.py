@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What can be wrong with a stream: each way, by the clause that it is about."""
+"""Ways to spoil a stream, by the clause that they test."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def ones(stream: bytes) -> bytes:
     return b"\xff" * len(stream)
 
 
-# Wrong beginnings come first: hisi_acc looks at the beginnings of streams until one was right.
+# Wrong beginnings come first: hisi_acc checks the beginning of streams only until one was right.
 BY_CLAUSE: dict[str, tuple[Spoil, ...]] = {
     "corrupted": (inverted_beginning,),
     "reordered": (halves_exchanged,),
@@ -58,12 +58,12 @@ BY_CLAUSE: dict[str, tuple[Spoil, ...]] = {
 
 
 def every_kind(stream: bytes) -> dict[str, bytes]:
-    """Return ``stream`` spoilt in each way that needs no knowledge of its form, by name."""
+    """Return, by name, ``stream`` spoilt in each way that does not depend on its format."""
     return {spoil.__name__: spoil(stream) for spoils in BY_CLAUSE.values() for spoil in spoils}
 
 
 def cuts(form: StreamFormat, stream: bytes) -> dict[str, bytes]:
-    """Return ``stream`` cut in each header, behind it, and behind what follows it, by name."""
+    """Return, by name, ``stream`` cut before, in and behind each header."""
     found = {}
     length = sum(form.header.values())
     for number, at in enumerate(_headers(form, stream), 1):
@@ -74,7 +74,7 @@ def cuts(form: StreamFormat, stream: bytes) -> dict[str, bytes]:
 
 
 def wrong_fields(form: StreamFormat, stream: bytes) -> dict[str, bytes]:
-    """Return ``stream`` with one field of one header wrong, each that must be right, by name."""
+    """Return, by name, ``stream`` with one wrong field of one header, for each checked field."""
     found = {}
     for number, header in enumerate(_headers(form, stream), 1):
         fields = _fields(form, stream, header)
@@ -91,7 +91,7 @@ def wrong_fields(form: StreamFormat, stream: bytes) -> dict[str, bytes]:
 
 
 def _headers(form: StreamFormat, stream: bytes) -> Iterator[int]:
-    """Yield where each header of ``stream`` begins."""
+    """Yield the offset of each header of ``stream``."""
     at, length = 0, sum(form.header.values())
     while at + length <= len(stream):
         yield at
@@ -101,7 +101,7 @@ def _headers(form: StreamFormat, stream: bytes) -> Iterator[int]:
 
 
 def _fields(form: StreamFormat, stream: bytes, at: int) -> dict[str, tuple[int, int]]:
-    """Return where each field of the header at ``at`` is, and its value."""
+    """Return offset and value of each field of the header at ``at``, by the field's name."""
     found = {}
     for name, length in form.header.items():
         found[name] = (at, int.from_bytes(stream[at : at + length], "little"))

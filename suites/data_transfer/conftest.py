@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Source and target of a migration."""
+"""Fixtures for the source and the target of a migration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from suites.contents import Contents
 
 @pytest.fixture
 def source(session: Session, driver: Driver) -> Contents:
-    """The state of the session's device, which is not what a new device has."""
+    """The state of the session's device, set to differ from a new device's."""
     contents = Contents(session, driver)
     contents.set(seed=29)
     return contents

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Streams that are not whole, or not right.
+"""Incomplete and invalid streams.
 
-A device may refuse them as they are written, and has to as RESUMING is left. An assertion names
-those that it takes.
+A device may refuse them at the write, and must refuse them at the latest when RESUMING is left. An
+assertion names the streams that a device accepts.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ ENDS = [State.STOP, State.RUNNING]
 
 @pytest.fixture
 def form(driver: Driver) -> StreamFormat:
-    """The form of the driver's stream."""
+    """The format of the driver's stream."""
     if driver.stream is None:
         raise NotThere(f"fixtures/drivers/{driver.name}.yaml describes no stream")
     return driver.stream
 
 
 def writes(session: Session, stream: bytes) -> bool:
-    """Have a device resume, and write ``stream``; tell whether all of it was taken."""
+    """Move a device to RESUMING and write ``stream``; return whether all of it was accepted."""
     data_fd = session.start(State.RESUMING)
     return not data_fd.write_on(stream).error
 
 
 def refuses_to_leave(session: Session, state: State = State.STOP) -> bool:
-    """Return whether a device in RESUMING refuses to go on to ``state``."""
+    """Return whether a device in RESUMING refuses to go to ``state``."""
     answer, _ = session.set_state(state)
     after = session.state()
     # "must fail the SET_STATE ioctl and optionally go to the ERROR state"
@@ -58,12 +58,12 @@ def refuses_to_leave(session: Session, state: State = State.STOP) -> bool:
 
 
 def refuses(session: Session, stream: bytes) -> bool:
-    """Return whether a device refuses ``stream``, by write or by leaving RESUMING."""
+    """Return whether a device refuses ``stream``, at the write or when RESUMING is left."""
     return not writes(session, stream) or refuses_to_leave(session)
 
 
 def taken(session: Session, streams: dict[str, bytes]) -> list[str]:
-    """Return the names of ``streams`` that a device takes."""
+    """Return the names of the ``streams`` that a device accepts."""
     found = []
     for name, stream in streams.items():
         forget(session)
@@ -73,18 +73,18 @@ def taken(session: Session, streams: dict[str, bytes]) -> list[str]:
 
 
 def said(what: str, names: list[str]) -> str:
-    """Return what an assertion says, with an end that no other one begins with."""
+    """Return an assertion's message; it ends so that no message is the beginning of another."""
     return f"{what}: {', '.join(names)}."
 
 
 def check_refuses_all(session: Session, streams: dict[str, bytes]) -> None:
-    """Check that a device takes none of ``streams``."""
+    """Check that a device refuses each of ``streams``."""
     takes = taken(session, streams)
     assert not takes, said("taken", takes)
 
 
 def forget(session: Session) -> None:
-    """Have a device and its driver forget the streams that they saw; some go by those."""
+    """Make a device and its driver forget earlier streams: some drivers check less after them."""
     session.reset()
     session.reopen()
 
@@ -112,7 +112,7 @@ def test_a_bad_stream_is_refused(source: Contents, target: Contents, spoil: Spoi
 def test_a_stream_of_pre_copy_alone_is_refused(
     source: Contents, target: Contents, fsm: StateMachine
 ) -> None:
-    """The source was lost before it came to STOP_COPY."""
+    """The source was lost before it reached STOP_COPY."""
     fsm.need(State.PRE_COPY)
     cut = read_pre_copy(source.session.start(State.PRE_COPY))
     assert refuses(target.session, cut)
@@ -139,7 +139,7 @@ def test_resuming_is_not_left_after_a_write_that_was_refused(
     refused, left = 0, []
     sent = source.glance()
     for name, stream in bad_streams.every_kind(save(source.session)).items():
-        # hisi_acc rings, as it runs, as many doorbells as a stream has queues: here none.
+        # When hisi_acc starts to run it rings a doorbell for each queue in the stream: here none.
         for state in ENDS if name == "zeros" else [State.STOP]:
             forget(target.session)
             target.set(seed=3)
@@ -150,12 +150,12 @@ def test_resuming_is_not_left_after_a_write_that_was_refused(
             if not refuses_to_leave(target.session, state):
                 left.append(f"{name} to {state.name}: {_holds(target, held, sent)}")
     if not refused:
-        raise NotThere("this driver refuses no write of bad data; it judges as RESUMING is left")
+        raise NotThere("this driver accepts writes of bad data; it checks when RESUMING is left")
     assert not left, said("left", left)
 
 
 def _holds(target: Contents, held: bytes, sent: bytes) -> str:
-    """Return the word for the state that a device has after it left RESUMING."""
+    """Return a word for the state of a device that has left RESUMING."""
     now = target.glance()
     if not target.seen:
         return "left"
@@ -169,7 +169,7 @@ def test_what_is_refused_is_refused_after_a_good_stream(
 ) -> None:
     session, good = target.session, save(source.session)
     bad = _with_a_bad_beginning(driver, good)
-    taken_at_first = taken(session, bad)  # which other tests judge
+    taken_at_first = taken(session, bad)  # other tests judge these
     takes = []
     for name, stream in bad.items():
         session.reset()
@@ -185,9 +185,9 @@ def test_what_is_refused_is_refused_after_a_good_stream(
 
 
 def _with_a_bad_beginning(driver: Driver, good: bytes) -> dict[str, bytes]:
-    """Return bad streams that a driver takes which has seen a good beginning, and goes by that.
+    """Return, by name, bad streams with a bad beginning.
 
-    None of them has one.
+    A driver accepts them if it checks the beginning only until it has seen a good one.
     """
     kinds = bad_streams.every_kind(good)
     found = {name: kinds[name] for name in ("inverted_beginning", "zeros")}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A whole stream, from one device of a driver to another."""
+"""Whole streams, from one device of a driver to another."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WAYS = {
 
 
 def migrates(source: Contents, target: Contents, stream: bytes, count: int = 1 << 16) -> bool:
-    """Load ``stream`` into the target, and tell whether its state is the source's then."""
+    """Load ``stream`` into the target; return whether its state is then the source's."""
     must.load(target.session, stream, count)
     must.move(target.session, State.STOP)
     same = target.get() == source.get()
@@ -90,7 +90,7 @@ def test_a_loaded_device_can_be_saved_and_loaded_again(source: Contents, target:
 
 @pytest.mark.clause("data-transfer.same-again")
 def test_a_loaded_device_gives_the_stream_that_it_got(source: Contents) -> None:
-    # The same device: a stream may say where on its adapter a device has its queues.
+    # The same device: a stream may contain the position of the device's queues on its adapter.
     stream = save(source.session)
     source.session.reset()
     source.set(seed=3)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Before anything else: the kernel boots, the driver loads and binds, and the device opens."""
+"""Preconditions of all other tests: the kernel boots, the driver binds, and the device opens."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_device_opens(open_session: Callable[[], Session]) -> None:
 def test_a_device_can_be_removed_and_made_again(
     run: Run, driver: Driver, make_device: Callable[[], Device]
 ) -> None:
-    make_device()  # sets up what all devices need, and stays while others come and go
+    make_device()  # sets up what all devices share, and stays while others come and go
     for _ in range(2):
         with run.devices().make(driver) as device:
             assert device.group or device.cdev

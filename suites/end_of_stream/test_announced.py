@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What dirty_bytes announces while some of what it announced before is unread."""
+"""Changes announced by dirty_bytes while earlier announced changes are unread."""
 
 from __future__ import annotations
 

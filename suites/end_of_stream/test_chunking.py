@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How many bytes are asked for in a read does not change what is read."""
+"""The size of reads does not change the stream."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from suites import must
 
 pytestmark = pytest.mark.any_api
 
-ONE_BY_ONE = 600  # bytes: more than any header of a stream
+ONE_BY_ONE = 600  # bytes, more than any stream's headers have
 
 
 def stream_of(session: Session, before: tuple[State, ...], count: int) -> bytes:
-    """Return the whole stream; in PRE_COPY nobody asks how much there is.
+    """Return the whole stream, without a VFIO_MIG_GET_PRECOPY_INFO in PRE_COPY.
 
-    virtio takes another copy of its state where it is asked after more than a second, which reads
-    of a few bytes take on a slow fsm.
+    That call makes virtio copy its state again if the last copy is more than a second old, and
+    reads of a few bytes take that long on a slow machine.
     """
     if not before:
         return must.save(session, count=count)

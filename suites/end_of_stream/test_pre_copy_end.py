@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The temporary end of stream, in PRE_COPY: ENOMSG, poll, and what comes after it."""
+"""The temporary end of stream, in PRE_COPY: ENOMSG, poll, and the data that follows."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from suites.contents import CHANGED
 
 pytestmark = pytest.mark.any_api
 
-AT_ONCE = 500  # milliseconds, in which a read that does not block has returned
+AT_ONCE = 500  # milliseconds; a read that does not block has returned by then
 
 
 @pytest.fixture
 def at_end(pre_copy: DataFd) -> DataFd:
-    """The data fd of a device in PRE_COPY of which all has been read."""
+    """The data fd of a device in PRE_COPY, read to its temporary end."""
     read_pre_copy(pre_copy)
     return pre_copy
 
 
 @pytest.fixture
 def tells_of_changes(at_end: DataFd, firmware: Firmware) -> DataFd:
-    """The same, of a device that tells in PRE_COPY when its state has changed."""
+    """The same, for a device that reports changes of its state in PRE_COPY."""
     announced_changes(at_end, firmware)
     read_pre_copy(at_end)
     return at_end
 
 
 def read_at_once(data_fd: DataFd) -> Answer:
-    """Read; the answer is EINPROGRESS where that blocks."""
+    """Read; the answer is EINPROGRESS if the read blocks."""
     return data_fd.begin_read(4096).end(AT_ONCE)
 
 
@@ -88,7 +88,7 @@ def test_poll_wakes_when_there_is_more(
 ) -> None:
     waiting = tells_of_changes.begin_poll(4 * AT_ONCE)
     if not waiting.end(1).error:
-        raise NotThere("this poll does not wait; end-of-stream.pre-copy.poll-end is about that")
+        raise NotThere("this poll does not wait; see end-of-stream.pre-copy.poll-end")
     firmware.dirty(CHANGED)
     woken = waiting.end(AT_ONCE)
     if woken.error:

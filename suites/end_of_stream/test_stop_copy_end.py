@@ -14,7 +14,7 @@ pytestmark = pytest.mark.any_api
 
 @pytest.fixture(params=[(), (State.PRE_COPY,)], ids=["STOP_COPY", "PRE_COPY"])
 def stop_copy(request: pytest.FixtureRequest, session: Session, fsm: StateMachine) -> DataFd:
-    """The data fd of a device in STOP_COPY; it began there, or in PRE_COPY."""
+    """The data fd of a device in STOP_COPY, opened there or in PRE_COPY."""
     fsm.need(*request.param)
     data_fd, _ = to_stop_copy(session, *request.param)
     return data_fd

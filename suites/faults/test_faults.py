@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Allocations and copies that fail: the first one in a call, then the second, up to the last."""
+"""Allocations and copies that fail: the first one in a call, then the second, until the last."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from suites import must
 pytestmark = pytest.mark.any_api
 
 DEBUGFS = "/sys/kernel/debug"
-# By default the kernel leaves out allocations that may sleep, and single pages.
+# By default the kernel's fault injection skips allocations that may sleep, and single pages.
 ALL = (
     ("failslab/ignore-gfp-wait", "N"),
     ("fail_page_alloc/ignore-gfp-wait", "N"),
@@ -25,11 +25,14 @@ ALL = (
     ("fail_page_alloc/min-order", "0"),
 )
 WRITTEN = 4096  # bytes in a call
-MOST = 500  # places for a fault in one call; a call that has more allocates without end
+MOST = 500  # fault sites in one call; a call with more is assumed to allocate endlessly
 
 
 def faults(guest: Guest, prepare: Callable[[], None]) -> Iterator[Injection]:
-    """Have the call in the loop's body meet a fault in each place that it has for one."""
+    """Repeat the call in the loop's body, with a fault at each of its fault sites in turn.
+
+    Raises ArrangementFailed.
+    """
     for answer in guest.calls(*(write_file(f"{DEBUGFS}/{path}", text) for path, text in ALL)):
         if answer.error:
             raise ArrangementFailed(f"faults cannot be injected: {answer.error}")
@@ -39,13 +42,13 @@ def faults(guest: Guest, prepare: Callable[[], None]) -> Iterator[Injection]:
             yield fault
         if not fault.injected:
             return
-    pytest.fail(f"the call still has a place for a fault after {MOST}")
+    pytest.fail(f"the call has more than {MOST} fault sites")
 
 
 def check_error(answer: Answer, fault: Injection) -> None:
-    """Check that a call fails, if it does, because of the fault, and in a word for users."""
-    assert fault.injected or not answer.error, "it fails without a fault"
-    assert not answer.error.isdecimal(), f"errno {answer.error} is the kernel's own"
+    """Check that a call fails only because of the fault, and with an errno for user space."""
+    assert fault.injected or not answer.error, "the call fails without a fault"
+    assert not answer.error.isdecimal(), f"errno {answer.error} is internal to the kernel"
 
 
 @pytest.mark.clause("faults.state")
@@ -62,7 +65,7 @@ def test_a_request_for_a_state_that_meets_a_fault(
 
     met = 0
     for fault in faults(guest, prepare):
-        # A data fd that was given in spite of an error is found as an open file that is left.
+        # A data fd that is returned despite an error is later reported as a file left open.
         answer, _ = session.set_state(end)
         state = session.state()
         met += fault.injected
@@ -72,7 +75,7 @@ def test_a_request_for_a_state_that_meets_a_fault(
         else:
             assert state is end
     if not met:
-        raise ArrangementFailed("no fault was met; the copy of the request is one at least")
+        raise ArrangementFailed("no fault was injected, but the copy of the request has a site")
     assert not session.reset().error
     must.migrate(session)
 
@@ -110,7 +113,7 @@ def test_a_write_that_meets_a_fault(session: Session, guest: Guest) -> None:
         answer = data_fd.write(stream[:WRITTEN])
         check_error(answer, fault)
         assert session.state() is State.RESUMING
-        session.reset()  # what the stream begins with is no state to go on from
+        session.reset()  # RESUMING cannot be left with the beginning of a stream
 
 
 @pytest.mark.clause("faults.call")

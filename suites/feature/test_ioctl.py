@@ -17,10 +17,10 @@ pytestmark = pytest.mark.any_api
 NAME = operator.attrgetter("name")
 HEADER = FEATURE_HEADER.size
 NO_SUCH_FEATURE = 0xFFFF
-# The data of each feature that can be got, in bytes.
+# The features with a GET, each with the length of its data in bytes.
 GOT = {one: one.data.layout.size for one in Feature if one.data and Op.GET in one.methods}
 SHORT = (0, 4, HEADER - 1, HEADER, HEADER + 7)  # for a feature with 8 bytes of data
-LONGER = (1, 8, 4000)  # bytes that argsz has too many
+LONGER = (1, 8, 4000)  # bytes by which argsz is too large
 NEW_STATE = MIG_STATE.pack(State.STOP, -1)
 
 
@@ -119,7 +119,7 @@ def test_an_answer_that_cannot_be_given_is_an_error(session: Session, feature: F
 @pytest.mark.clause("feature.bad-pointer.state")
 @pytest.mark.parametrize("state", [State.STOP, State.STOP_COPY, State.RESUMING], ids=NAME)
 def test_a_new_state_that_cannot_be_answered_is_an_error(session: Session, state: State) -> None:
-    """A data_fd that was made for it must not stay open: what is left is looked at afterwards."""
+    """A data_fd opened for it must not stay open; a check after the test finds one that does."""
     asked = FEATURE_HEADER.pack(HEADER + 8, Op.SET | Feature.MIG_DEVICE_STATE)
     address = session.memory(asked + MIG_STATE.pack(state, -1), writable=False)
     assert session.ioctl(Ioctl.VFIO_DEVICE_FEATURE, address).error == "EFAULT"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""VFIO_DEVICE_FEATURE_MIGRATION: what a device says it can do."""
+"""VFIO_DEVICE_FEATURE_MIGRATION: the capabilities that a device reports."""
 
 from __future__ import annotations
 
@@ -57,6 +57,6 @@ def test_the_capabilities_are_those_the_driver_is_known_for(
 ) -> None:
     expected = driver.expected_capabilities(kernel.release, variant)
     if expected is None:
-        raise NotThere(f"fixtures/drivers/{driver.name}.yaml says nothing of {kernel.release}")
+        raise NotThere(f"fixtures/drivers/{driver.name}.yaml has no entry for {kernel.release}")
     reported = session.capabilities() or Migration(0)
     assert [flag.name for flag in reported] == list(expected)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2: the opt-in, how it is asked for and how long it lasts."""
+"""VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2: the opt-in, its calls and its lifetime."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAME = operator.attrgetter("name")
 
 
 def flags(session: Session) -> str:
-    """Return what becomes of flags in a PRE_COPY of its own: "echoed" before the opt-in."""
+    """Return how a new PRE_COPY session treats flags: "echoed", or "an output" after the opt-in."""
     data_fd = session.start(State.PRE_COPY)
     asked = data_fd.precopy_info(flags=FLAGS)
     session.move(State.RUNNING)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is left of devices that have migrated."""
+"""Files, references and memory that devices leave behind after a migration."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROUNDS = 3
 
 
 def migrate(session: Session, fsm: StateMachine) -> None:
-    """Save a device, through PRE_COPY if it has that, and load the stream into the same one."""
+    """Save a device, through PRE_COPY if it has it, and load the stream into the same device."""
     before_stop_copy = [State.PRE_COPY] if fsm.has(State.PRE_COPY) else []
     load(session, save(session, *before_stop_copy))
     session.move(State.RUNNING)
@@ -25,7 +25,7 @@ def migrate(session: Session, fsm: StateMachine) -> None:
 
 @pytest.mark.clause("leaks.references")
 def test_a_device_that_migrated_leaves_nothing(session: Session, fsm: StateMachine) -> None:
-    """What is left is looked at when the device is gone, as it is after every test."""
+    """Leftovers are checked after every test, when the device is gone."""
     migrate(session, fsm)
 
 
@@ -33,7 +33,7 @@ def test_a_device_that_migrated_leaves_nothing(session: Session, fsm: StateMachi
 def test_a_save_that_fails_as_pre_copy_is_left_leaves_nothing(
     session: Session, firmware: Firmware, fsm: StateMachine
 ) -> None:
-    """What the save leaves to be done is still to be done when the driver cleans up."""
+    """The driver cleans up before the failed save's queued work has run."""
     fsm.need(State.PRE_COPY)
     session.start(State.PRE_COPY)
     firmware.overtake()
@@ -45,7 +45,7 @@ def test_a_save_that_fails_as_pre_copy_is_left_leaves_nothing(
 @pytest.mark.clause("leaks.memory")
 def test_kmemleak_finds_nothing(guest: Guest, session: Session, fsm: StateMachine) -> None:
     began = kmemleak.forget(guest)
-    session.reopen()  # so that what an open allocates is among what is looked at
+    session.reopen()  # so that the check covers the allocations of an open
     for _ in range(ROUNDS):
         migrate(session, fsm)
         session.reset()

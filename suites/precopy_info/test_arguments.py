@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""VFIO_MIG_GET_PRECOPY_INFO and what it is called with."""
+"""VFIO_MIG_GET_PRECOPY_INFO and its arguments."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""initial_bytes and dirty_bytes, as the data stream is read."""
+"""initial_bytes and dirty_bytes while the data stream is read."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from suites.contents import CHANGED
 
 pytestmark = pytest.mark.any_api
 
-PARTS = 5  # in which the initial data is read
+PARTS = 5  # the initial data is read in so many parts
 
 
 @pytest.fixture(params=sorted(PRE_COPIES), ids=lambda state: state.name)
 def in_pre_copies(request: pytest.FixtureRequest, session: Session, fsm: StateMachine) -> DataFd:
-    """The data fd of a device in PRE_COPY, and of one in PRE_COPY_P2P."""
+    """The data fd of a device in PRE_COPY or PRE_COPY_P2P; the test runs once for each."""
     fsm.need(request.param)
     return session.start(request.param)
 
@@ -61,7 +61,7 @@ def test_initial_bytes_never_rise(session: Session, pre_copy: DataFd, fsm: State
     first = last = ask(pre_copy).initial_bytes
     for _ in range(2 * PARTS):
         if firmware is not None:
-            firmware.command(f"dirty {CHANGED}")  # some firmware says nothing of changes
+            firmware.command(f"dirty {CHANGED}")  # some firmware does not report changes
         pre_copy.read(first // PARTS + 1)
         now = ask(pre_copy).initial_bytes
         assert now <= last

@@ -12,7 +12,7 @@ VALUES = (0, 1, 0x80000000, 0xDEADBEEF, 0xFFFFFFFF)
 
 
 def became(given: int, returned: int) -> str:
-    """Return the word for what became of ``given``."""
+    """Return the behaviour's word for flags that were ``given`` and came back as ``returned``."""
     if returned == given:
         return "echoed"
     return "zeroed" if returned == 0 else "other"

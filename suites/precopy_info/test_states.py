@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""VFIO_MIG_GET_PRECOPY_INFO is for the PRE_COPY states alone."""
+"""VFIO_MIG_GET_PRECOPY_INFO is valid in the PRE_COPY states only."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What calls that meet may come to."""
+"""Errors that calls may return when they race."""
 
 from __future__ import annotations
 
 import errno
 
-# What the header and the system calls' own rules have. A broken driver gives numbers that are the
-# kernel's own, or EFAULT, which only a write may: it says that the stream is refused.
+# Errors that the header and the system calls allow. A broken driver returns errors that the kernel
+# uses internally, or EFAULT, which only a write may return: it means that the stream is refused.
 LEGAL = {0} | {
     errno.EINVAL,
     errno.ENOTTY,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Two calls at once, the first of which is held while it copies: they end as one after the other.
+"""Two calls at once must end like two calls in sequence; the first one is held while it copies.
 
-No chance is in it: what a call has looked at before it copies, it looks at before the second one
-has begun, and what it does after that, it does when the second one is on its way.
+The order does not depend on timing: the first call makes all checks that precede its copy before
+the second call begins, and continues after the copy when the second one is in progress.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ from suites.race.errnos import LEGAL
 
 pytestmark = pytest.mark.any_api
 
-A_WHILE = 100  # milliseconds; what has not come back by then waits for the call that is held
+A_WHILE = 100  # milliseconds; a call that has not returned by then waits for the held one
 
 
 def up_to_the_last_byte(session: Session, stream: bytes) -> DataFd:
-    """Return the data fd of a device in RESUMING that has got all of ``stream`` but the end."""
+    """Return the data fd of a device in RESUMING that has got all but the last byte of ``stream``.
+
+    Raises ArrangementFailed.
+    """
     data_fd = session.start(State.RESUMING)
     wrote = data_fd.write_on(stream[:-1])
     if wrote.error:
@@ -32,7 +35,7 @@ def up_to_the_last_byte(session: Session, stream: bytes) -> DataFd:
 
 
 def both(first: Pending, second: Pending, page: HeldPage, data: bytes) -> tuple[Answer, Answer]:
-    """Return what two calls come to, the first of which is held until the second is on its way."""
+    """Return the answers of two calls; the first is held until the second is in progress."""
     early = second.end(A_WHILE)
     page.release(data)
     ended = first.end(SOON)
@@ -69,12 +72,12 @@ def test_two_reads_share_the_stream(session: Session, guest: Guest) -> None:
         assert not other.error
         begins = page.content(read.ret)
     rest = must.read_stop_copy(data_fd)
-    assert len(begins + other.data + rest) == length, "bytes came twice, or not at all"
+    assert len(begins + other.data + rest) == length, "bytes were returned twice, or not at all"
     assert takes(session, begins + other.data + rest) or takes(session, other.data + begins + rest)
 
 
 def takes(session: Session, stream: bytes) -> bool:
-    """Return whether the device can be loaded with ``stream``, and goes on."""
+    """Return whether the device can be loaded with ``stream`` and set running."""
     session.reset()
     wrote = session.start(State.RESUMING).write_on(stream)
     return not wrote.error and not session.set_state(State.RUNNING)[0].error
@@ -103,15 +106,15 @@ def test_the_session_ends_beside_a_read(session: Session, guest: Guest, how: str
 
 
 def check_that_it_goes_on(session: Session, how: str, beside: Answer, ended: Answer) -> None:
-    """Check that the call beside the end was done or refused, and that all is well."""
+    """Check that a call during the session's end succeeded or was refused; the device works."""
     assert beside.errno in LEGAL
-    assert ended.error != "EINPROGRESS", "what ends the session does not return"
+    assert ended.error != "EINPROGRESS", "the call that ends the session does not return"
     assert ended.errno in LEGAL
     if how == "close":
         session.reopen()
     assert not session.reset().error
     assert session.state() is State.RUNNING
     if session.device.firmware is not None and how == "reset":
-        # A write that has begun goes to a device that was reset meanwhile.
+        # The write may reach a device that was reset meanwhile: discard the violations.
         session.device.firmware.reset()
     must.migrate(session)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Threads that race one another on one device."""
+"""Threads that race on one device."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from suites.race.errnos import LEGAL
 
 THREADS = 4
 
-# Calls that are left out where a driver is known to break a clause: they would kill its kernel.
+# Calls to leave out if the driver is known to break a clause: they would kill its kernel.
 DEADLY = {
     "write": "state-machine.session.resuming-ended",
     "reset": "state-machine.failed-arc.again",
@@ -35,7 +35,7 @@ def test_threads_that_race_on_one_device(
         for name, clause in DEADLY.items()
         if driver.deviates(clause, kernel.release, kernel.features)
     }
-    record.transcript.note(f"left out, as known to kill: {', '.join(sorted(deadly)) or 'nothing'}")
+    record.transcript.note(f"calls left out as deadly: {', '.join(sorted(deadly)) or 'none'}")
     raced = session.race(run.asked.stress_seconds, run.asked.model_seed, THREADS, deadly)
     counts = raced.more["counts"]
     for name, errors in sorted(counts.items()):
@@ -56,5 +56,5 @@ def test_threads_that_race_on_one_device(
     assert session.state() is State.RUNNING
     must.migrate(session)
     if session.device.firmware is not None:
-        # A reset amid an arc breaks rules of the firmware that the driver would keep.
+        # A reset in the middle of an arc breaks rules of the firmware; the driver is not to blame.
         session.device.firmware.reset()

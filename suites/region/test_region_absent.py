@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The protocol of 2019 is gone: whoever speaks today's does not offer it beside."""
+"""A device with today's protocol does not also offer the protocol of 2019."""
 
 from __future__ import annotations
 

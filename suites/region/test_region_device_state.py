@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""device_state: its bits, what may be set together, and what a stopped device does."""
+"""device_state: its bits, their valid combinations, and a stopped device."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_the_reserved_bits_cannot_be_set(region: MigrationRegion, bits: int) -> 
 def test_a_stopped_device_does_nothing(device: Region2019, state: RegionState) -> None:
     before = device.memory()
     device.migration.move(state)
-    for _ in range(2):  # what it is told to do, it does when it runs, or never
+    for _ in range(2):  # the device may delay requests until it runs, or drop them
         device.try_write(b"more")
         device.try_dma(0, PAGE)
         assert device.memory() == before

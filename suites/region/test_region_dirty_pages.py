@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The dirty-page query: which pages of system memory the device has written to."""
+"""The dirty-page query: the pages of system memory that the device has written to."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ in_both_phases = pytest.mark.parametrize(
 
 @pytest.fixture
 def saving(device: Region2019) -> Region2019:
-    """A device in pre-copy, where it is to tell which pages it dirties."""
+    """A device in pre-copy, where it must report the pages that it dirties."""
     device.migration.move(PRE_COPY)
     return device
 
 
 def dirty(device: Region2019, pfns: set[int]) -> None:
-    """Have the device write to the pages ``pfns``."""
+    """Let the device write to the pages ``pfns``."""
     for pfn in pfns:
         device.dma(pfn * PAGE, 1)
 
@@ -50,7 +50,7 @@ def test_all_where_the_whole_range_was_dirtied(saving: Region2019, phase: Region
     saving.dma(0x100 * PAGE, 64 * PAGE)
     saving.migration.move(phase)
     copied = saving.migration.ask_dirty(0x100, 64, PAGE)
-    if copied != DIRTY_PFNS_ALL:  # a bitmap in which all are set says the same
+    if copied != DIRTY_PFNS_ALL:  # a bitmap with all bits set means the same
         assert saving.migration.bitmap(copied) == set(range(copied))
         assert copied == 64
 

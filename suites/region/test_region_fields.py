@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""struct vfio_device_migration_info: where its fields are, and how they are accessed."""
+"""struct vfio_device_migration_info: the layout of its fields, and accesses to them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WRITE_ONLY = [name for name in WRITABLE if name not in READABLE]
 
 
 def other_widths(name: str) -> list[int]:
-    """Return widths, in bytes, that are not the field's own."""
+    """Return widths, in bytes, other than the field's."""
     return [width for width in (1, 2, 4, 8, 16) if width != FIELDS[name].width]
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Resuming: a second device becomes what the first one was."""
+"""Resuming: a second device takes over the state of the first one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STOP_AND_COPY = RegionState.SAVING
 
 
 def resume(target: Region2019, pieces: list[bytes], count: int | None = None) -> None:
-    """Give ``target`` what was saved, ``count`` bytes a write, and let it run."""
+    """Write the saved ``pieces`` to ``target``, ``count`` bytes a write, and let it run."""
     target.migration.move(RESUMING)
     for piece in pieces:
         target.migration.give(piece, count)

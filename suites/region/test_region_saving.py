@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Saving: pending_bytes, data_offset, data_size and the data, as the device's state is taken."""
+"""Saving: pending_bytes, data_offset, data_size and the data while the state is read."""
 
 from __future__ import annotations
 

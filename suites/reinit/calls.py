@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Calls that the tests of new initial data make again and again."""
+"""Calls that the tests of new initial data share."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ CHUNK = 4096  # bytes of new initial data
 
 
 class Arrive(Protocol):
-    """Load a stream into a device, another one unless it is given.
+    """Load a stream into ``target``, by default a new device.
 
-    Returns the state that the device then runs with; an AssertionError where it refuses.
+    Returns the state with which the device then runs. Raises AssertionError if it refuses.
     """
 
     def __call__(self, stream: bytes, target: Session | None = None) -> bytes: ...
@@ -27,7 +27,7 @@ def reported(data_fd: DataFd) -> bool:
 
 
 def the_rest(data_fd: DataFd) -> bytes:
-    """Read to the end of the stream, in STOP_COPY; there is to be one."""
+    """Read to the end of the stream, in STOP_COPY; assert that it ends."""
     rest, end = data_fd.read_on()
     assert (end.ret, end.error) == (0, "")
     return rest

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the tests of new initial data stand on: data that was read, and a device to load it into."""
+"""Fixtures for new initial data: a data fd that was read, and a device to load the data into."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from fixtures.session import ArrangementFailed, DataFd, Session, State, opened
 from suites.calls import SOON
 from suites.reinit.calls import Arrive
 
-# What the fixtures below need of the firmware.
+# The abilities of the firmware that the fixtures below need.
 NEEDS: dict[str, Ability] = {"reinits": "reinit", "saves": "hold_save"}
 
 
 @pytest.fixture(autouse=True)
 def _firmware_can(request: pytest.FixtureRequest, driver: Driver) -> None:
-    """Check what the firmware can do before a device is made, as making one takes time.
+    """Check the firmware's abilities before a device is made, because making one takes time.
 
     Raises NotThere.
     """
@@ -39,7 +39,7 @@ def saves(firmware: Firmware) -> Iterator[Firmware]:
 
 @pytest.fixture
 def reinits(firmware: Firmware) -> Firmware:
-    """Firmware that has new initial data when a test wants it."""
+    """Firmware that can bring up new initial data on request."""
     return firmware
 
 
@@ -47,7 +47,7 @@ def reinits(firmware: Firmware) -> Firmware:
 def started(reinits: Firmware, pre_copy_v2: DataFd) -> DataFd:
     """The data fd of a device in PRE_COPY, after the opt-in, with its first data on the stream.
 
-    New initial data that came up before that would go out with the first data.
+    New initial data that appears earlier would be sent with the first data.
     """
     if not pre_copy_v2.poll(SOON):
         raise ArrangementFailed("no data comes in PRE_COPY")
@@ -56,14 +56,14 @@ def started(reinits: Firmware, pre_copy_v2: DataFd) -> DataFd:
 
 @pytest.fixture
 def drained(started: DataFd) -> DataFd:
-    """The same, with all of that data read."""
+    """The same, with that data read."""
     started.read_on()
     return started
 
 
 @pytest.fixture
 def arrive(open_session: Callable[[], Session]) -> Arrive:
-    """Load a stream into a device, another one unless it is given; see :class:`Arrive`."""
+    """Load a stream into a device, by default a new one; see :class:`Arrive`."""
 
     def load(stream: bytes, target: Session | None = None) -> bytes:
         target = target or open_session()
@@ -82,6 +82,6 @@ def arrive(open_session: Callable[[], Session]) -> Arrive:
 def open_variant(
     guest: Guest, api: str, make_device: Callable[..., Device]
 ) -> Iterator[Callable[..., Session]]:
-    """Open a device of which the firmware gets commands before the driver is bound."""
+    """Open a device whose firmware gets commands before the driver is bound."""
     with ExitStack() as opens:
         yield lambda *commands: opens.enter_context(opened(guest, make_device(*commands), api))

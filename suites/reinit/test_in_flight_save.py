@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Reading and polling while a save is in flight: data is announced, and not there yet."""
+"""Reading and polling while a save is in flight: data is announced but not available yet."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from suites.reinit.calls import CHUNK, Arrive, the_rest
 pytestmark = pytest.mark.any_api
 
 A_WHILE = 50  # milliseconds; a call that has not returned by then waits
-LATER = 2 * SOON  # for a poll: at the end of its time it looks again, woken or not
+LATER = 2 * SOON  # a poll's timeout, beyond SOON: a poll that times out finds data without a wakeup
 COUNT = 1 << 20  # bytes
-# The behaviours that are recorded.
+# Recorded behaviours.
 READ, NONBLOCKING_READ = "in_flight_save.read", "in_flight_save.nonblocking_read"
 
 
 @dataclass(frozen=True)
 class InFlight:
-    """A session with a save that is held. ``before`` is what was read before it."""
+    """A session with a held save; ``before`` is the data that was read before it."""
 
     session: Session
     data_fd: DataFd
@@ -37,7 +37,7 @@ class InFlight:
 
 @pytest.fixture
 def fail_with() -> StatusName | None:
-    """The status that the save fails with when it is released; None: it succeeds."""
+    """The status with which the save fails when it is released; None: it succeeds."""
     return None
 
 
@@ -45,10 +45,10 @@ def fail_with() -> StatusName | None:
 def in_flight(
     request: pytest.FixtureRequest, session: Session, saves: Firmware, fail_with: StatusName | None
 ) -> InFlight:
-    """A save in flight, named by when it is made; what was on the stream before it is read.
+    """A save in flight; earlier data on the stream is read. The parameter names the save.
 
-    start: the first, as PRE_COPY begins; dirty, reinit: one for what VFIO_MIG_GET_PRECOPY_INFO has
-    just announced, and that is changes or new initial data; stop_copy: the last.
+    start: the first one, when PRE_COPY begins; dirty, reinit: one for changes, or new initial data,
+    that VFIO_MIG_GET_PRECOPY_INFO has just announced; stop_copy: the last one.
     """
 
     def hold() -> None:
@@ -62,7 +62,7 @@ def in_flight(
         before = data_fd.read(COUNT).data if data_fd.poll() else b""
         return InFlight(session, data_fd, saves, before)
     if request.param == "reinit" and session.opt_in().error:
-        raise NotThere("nothing can opt in on this kernel; 7.3 has VFIO_PRECOPY_INFO_REINIT")
+        raise NotThere("the opt-in fails on this kernel; 7.3 has VFIO_PRECOPY_INFO_REINIT")
     data_fd = session.start(State.PRE_COPY)
     before, _ = data_fd.read_on()
     if request.param == "dirty":
@@ -75,7 +75,7 @@ def in_flight(
     else:
         info = ask(data_fd)
         if info.initial_bytes + info.dirty_bytes < CHUNK:
-            raise ArrangementFailed("what changed is not announced")
+            raise ArrangementFailed("the changes are not announced")
     return InFlight(session, data_fd, saves, before)
 
 
@@ -85,7 +85,7 @@ def at(*when: str) -> pytest.MarkDecorator:
 
 
 def check_that_a_read_waits(in_flight: InFlight) -> str:
-    """Check that a read waits for the data and gives it; return the behaviour's word."""
+    """Read while the save is held, then release it; return the behaviour's word."""
     reading = in_flight.data_fd.begin_read(COUNT)
     early = reading.end(A_WHILE)
     in_flight.firmware.release_save()
@@ -206,7 +206,7 @@ def test_a_read_that_waits_ends_without_data_when_the_save_fails(
     reading = in_flight.data_fd.begin_read(COUNT)
     early = reading.end(A_WHILE)
     in_flight.firmware.release_save()
-    in_flight.data_fd.precopy_info()  # in PRE_COPY it waits for the failure, if the read did not
+    in_flight.data_fd.precopy_info()  # waits for the failure in PRE_COPY, if the read did not
     check_waited(early)
     answer = reading.end(SOON)
     assert answer.error not in ("", "EINPROGRESS")
@@ -226,7 +226,7 @@ def test_a_read_that_waits_ends_with_its_session(in_flight: InFlight, how: str) 
     ended = ending.end(SOON)
     check_waited(early)
     answer = reading.end(SOON) if early.error == "EINPROGRESS" else early
-    assert ended.error != "EINPROGRESS", "what ends the session does not return"
+    assert ended.error != "EINPROGRESS", "the call that ends the session does not return"
     assert answer.error != "EINPROGRESS", "the read does not return"
     if how == "close":
         session.reopen()
@@ -235,6 +235,6 @@ def test_a_read_that_waits_ends_with_its_session(in_flight: InFlight, how: str) 
 
 
 def check_waited(answer: Answer) -> None:
-    """Raise NotThere where a read gave ENOMSG: what becomes of one that waits is not to be seen."""
+    """Raise NotThere if the read gave ENOMSG: it did not wait, so waiting cannot be tested."""
     if answer.error == "ENOMSG":
-        raise NotThere("this read does not wait; in-flight-save.read.announced is about that")
+        raise NotThere("this read does not wait; see in-flight-save.read.announced")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""VFIO_PRECOPY_INFO_REINIT: when it is reported, and when it is not."""
+"""VFIO_PRECOPY_INFO_REINIT: when it must be reported, and when not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fixtures.uapi import PRECOPY_INFO, PRECOPY_INFO_REINIT, Ioctl
 from suites.calls import SOON, ask
 from suites.reinit.calls import CHUNK, reported
 
-FEW = 16  # bytes; even the smallest state, hisi_acc's, has them
+FEW = 16  # bytes; hisi_acc's state, the smallest one, is larger
 
 
 @pytest.mark.clause("reinit.flag")
@@ -77,16 +77,16 @@ def test_changes_that_follow_are_no_new_initial_data(reinits: Firmware, started:
 
 
 def read_nothing(_: DataFd, __: int) -> None:
-    """The next chunk comes up before any of this one is read."""
+    """The next chunk appears before any of this one is read."""
 
 
 def read_a_part(data_fd: DataFd, available: int) -> None:
-    """The next chunk comes up while this one is read."""
+    """The next chunk appears while this one is read."""
     assert data_fd.read(available - CHUNK // 2).ret > 0
 
 
 def read_all(data_fd: DataFd, _: int) -> None:
-    """The next chunk comes up after this one was read."""
+    """The next chunk appears after this one was read."""
     data_fd.read_on()
 
 

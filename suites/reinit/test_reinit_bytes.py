@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What VFIO_MIG_GET_PRECOPY_INFO counts once there is new initial data."""
+"""The byte counts of VFIO_MIG_GET_PRECOPY_INFO once there is new initial data."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from suites.reinit.calls import CHUNK, reported, the_rest
 pytestmark = pytest.mark.any_api
 
 DIRTY = 3000  # bytes
-BIG = 16384  # bytes; more than all that a driver adds to a last image without changes
+BIG = 16384  # bytes; larger than a last image without changes, with the driver's records
 
 
 def ask_for_reinit(data_fd: DataFd) -> PrecopyInfo:
-    """Make the call that reports new initial data."""
+    """Call VFIO_MIG_GET_PRECOPY_INFO; assert that it reports new initial data."""
     info = ask(data_fd)
     assert info.flags & PRECOPY_INFO_REINIT
     return info
@@ -151,9 +151,9 @@ def test_a_vmm_that_waits_for_zero_initial_bytes_has_the_new_initial_data(
 
 
 def read_until_ready(data_fd: DataFd) -> int:
-    """Read until initial_bytes is zero, as a VMM does that waits for this before STOP_COPY.
+    """Read until initial_bytes is zero, like a VMM that waits for this before STOP_COPY.
 
-    Returns the number of bytes.
+    Returns the number of bytes read.
     """
     taken = 0
     while ask(data_fd).initial_bytes:

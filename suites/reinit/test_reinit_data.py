@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""New initial data reaches the destination, whatever becomes of the session around it."""
+"""New initial data reaches the destination, whatever else happens in the session."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from suites.reinit.calls import CHUNK, Arrive, reported, the_rest
 pytestmark = pytest.mark.any_api
 
 MORE = 16384  # bytes
-# The status of a save that fails, by the end of the behaviour's name.
+# The status with which a save fails, by the end of the behaviour's name.
 STATUSES: dict[str, StatusName] = {
     "internal_error": "internal_error",
     "resource_state": "bad_resource_state",
@@ -135,7 +135,7 @@ def test_from_firmware_that_saves_in_chunks(
 
 @pytest.fixture(params=STATUSES)
 def failed(request: pytest.FixtureRequest, started: DataFd, reinits: Firmware) -> tuple[str, bytes]:
-    """How the save of a REINIT failed, and what could be read until then and after it."""
+    """The kind of failure of a REINIT's save, and all data that could be read before and after."""
     stream, _ = started.read_on()
     reinits.reinit(CHUNK)
     reinits.fail_save(STATUSES[request.param])

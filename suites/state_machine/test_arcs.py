@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Every request for a state, from every state, against the oracle."""
+"""Every request for a state, from every state, checked against the oracle."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_request_for_the_state_it_is_in_does_nothing(session: Session, arrived
         assert anew is not None
         assert part + rest == anew.read_on()[0]
     elif old:
-        must.move(session, State.STOP)  # with the stream that was written before
+        must.move(session, State.STOP)  # the stream was written before
 
 
 @pytest.mark.clause("state-machine.stop-copy-to-pre-copy")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The data fd as a file descriptor, and the session that it stands for."""
+"""The data fd as a file descriptor, and the data transfer session behind it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ pytestmark = pytest.mark.any_api
 
 NAME = operator.attrgetter("name")
 OPENING = [State.PRE_COPY, State.PRE_COPY_P2P, State.STOP_COPY, State.RESUMING]
-# From where a session is left, and to where: one arc each.
+# Arcs that end a session: from which state, to which state.
 LEAVING = [
     (State.PRE_COPY, State.RUNNING),
     (State.PRE_COPY_P2P, State.RUNNING_P2P),
     (State.STOP_COPY, State.STOP),
 ]
-# Walks inside the saving group.
+# Paths inside the saving group.
 WALKS = [
     [State.PRE_COPY, State.PRE_COPY_P2P],
     [State.PRE_COPY, State.PRE_COPY_P2P, State.PRE_COPY],
@@ -38,7 +38,10 @@ WALKS = [
 
 
 def data_fd_of(arrived: Arrived) -> DataFd:
-    """Return the data fd, where the state has one; raise NotThere or ArrangementFailed."""
+    """Return the data fd of ``arrived``.
+
+    Raises NotThere if the state has none, and ArrangementFailed if none was given.
+    """
     if arrived.state not in OPENING:
         raise NotThere(f"{arrived.state.name} has no data transfer session")
     if arrived.data_fd is None:
@@ -161,7 +164,7 @@ def test_the_session_of_resuming_ends(session: Session, by: str) -> None:
     data_fd = load(session, stream)
     if by == "close":
         session.close_device(keep=data_fd)
-        assert data_fd.write(stream).error  # an open device has been reset
+        assert data_fd.write(stream).error  # before the next open, which resets the device
         session.open_again()
     elif by == "reset":
         session.reset()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Arcs that the device fails: each firmware command that an arc is made of, one after the other."""
+"""Arcs that fail in the device: each firmware command of an arc fails in turn."""
 
 from __future__ import annotations
 
@@ -21,18 +21,20 @@ pytestmark = pytest.mark.any_api
 
 @dataclass(frozen=True)
 class Attempt:
-    """A request for a state, of which one firmware command failed."""
+    """A request for a state during which one firmware command failed."""
 
     command: str
     error: str
     state: State
-    data_fd: DataFd | None  # that of the session, a new or an older one
+    data_fd: DataFd | None  # the session's: a new one, or an older one
 
 
 def attempts(session: Session, firmware: Firmware, begin: State, end: State) -> Iterator[Attempt]:
-    """Make the arc, see of which commands it is made, and make it again with each of them failing.
+    """Make the arc, note its firmware commands, and repeat it with each of these failing in turn.
 
-    Raises NotThere if it is made of none.
+    Commands that only release resources are skipped: if they fail, the arc itself still completes.
+
+    Raises NotThere if the arc has no other commands, and ArrangementFailed if it fails by itself.
     """
     status = firmware.status("internal_error")
     arrived = settled(session, begin)
@@ -42,11 +44,11 @@ def attempts(session: Session, firmware: Firmware, begin: State, end: State) -> 
         raise ArrangementFailed(f"the device does not go to {end.name}: {answer.error}")
     data_fd = given or arrived.data_fd
     if data_fd is not None and end in SAVING:
-        data_fd.read_on()  # so that a save in the background has ended
+        data_fd.read_on()  # waits for a save in the background
     commands = [line.split()[0] for line in firmware.journal()]
     cannot = {*firmware.gives_back, *firmware.never_fail}
     if set(commands) <= cannot:
-        raise NotThere("the firmware has no part in this arc")
+        raise NotThere("no firmware command of this arc can make it fail")
     for number, command in enumerate(commands):
         if command in cannot:
             continue
@@ -58,9 +60,9 @@ def attempts(session: Session, firmware: Firmware, begin: State, end: State) -> 
 
 
 def settled(session: Session, state: State) -> Arrived:
-    """Take a device to ``state``, and let a save end that this may have begun in the background.
+    """Take a device to ``state``, and wait for a save that this may have begun in the background.
 
-    Else its command would be taken for one of the next arc.
+    Otherwise the save's command would be counted for the next arc.
     """
     arrived = arrive(session, state)
     if arrived.data_fd is not None and state in SAVING:
@@ -88,8 +90,8 @@ def test_a_request_whose_arc_failed_does_not_succeed(
     begin, end = arc
     ignored = []
     for tried in attempts(session, firmware, begin, end):
-        # A save may be made while the state is left; whoever reads is told then. Any other data fd
-        # belongs to a session that has ended, or to RESUMING's: a read of it always fails.
+        # A save may still run after the request; a read then reports its failure. Any other data fd
+        # belongs to a session that has ended, or to RESUMING: a read of it always fails.
         data_fd = tried.data_fd if end in SAVING else None
         told_by_read = data_fd is not None and bool(data_fd.read(1 << 16).error)
         if not tried.error and not told_by_read:
@@ -127,7 +129,7 @@ def test_error_is_left_by_a_reset_alone(
     session: Session, firmware: Firmware, arc: tuple[State, State]
 ) -> None:
     if all(tried.state is not State.ERROR for tried in attempts(session, firmware, *arc)):
-        raise NotThere("no command of this arc that fails leads the device to ERROR")
+        raise NotThere("the device never goes to ERROR when a command of this arc fails")
     for tried in attempts(session, firmware, *arc):
         if tried.state is State.ERROR:
             for requested in State:

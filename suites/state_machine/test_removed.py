@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A data fd that outlives its device.
 
-What it touches then is seen by KASAN alone: freed memory mostly holds what it held.
+Only KASAN sees an access to the freed device: freed memory mostly keeps its content.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SOME = 1 << 12  # bytes
 
 
 def check_it_is_dead(data_fd: DataFd, state: State) -> None:
-    """Check that nothing passes through the data fd, which was given for ``state``."""
+    """Check that no data passes through the data fd, which was opened for ``state``."""
     data_fd.poll()
     if state is State.RESUMING:
         assert data_fd.write(bytes(SOME)).error

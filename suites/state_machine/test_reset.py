@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""VFIO_DEVICE_RESET, the last close, and states that nobody asked for."""
+"""VFIO_DEVICE_RESET, the last close, and changes of state without a request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fixtures.session import Session, State
 from fixtures.session.transfer import Arrived
 from suites import must
 
-A_WHILE = 0.2  # seconds, in which nothing is done
+A_WHILE = 0.2  # seconds without a call
 
 on_saving = pytest.mark.parametrize(
     "arrived", sorted(SAVING), indirect=True, ids=lambda state: state.name
@@ -58,7 +58,7 @@ def test_a_device_that_was_closed_is_running_again(session: Session, arrived: Ar
 def test_the_last_close_ends_the_session(session: Session, arrived: Arrived) -> None:
     assert arrived.data_fd is not None
     session.close_device(keep=arrived.data_fd)
-    assert arrived.data_fd.read(1 << 16).ret <= 0  # before the device is opened, and so reset
+    assert arrived.data_fd.read(1 << 16).ret <= 0  # before the next open, which resets the device
     session.open_again()
     assert arrived.data_fd.read(1 << 16).ret <= 0
 
@@ -70,7 +70,7 @@ def test_the_state_stays_until_it_is_changed(session: Session, arrived: Arrived)
     session.wait(A_WHILE)
     assert session.state() is arrived.state
     if firmware is not None:
-        firmware.command("dirty 64")  # refused where the device is stopped
+        firmware.command("dirty 64")  # refused if the device is stopped
         assert session.state() is arrived.state
     if data_fd is not None and arrived.state in SAVING:
         data_fd.precopy_info()
@@ -78,7 +78,7 @@ def test_the_state_stays_until_it_is_changed(session: Session, arrived: Arrived)
         data_fd.read_on()
         assert session.state() is arrived.state
     if data_fd is not None and arrived.state is State.RESUMING:
-        data_fd.write(b"\0")  # behind the end of the stream: taken, or refused
+        data_fd.write(b"\0")  # behind the end of the stream: accepted or refused
         assert session.state() is arrived.state
     if data_fd is not None:
         session.close_data(data_fd)

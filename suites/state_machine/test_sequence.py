@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Random sequences of calls, each answer compared with the model's.
+"""Random sequences of calls; each answer is compared with the model's.
 
-Hypothesis makes the sequences, and shrinks one that fails to the shortest that does. What is drawn
-is decided by a seed, which is printed; ``--model-seed`` makes the same ones again.
+Hypothesis draws the sequences from a seed, and shrinks a failing one to the shortest that fails.
+The seed is printed; ``--model-seed`` draws the same sequences again.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ from suites.contents import Contents
 
 pytestmark = pytest.mark.any_api
 
-LENGTH = 40  # steps of a sequence, at most
-OF_A_VARIANT = 4  # a variant of a device is taken through so many times fewer steps
-BATCH = 12  # sequences that one seed decides
+LENGTH = 40  # steps in a sequence, at most
+OF_A_VARIANT = 4  # a device's variant runs this many times fewer steps
+BATCH = 12  # sequences drawn from one seed
 COUNTS = st.sampled_from([1, 7, 100, 4096, 1 << 20])
 REQUESTS = st.sampled_from([*State, *State, len(State), 0xFFFFFFFF])
-# Where a migration goes, so that sessions come about and are gone through.
+# The states of a migration, requested often enough that sessions begin and complete.
 WAYS = st.sampled_from([State.PRE_COPY, State.PRE_COPY_P2P, State.STOP_COPY, State.RESUMING])
-# Where a device may change. Not every double refuses to elsewhere.
+# States in which a device may change. Some doubles accept changes in other states too.
 RUNS = PRE_COPIES | {State.RUNNING, State.RUNNING_P2P}
 EVENTS = st.sampled_from(
     [
-        "ask_data_size",  # the first one is drawn most often
+        "ask_data_size",  # Hypothesis draws the first one most often
         "change_state",
         "bring_up_new_initial_data",
         "opt_in",
@@ -58,7 +58,7 @@ EVENTS = st.sampled_from(
 
 
 class Sequences(RuleBasedStateMachine):
-    """The calls that a sequence is made of. The device is the same in all of them."""
+    """The calls of a sequence; all sequences use the same device."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Sequences(RuleBasedStateMachine):
     ) -> None:
         """``contents`` is None if the device's state cannot be seen.
 
-        ``counts`` says how often what was done, over all sequences.
+        ``counts`` has the number of steps and other events, over all sequences.
         """
         super().__init__()
         self.session = session
@@ -80,16 +80,16 @@ class Sequences(RuleBasedStateMachine):
         self.counts = counts
         self.model = fresh_model()
         self.data_fd: DataFd | None = None
-        self.old: DataFd | None = None  # a saving session's, that has ended
+        self.old: DataFd | None = None  # the data fd of a saving session that has ended
         self.saw_the_state = False  # in this step
 
     @initialize(opts_in=st.booleans())
     def open_anew(self, opts_in: bool) -> None:
-        """Begin with a device as it is after being opened, and the opt-in or not."""
+        """Begin with a device as it is after an open, with or without the opt-in."""
         self.reset()
         if self.session.device.firmware is not None:
             self.session.device.firmware.command("reset")
-        # A driver may keep what it saved last: so that all sequences begin alike, it has saved.
+        # A driver may keep its last save: save once, so that all sequences begin alike.
         self.request(State.STOP_COPY)
         self.reset()
         self.close_and_open()
@@ -113,7 +113,7 @@ class Sequences(RuleBasedStateMachine):
 
     @rule(what=EVENTS)
     def happens(self, what: str) -> None:
-        """Do what is not part of a session, and seldom done while there is one."""
+        """Do something that is not part of a session, and rare during one."""
         getattr(self, what)()
 
     def reset(self) -> None:
@@ -126,7 +126,7 @@ class Sequences(RuleBasedStateMachine):
         self.session.reopen()
         self.model.reopened(self._state())
         self.data_fd = self.old = None
-        if self.model.state is not State.RUNNING:  # as is known of the driver
+        if self.model.state is not State.RUNNING:  # a known deviation of the driver
             self.reset()
 
     def close_data_fd(self) -> None:
@@ -141,7 +141,7 @@ class Sequences(RuleBasedStateMachine):
         self.model.sized(self.session.data_size())
 
     def change_state(self) -> None:
-        """Let the device change: all of its state where nobody follows, else a part."""
+        """Let the device change: all of its state if changes are not tracked, otherwise a part."""
         if self.model.state is State.RUNNING and self.contents is not None:
             self.counts["changes"] += 1
             self.contents.set(seed=self.counts["changes"])
@@ -170,9 +170,9 @@ class Sequences(RuleBasedStateMachine):
     @precondition(lambda self: self.data_fd is not None and self.model.saving is not None)
     @rule(count=COUNTS)
     def read(self, count: int) -> None:
-        """Read; in STOP_COPY on to ``count`` bytes, as more may be on its way.
+        """Read; in STOP_COPY repeat up to ``count`` bytes, since more data may be in flight.
 
-        When the stream ends decides which steps come next: the same seed is to make the same ones.
+        The next steps depend on where the stream ends, and a seed must always give the same steps.
         """
         assert self.data_fd is not None
         left = count
@@ -187,7 +187,7 @@ class Sequences(RuleBasedStateMachine):
     @precondition(lambda self: self.data_fd is not None and self.model.saving is not None)
     @rule()
     def save(self) -> None:
-        """Go on to the end of the stream."""
+        """Read to the end of the stream."""
         assert self.model.saving is not None
         if self.model.state is not State.STOP_COPY:
             self.request(State.STOP_COPY)
@@ -219,12 +219,12 @@ class Sequences(RuleBasedStateMachine):
     @precondition(lambda self: self.model.whole is not None and self.model.saving is None)
     @rule(then=st.sampled_from([State.STOP, State.RUNNING, State.PRE_COPY]))
     def load(self, then: State) -> None:
-        """Load the stream that was saved last, or what is left of it."""
+        """Load the stream that was saved last, or the rest of it."""
         if self.data_fd is None or self.model.written is None:
             if self.model.state in (State.RESUMING, State.ERROR):
                 self.reset()
             self.request(State.RUNNING)
-            self.change_state()  # or it might have that state without being given any
+            self.change_state()  # otherwise it might have the stream's state without loading it
             self.request(State.RESUMING)
         while self.model.unwritten:
             self.write(1 << 16)
@@ -238,18 +238,18 @@ class Sequences(RuleBasedStateMachine):
         self.saw_the_state = False
 
     def _firmware_obeys(self, change: str) -> bool:
-        """Give the firmware of a device that runs a command, where it knows it."""
+        """Give a running device's firmware a command; return whether it exists and succeeds."""
         firmware = self.session.device.firmware
         runs = self.model.state in RUNS
         return firmware is not None and runs and not firmware.command(change).error
 
     def _state(self) -> State:
-        """Return the state; one look in a step is enough, if no call comes after it."""
+        """Return the state; the check at the end of the step need not read it again."""
         self.saw_the_state = True
         return self.session.state()
 
     def _session_went_on(self, had_saving: bool, given: DataFd | None) -> None:
-        """Keep the data fd of the session that there is, and that of the saving one before."""
+        """Keep the data fd of the current session, and of the saving session before it."""
         ended = self.model.saving is None and self.model.written is None
         if (ended or given is not None) and self.data_fd is not None:
             if had_saving:
@@ -260,9 +260,9 @@ class Sequences(RuleBasedStateMachine):
 
 
 def take(sequences: Callable[[], Sequences], number: int, *, shrinks: bool = True) -> None:
-    """Take a device through the sequences that the seed ``number`` decides.
+    """Take a device through the sequences drawn from the seed ``number``.
 
-    Raises what one that fails does; where it ``shrinks``, the shortest such one.
+    Raises the exception of a failing sequence; with ``shrinks``, of the shortest one.
     """
     limits = settings(
         max_examples=BATCH,
@@ -273,7 +273,7 @@ def take(sequences: Callable[[], Sequences], number: int, *, shrinks: bool = Tru
         suppress_health_check=list(HealthCheck),
         print_blob=False,
     )
-    # A function may stand for the class, other than its type says.
+    # Hypothesis accepts a function in place of the class, although its type hint does not.
     factory = cast("type[Sequences]", lambda: sequences())
     run_state_machine_as_test(seed(number)(factory), settings=limits)
 
@@ -308,9 +308,7 @@ def test_every_answer_in_a_random_sequence_is_as_the_rules_say(
             with session.looking_at_the_state():
                 take(sequences, used)
         except Exception as failure:
-            failure.add_note(
-                f"the same sequences again: --model-seed={used} --driver={driver.name}"
-            )
+            failure.add_note(f"repeat these sequences: --model-seed={used} --driver={driver.name}")
             raise
         used += 1
     record.transcript.note(f"{counts['steps']} steps; seeds {run.asked.model_seed} to {used - 1}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A stopped device: it can be talked to, and does nothing."""
+"""A stopped device: it answers calls, and its state does not change."""
 
 from __future__ import annotations
 
