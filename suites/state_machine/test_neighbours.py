@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Other parts of VFIO around a migration: address spaces, low power, and hot unplug."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from fixtures.device import Device
+from fixtures.errors import NotThere
+from fixtures.guest import Guest, Pending, Request, write_file
+from fixtures.oracle import SAVING
+from fixtures.session import ArrangementFailed, Feature, Session, State
+from fixtures.session.transfer import Arrived
+from fixtures.uapi import Op
+from suites import must
+from suites.calls import SOON
+from suites.state_machine.test_reset import check_works
+
+REQUEST = 4  # VFIO_PCI_REQ_IRQ_INDEX
+A_WHILE = 200  # milliseconds
+
+
+def check_it_continues(session: Session, arrived: Arrived) -> None:
+    """Check that the session that a device has is not disturbed."""
+    assert session.state() is arrived.state
+    if arrived.data_fd is not None and arrived.state in SAVING:
+        stream, _ = arrived.data_fd.read_on()
+        session.reset()
+        anew = must.arrive(session, arrived.state).data_fd
+        assert anew is not None
+        assert stream == anew.read_on()[0]
+    if arrived.state is State.RESUMING:
+        must.move(session, State.STOP)  # with the stream that was written before
+    must.move(session, State.RUNNING)
+
+
+@pytest.mark.clause("state-machine.address-space")
+def test_the_address_space_can_be_replaced(session: Session, arrived: Arrived) -> None:
+    assert not session.attach().error
+    check_it_continues(session, arrived)
+
+
+@pytest.mark.clause("state-machine.address-space")
+def test_the_address_space_can_be_taken_away_and_given_again(
+    session: Session, arrived: Arrived
+) -> None:
+    assert not session.detach().error
+    assert session.state() is arrived.state
+    assert not session.attach().error
+    check_it_continues(session, arrived)
+
+
+def low_power(session: Session, feature: Feature) -> None:
+    """SET a feature for low power; raise NotThere if the device does not have it."""
+    if session.feature(Op.PROBE | Op.SET, feature).error:
+        raise NotThere(f"this device has no {feature.name}")
+    assert not session.feature(Op.SET, feature).error
+
+
+@pytest.mark.any_api
+@pytest.mark.clause("state-machine.low-power")
+def test_a_session_is_not_disturbed_by_low_power(session: Session, arrived: Arrived) -> None:
+    low_power(session, Feature.LOW_POWER_ENTRY)
+    assert session.state() is arrived.state
+    assert not session.data_size().error
+    low_power(session, Feature.LOW_POWER_EXIT)
+    check_it_continues(session, arrived)
+
+
+@pytest.mark.any_api
+@pytest.mark.clause("state-machine.low-power")
+def test_a_device_migrates_that_may_be_in_low_power(session: Session) -> None:
+    low_power(session, Feature.LOW_POWER_ENTRY)
+    check_works(session)
+    low_power(session, Feature.LOW_POWER_EXIT)
+    check_works(session)
+
+
+@contextmanager
+def unbinding(guest: Guest, device: Device) -> Iterator[Pending]:
+    """Have the device's driver be unbound, in the block; bind it again at its end.
+
+    Raises ArrangementFailed.
+    """
+    name = device.name
+    path = f"/sys/bus/pci/devices/{name}/driver/unbind"
+    file = guest.call("open", path=path, flags=os.O_WRONLY)
+    if file.error:
+        raise ArrangementFailed(f"{path}: {file.error}")
+    try:
+        yield guest.begin("write", fd=file.ret, data=name.encode())
+    finally:
+        guest.calls(
+            Request("close", {"fd": file.ret}), write_file("/sys/bus/pci/drivers_probe", name)
+        )
+
+
+@pytest.mark.any_api
+@pytest.mark.clause("state-machine.unplug")
+def test_a_device_that_is_taken_away_asks_for_its_release(
+    session: Session, arrived: Arrived, guest: Guest
+) -> None:
+    if not session.irq_count(REQUEST):
+        raise NotThere("this device does not ask for its release")
+    answer, event = session.arm_irq(REQUEST)
+    assert not answer.error
+    with unbinding(guest, session.device) as unbound:
+        assert unbound.end(A_WHILE).error == "EINPROGRESS"
+        assert event.signalled
+        assert session.state() is arrived.state
+        if arrived.data_fd is not None and arrived.state in SAVING:
+            arrived.data_fd.read_on()
+        assert not session.set_state(State.RUNNING)[0].error
+        session.close()
+        assert not unbound.end(SOON).error
