@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import pytest
 
+from fixtures.errors import NotThere
 from fixtures.oracle import StateMachine
 from fixtures.plugin.recorder import Recorder
+from fixtures.plugin.run import Run
 from fixtures.session import State, stop_copy_length
 from fixtures.session.transfer import read_stop_copy, save, to_stop_copy
 from suites import must
@@ -15,6 +17,11 @@ from suites.contents import Contents
 
 pytestmark = pytest.mark.any_api
 
+MIB = 1 << 20  # bytes
+PAGE = 4096
+COPIES = 16  # of a state, in two devices, two drivers and the agent, and what else the guest needs
+LARGE = [2 * MIB - PAGE, 2 * MIB, 2 * MIB + PAGE, 8 * MIB + PAGE, 64 * MIB]
+LARGE_NAMES = ["2 MiB less a page", "2 MiB", "2 MiB and a page", "8 MiB and a page", "64 MiB"]
 WAYS = {
     "PRE_COPY": (State.PRE_COPY,),
     "PRE_COPY_P2P": (State.PRE_COPY_P2P,),
@@ -108,6 +115,34 @@ def test_the_sizes_of_the_writes_do_not_matter(
     if source.session.device.firmware is not None:
         source.session.device.firmware.make_small()
     assert migrates(source, target, must.save(source.session), count)
+
+
+@pytest.mark.clause("data-transfer.large")
+@pytest.mark.parametrize("size", LARGE, ids=LARGE_NAMES)
+def test_a_large_state_arrives(source: Contents, target: Contents, size: int, run: Run) -> None:
+    """The sizes are those at which a driver's buffers, lists of pages, or chunks change."""
+    if size * COPIES > run.asked.machine.memory * MIB:
+        raise NotThere(f"a state of {size // MIB} MiB needs a guest with 1 GiB (MEMORY=1024)")
+    for seed, contents in enumerate((source, target)):
+        firmware = contents.session.device.firmware
+        if firmware is None or firmware.command(f"state {size} {seed}").error:
+            raise NotThere(f"this device's state is never {size} bytes long")
+        contents.session.reopen()  # a driver may have asked for the size by now
+    stream = must.save(source.session)
+    must.load(target.session, stream, count=1 << 20)
+    must.move(target.session, State.STOP)
+    arrived = must.save(target.session)
+    # Not compared as bytes: pytest looks for hours for what differs in so many.
+    assert first_difference(arrived, stream) is None
+
+
+def first_difference(one: bytes, other: bytes) -> int | None:
+    """Return the offset of the first byte that differs, None if there is none."""
+    if one == other:
+        return None
+    pairs = zip(one, other, strict=False)
+    longest = min(len(one), len(other))
+    return next((at for at, (left, right) in enumerate(pairs) if left != right), longest)
 
 
 @pytest.mark.clause("data-transfer.data-size")

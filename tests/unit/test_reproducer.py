@@ -23,7 +23,7 @@ from fixtures.record.call import Call
 from fixtures.record.catalogue import Clause
 from fixtures.record.model import DEVIATES
 from fixtures.record.reproducer.about import About
-from fixtures.record.reproducer.render import reproducers
+from fixtures.record.reproducer.render import MOST_DATA, reproducers
 from fixtures.record.results import Collector, Learnt
 from fixtures.record.transcript import Transcript
 from fixtures.session import READABLE
@@ -223,6 +223,16 @@ def everything() -> Calls:
 
 
 CASES = {"group": group, "cdev": cdev, "everything": everything}
+
+
+def test_what_would_be_mostly_data_is_not_made() -> None:
+    calls = Calls()
+    device = calls.open_by_cdev(VF, "pci")
+    calls.set_state(device, State.RESUMING, 9)
+    calls.write(9, bytes(MOST_DATA // 2))
+    assert reproducers(calls.calls, about())
+    calls.write(9, bytes(MOST_DATA // 2 + 1))
+    assert reproducers(calls.calls, about()) == {}
 
 
 def apart() -> Iterator[Calls]:
