@@ -1,70 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The suites see a driver that breaks a rule: a real one, with one line of it changed.
-
-The kernel under test is a build folder with the changed module in it, so that this also tests
-that form of a kernel spec.
-"""
+"""The suites see a driver that breaks a rule: a real one, with one line of it changed."""
 
 from __future__ import annotations
 
-import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from fixtures import process
 from fixtures.device import all_needs
-from fixtures.kernel import Kernel, parse, provide
+from fixtures.kernel import parse, provide
 from fixtures.kernel.kconfig import DEBUG, FAULT
 from fixtures.plugin.run import Run
 from fixtures.progress import Progress
-from tests.vm.conftest import NEW, Suites, copy_of_build
-
-
-@dataclass(frozen=True)
-class Module:
-    """A module: where the source file to change lies in a kernel tree, and the module's name.
-
-    ``others`` are its other files, beside that one.
-    """
-
-    source: str
-    name: str
-    others: tuple[str, ...] = ()
-
-
-MTTY = Module("samples/vfio-mdev/mtty.c", "mtty")
-QAT = Module("drivers/vfio/pci/qat/main.c", "qat_vfio_pci")
-HISI_ACC = Module(
-    "drivers/vfio/pci/hisilicon/hisi_acc_vfio_pci.c", "hisi-acc-vfio-pci", ("hisi_acc_vfio_pci.h",)
-)
-MLX5 = Module("drivers/vfio/pci/mlx5/cmd.c", "mlx5-vfio-pci", ("main.c", "cmd.h"))
-MLX5_FILES = Module("drivers/vfio/pci/mlx5/main.c", "mlx5-vfio-pci", ("cmd.c", "cmd.h"))
-
-
-def with_change(kernel: Kernel, module: Module, old: str, new: str, folder: Path) -> Path:
-    """Return a copy of the kernel's build folder in which ``module`` says ``new`` for ``old``."""
-    built = kernel.build
-    original = built / "source" / module.source
-    source = original.read_text(encoding="utf-8")
-    assert source.count(old) == 1
-    place = folder / "module"
-    place.mkdir()
-    (place / "changed.c").write_text(source.replace(old, new), encoding="utf-8")
-    for other in module.others:
-        shutil.copy(original.with_name(other), place)
-    objects = [name.replace(".c", ".o") for name in ("changed.c", *module.others) if ".c" in name]
-    kbuild = f"obj-m := {module.name}.o\n{module.name}-y := {' '.join(objects)}\n"
-    (place / "Kbuild").write_text(kbuild, encoding="utf-8")
-    # What a double exports is unknown to the kernel's own build.
-    argv = ["make", "-C", str(built), f"M={place}", "KBUILD_MODPOST_WARN=1", "modules"]
-    process.run(argv, folder / "make.log")
-    copy = copy_of_build(kernel, folder)
-    target = copy / Path(module.source).parent / f"{module.name}.ko"
-    assert target.exists()
-    shutil.copy(place / f"{module.name}.ko", target)
-    return copy
+from tests.vm.changed import DRIVER, HISI_ACC, MLX5, MLX5_FILES, MTTY, QAT, Module, with_change
+from tests.vm.conftest import NEW, Suites
 
 
 @pytest.mark.parametrize(
@@ -177,7 +126,7 @@ def test_calls_that_meet_badly_are_caught(
     run: Run, suites: Suites, tmp_path: Path, module: Module, old: str, new: str, clause: str
 ) -> None:
     kernel = with_change(run.prepare().kernel, module, old, new, tmp_path)
-    driver = {QAT: "qat", MTTY: "mtty", MLX5_FILES: "mlx5"}[module]
+    driver = DRIVER[module]
     done = suites.run(f"--kernel={kernel}", f"--driver={driver}", f"--clause={clause}")
     assert done.status == 1, done.output
     assert done.results.drivers[driver].clauses[clause].kind == "deviates"

@@ -11,8 +11,8 @@ import pytest
 from fixtures.paths import CHECKOUT
 from fixtures.plugin.run import Run
 from fixtures.record import catalogue
+from tests.vm.changed import MTTY, with_change
 from tests.vm.conftest import NEW, OLD, Finished, Suites
-from tests.vm.test_caught import MTTY, with_change
 
 NAME = "region2019"
 ABSENT = "region.absent"

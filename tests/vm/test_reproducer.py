@@ -33,8 +33,8 @@ from fixtures.kernel.spec import parse
 from fixtures.machine import Machine, MachineSpec
 from fixtures.plugin.run import Run
 from fixtures.progress import Progress
+from tests.vm.changed import MTTY, QAT, with_change
 from tests.vm.conftest import NEW, Suites
-from tests.vm.test_caught import MTTY, QAT, with_change
 
 REPRODUCED, NOT_REPRODUCED, NOT_TRIED = 1, 0, 2
 PLACE = "/run/reproducer"

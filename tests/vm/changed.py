@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Kernels with one line of a driver changed.
+
+The kernel under test is a build folder with the changed module in it, so that this also tests
+that form of a kernel spec.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from fixtures import process
+from fixtures.kernel import Kernel
+from tests.vm.conftest import copy_of_build
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module: where the source file to change lies in a kernel tree, and the module's name.
+
+    ``others`` are its other files, beside that one.
+    """
+
+    source: str
+    name: str
+    others: tuple[str, ...] = ()
+
+
+MTTY = Module("samples/vfio-mdev/mtty.c", "mtty")
+QAT = Module("drivers/vfio/pci/qat/main.c", "qat_vfio_pci")
+HISI_ACC = Module(
+    "drivers/vfio/pci/hisilicon/hisi_acc_vfio_pci.c", "hisi-acc-vfio-pci", ("hisi_acc_vfio_pci.h",)
+)
+MLX5 = Module("drivers/vfio/pci/mlx5/cmd.c", "mlx5-vfio-pci", ("main.c", "cmd.h"))
+MLX5_FILES = Module("drivers/vfio/pci/mlx5/main.c", "mlx5-vfio-pci", ("cmd.c", "cmd.h"))
+DRIVER = {MTTY: "mtty", QAT: "qat", HISI_ACC: "hisi_acc", MLX5: "mlx5", MLX5_FILES: "mlx5"}
+
+
+def with_change(kernel: Kernel, module: Module, old: str, new: str, folder: Path) -> Path:
+    """Return a copy of the kernel's build folder in which ``module`` says ``new`` for ``old``."""
+    built = kernel.build
+    original = built / "source" / module.source
+    source = original.read_text(encoding="utf-8")
+    assert source.count(old) == 1
+    place = folder / "module"
+    place.mkdir()
+    (place / "changed.c").write_text(source.replace(old, new), encoding="utf-8")
+    for other in module.others:
+        shutil.copy(original.with_name(other), place)
+    objects = [name.replace(".c", ".o") for name in ("changed.c", *module.others) if ".c" in name]
+    kbuild = f"obj-m := {module.name}.o\n{module.name}-y := {' '.join(objects)}\n"
+    (place / "Kbuild").write_text(kbuild, encoding="utf-8")
+    # What a double exports is unknown to the kernel's own build.
+    argv = ["make", "-C", str(built), f"M={place}", "KBUILD_MODPOST_WARN=1", "modules"]
+    process.run(argv, folder / "make.log")
+    copy = copy_of_build(kernel, folder)
+    target = copy / Path(module.source).parent / f"{module.name}.ko"
+    assert target.exists()
+    shutil.copy(place / f"{module.name}.ko", target)
+    return copy

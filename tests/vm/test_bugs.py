@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Bugs that these drivers once had, put back: the kind of fault, by an edit of our own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fixtures.device import all_needs
+from fixtures.kernel import parse, provide
+from fixtures.kernel.kconfig import DEBUG
+from fixtures.plugin.run import Run
+from fixtures.progress import Progress
+from tests.vm.changed import DRIVER, HISI_ACC, MLX5, MLX5_FILES, MTTY, QAT, Module, with_change
+from tests.vm.conftest import NEW, Suites
+
+ANSWERS = (
+    "\tif (copy_to_user((void __user *)arg, &info,\n"
+    "\t\t\t offsetofend(struct vfio_precopy_info, dirty_bytes)))\n"
+    "\t\treturn -EFAULT;\n"
+    "\treturn 0;\n"
+)
+ANSWERS_POSITIVELY = (
+    "\treturn copy_to_user((void __user *)arg, &info,\n"
+    "\t\t\t    offsetofend(struct vfio_precopy_info, dirty_bytes));\n"
+)
+CANNOT_MIGRATE = """	if (!MLX5_CAP_GEN(mvdev->mdev, migration))
+		goto end;
+"""
+MIGRATES_ALL_THE_SAME = """	mutex_init(&mvdev->state_mutex);
+	mvdev->core_device.vdev.mig_ops = mig_ops;
+	mvdev->core_device.vdev.migration_flags = VFIO_MIGRATION_STOP_COPY;
+	if (!MLX5_CAP_GEN(mvdev->mdev, migration))
+		goto end;
+"""
+CLOSES = """	mutex_lock(&mvdev->state_mutex);
+	mlx5vf_disable_fds(mvdev, NULL);
+	_mlx5vf_free_page_tracker_resources(mvdev);
+	mlx5vf_state_mutex_unlock(mvdev);
+"""
+CLOSES_UNLOCKED = """	mlx5vf_disable_fds(mvdev, NULL);
+	_mlx5vf_free_page_tracker_resources(mvdev);
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new", "clause"),
+    [
+        pytest.param(
+            MLX5_FILES,
+            ANSWERS,
+            ANSWERS_POSITIVELY,
+            "reinit.failed-call",
+            id="fe3dd71db2b8-bytes-not-copied-as-success",
+        ),
+        pytest.param(
+            MLX5,
+            CANNOT_MIGRATE,
+            MIGRATES_ALL_THE_SAME,
+            "feature.migration.expected",
+            id="6e97eba8ad87-migration-of-a-device-that-has-none",
+        ),
+        pytest.param(
+            HISI_ACC,
+            "\t\thisi_acc_vdev->match_done = 0;\n",
+            "",
+            "data-transfer.refused.after-good",
+            id="8c6ac1730a97-a-match-that-outlives-the-close",
+        ),
+        pytest.param(
+            HISI_ACC,
+            "\thisi_acc_vf_disable_fds(hisi_acc_vdev);\n\tmutex_lock(&hisi_acc_vdev->open_mutex);\n",
+            "\tmutex_lock(&hisi_acc_vdev->open_mutex);\n",
+            "state-machine.close.session",
+            id="c816e3fb69ba-a-session-that-outlives-the-close",
+        ),
+    ],
+)
+def test_a_bug_of_the_past_is_caught(
+    run: Run, suites: Suites, tmp_path: Path, module: Module, old: str, new: str, clause: str
+) -> None:
+    check_caught(run, suites, tmp_path, module, old, new, clause)
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new", "clause"),
+    [
+        pytest.param(
+            MLX5_FILES,
+            "\tmvdev->deferred_reset = true;\n",
+            "",
+            "state-machine.reset.in-arc",
+            id="a-reset-that-is-forgotten",
+        ),
+        pytest.param(
+            QAT,
+            "\tqat_vdev->mig_state = VFIO_DEVICE_STATE_RUNNING;\n\tqat_vfmig_reset",
+            "\tqat_vfmig_reset",
+            "state-machine.reset.other",
+            id="a-state-that-a-reset-leaves",
+        ),
+        pytest.param(
+            QAT,
+            "\t\tqat_vfmig_resume(qat_vdev->mdev);\n",
+            "",
+            "state-machine.activity.running",
+            id="a-device-that-is-not-resumed",
+        ),
+        pytest.param(
+            MTTY,
+            "\tif (copy_to_user(buf, (void *)&migf->data + *pos, len)) {\n",
+            "\t*pos += len;\n\tif (copy_to_user(buf, (void *)&migf->data + *pos - len, len)) {\n",
+            "data-transfer.failed-read",
+            id="a-position-that-moves-before-the-copy",
+        ),
+    ],
+)
+def test_a_bug_that_none_has_had_yet_is_caught(
+    run: Run, suites: Suites, tmp_path: Path, module: Module, old: str, new: str, clause: str
+) -> None:
+    check_caught(run, suites, tmp_path, module, old, new, clause)
+
+
+def check_caught(
+    run: Run, suites: Suites, tmp_path: Path, module: Module, old: str, new: str, clause: str
+) -> None:
+    """Check that ``clause`` deviates, and not only as it is known to, in the changed ``module``."""
+    kernel = with_change(run.prepare().kernel, module, old, new, tmp_path)
+    options = (f"--driver={DRIVER[module]}", f"--clause={clause}", "--retries=0")
+    done = suites.run(f"--kernel={kernel}", *options)
+    assert done.status == 1, done.output
+    failures = done.held(DRIVER[module], clause).failures
+    assert [one for one in failures if one.verdict == "deviates" and not one.known]
+
+
+@pytest.mark.long
+def test_a_close_without_its_lock_is_caught(suites: Suites, tmp_path: Path) -> None:
+    """2b1c1906286f, "vfio/mlx5: Protect mlx5vf_disable_fds() upon close device"."""
+    debug = provide(parse(NEW), all_needs(), Progress(), DEBUG)
+    kernel = with_change(debug, MLX5, CLOSES, CLOSES_UNLOCKED, tmp_path)
+    options = ("--driver=mlx5", "--flavour=debug", "--clause=state-machine.reopen", "--retries=0")
+    done = suites.run(f"--kernel={kernel}", *options)
+    assert done.status == 1, done.output
+    entry = done.held("mlx5", "state-machine.reopen")
+    assert entry.verdict == "deviates"
+    assert "mlx5vf_disable_fds" in entry.why
