@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Calls that fail for the caller's sake: its memory, or its descriptors. They take nothing."""
+"""State requests that fail for the caller's sake: its memory, or its descriptors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from suites.state_machine.test_reset import check_works
 pytestmark = pytest.mark.any_api
 
 NAME = operator.attrgetter("name")
-PAGE = 4096  # bytes
 
 opening = pytest.mark.parametrize("state", sorted(SESSIONS), ids=NAME)
 
@@ -42,20 +41,3 @@ def test_the_answer_cannot_be_written(session: Session, fsm: StateMachine, state
     fsm.need(state)
     assert session.set_state_at(state, writable=False).error == "EFAULT"
     check_it_failed(session, fsm, state)
-
-
-@pytest.mark.clause("data-transfer.failed-read")
-@pytest.mark.parametrize(
-    "state", [State.PRE_COPY, State.STOP_COPY], ids=operator.attrgetter("name")
-)
-@pytest.mark.parametrize("room", [1, PAGE - 1, PAGE], ids=str)
-def test_a_read_to_memory_that_ends_takes_no_more_than_it_returns(
-    session: Session, fsm: StateMachine, state: State, room: int
-) -> None:
-    fsm.need(state)
-    whole, _ = session.start(state).read_on()
-    session.reset()
-    data_fd = session.start(state)
-    taken = data_fd.read_to(session.memory(bytes(room), writable=True), len(whole))
-    rest, _ = data_fd.read_on()
-    assert whole[max(taken.ret, 0) :] == rest, f"the read returned {taken.error or taken.ret}"
