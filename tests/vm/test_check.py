@@ -48,6 +48,15 @@ def test_every_driver_on_the_newest_kernel(suites: Suites) -> None:
     assert re.search(r"^mtty .* EINVAL +echoed +zeroed", run.output, re.MULTILINE)
 
 
+def test_a_state_that_needs_a_large_guest(suites: Suites) -> None:
+    options = ("--clause=data-transfer.large", "-k", "64", "-rA")
+    usual = suites.run(f"--kernel={NEW}", "--driver=mlx5", *options)
+    assert "a state of 64 MiB needs a guest with 1 GiB" in usual.output
+    large = suites.run(f"--kernel={NEW}", "--driver=mlx5", "--memory=1024", *options)
+    assert large.status == 0, large.output
+    assert large.held("mlx5", "data-transfer.large").verdict == "conforms"
+
+
 def test_every_driver_on_a_kernel_of_before_the_series(suites: Suites) -> None:
     run = suites.run(f"--kernel={OLD}")
     assert run.status == 0, run.output
