@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Some tests press Ctrl-C: what they start must heed it."""
+"""Some tests press Ctrl-C; the programs that they start must react to it."""
 
 import signal
 

@@ -18,9 +18,9 @@ from tests.vm.conftest import copy_of_build
 
 @dataclass(frozen=True)
 class Module:
-    """A module: where the source file to change lies in a kernel tree, and the module's name.
+    """A module: the path of the source file to change in a kernel tree, and the module's name.
 
-    ``others`` are its other files, beside that one.
+    ``others`` are its other files.
     """
 
     source: str
@@ -39,7 +39,7 @@ DRIVER = {MTTY: "mtty", QAT: "qat", HISI_ACC: "hisi_acc", MLX5: "mlx5", MLX5_FIL
 
 
 def with_change(kernel: Kernel, module: Module, old: str, new: str, folder: Path) -> Path:
-    """Return a copy of the kernel's build folder in which ``module`` says ``new`` for ``old``."""
+    """Return a copy of the kernel's build folder, with ``new`` instead of ``old`` in ``module``."""
     built = kernel.build
     original = built / "source" / module.source
     source = original.read_text(encoding="utf-8")
@@ -52,7 +52,7 @@ def with_change(kernel: Kernel, module: Module, old: str, new: str, folder: Path
     objects = [name.replace(".c", ".o") for name in ("changed.c", *module.others) if ".c" in name]
     kbuild = f"obj-m := {module.name}.o\n{module.name}-y := {' '.join(objects)}\n"
     (place / "Kbuild").write_text(kbuild, encoding="utf-8")
-    # What a double exports is unknown to the kernel's own build.
+    # The kernel's own build does not know the exports of a double.
     argv = ["make", "-C", str(built), f"M={place}", "KBUILD_MODPOST_WARN=1", "modules"]
     process.run(argv, folder / "make.log")
     copy = copy_of_build(kernel, folder)

@@ -18,7 +18,7 @@ from fixtures.paths import CHECKOUT
 from fixtures.record.model import Judgement, Results, load, nothing
 
 NEW, OLD = "debian:newest", "debian:6.12"
-RUN_DEADLINE = 2400.0  # seconds; a cold build of the old kernel, beside other tests, is among them
+RUN_DEADLINE = 2400.0  # seconds; includes a cold build of the old kernel, next to other tests
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ class Finished:
     results: Results
 
     def held(self, driver: str, clause: str) -> Judgement:
-        """Return how a clause was held against a driver."""
+        """Return the judgement on a clause of a driver."""
         return self.results.drivers[driver].clauses[clause]
 
 
 class Suites:
-    """Runs ``pytest suites`` as a user does, with results of its own."""
+    """Runs ``pytest suites`` as a user does, with its own results folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -46,7 +46,7 @@ class Suites:
         environment: dict[str, str] | None = None,
         checkout: Path = CHECKOUT,
     ) -> Any:
-        """Start a run; what it prints goes to a pipe."""
+        """Start a run; its output goes to a pipe."""
         argv = [sys.executable, "-m", "pytest", "suites", f"--results={self.folder}", *options]
         return subprocess.Popen(
             argv,
@@ -81,7 +81,7 @@ def suites(tmp_path: Path) -> Suites:
 
 
 def copy_of_build(kernel: Kernel, folder: Path) -> Path:
-    """Return a copy of the folder that ``kernel`` was built in, for a test to change.
+    """Return a copy of the build folder of ``kernel``, which a test may change.
 
     No hard links: kbuild writes to some files in place.
     """

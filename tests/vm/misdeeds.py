@@ -13,7 +13,7 @@ from fixtures.session import Session, State
 
 CONTROL = "/sys/kernel/debug/vfio-misbehave"
 WORDS = os.environ["MISDEEDS"].split(",")
-# A file that is there where a misdeed is to be done once, and not again.
+# A file that exists if a misdeed must happen only once.
 ONCE = Path(os.environ["MISDEEDS_ONCE"]) if "MISDEEDS_ONCE" in os.environ else None
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Bugs that these drivers once had, put back: the kind of fault, by an edit of our own."""
+"""Bugs that these drivers once had, put back by edits of our own."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_a_bug_that_none_has_had_yet_is_caught(
 def check_caught(
     run: Run, suites: Suites, tmp_path: Path, module: Module, old: str, new: str, clause: str
 ) -> None:
-    """Check that ``clause`` deviates, and not only as it is known to, in the changed ``module``."""
+    """Check that ``clause`` has a deviation that is not known, in the changed ``module``."""
     kernel = with_change(run.prepare().kernel, module, old, new, tmp_path)
     options = (f"--driver={DRIVER[module]}", f"--clause={clause}", "--retries=0")
     done = suites.run(f"--kernel={kernel}", *options)

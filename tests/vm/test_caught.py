@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The suites see a driver that breaks a rule: a real one, with one line of it changed."""
+"""The suites catch drivers that break a rule: real drivers with one changed line."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tests.vm.conftest import NEW, Suites
             "\tinfo.dirty_bytes = 0;\n",
             "\tinfo.dirty_bytes = 8;\n\tWARN_ON(1);\n",
             {"precopy-info.dirty-bytes.start", "precopy-info.support"},
-            # Each test that sees the splat takes a machine; there is an end to those.
+            # Each test with a splat takes a machine, and their number is limited.
             ["--retries=1", "-k", "test_dirty_bytes_start or test_it_works_in_pre_copy"],
             id="dirty_bytes-and-a-splat",
         ),
@@ -141,7 +141,7 @@ TOLD = "state-machine.failed-arc.told"
         pytest.param(
             QAT, "qat", "qat_vf_load_device_data(qat_vdev);\n", {"RESUMING-STOP"}, id="a-load"
         ),
-        # hisi_acc has no P2P: its own arcs are not all those of the text.
+        # hisi_acc has no P2P, so its arcs differ from those of the text.
         pytest.param(
             HISI_ACC,
             "hisi_acc",
@@ -293,7 +293,7 @@ def test_a_driver_that_breaks_a_rule_of_its_firmware_is_caught(
     entry = done.held("qat", "precopy-info.state.stop-copy")
     assert entry.verdict == "deviates"
     assert entry.why.startswith("the driver broke a rule of its firmware: ")
-    # What has deviated before is no change.
+    # A deviation of the baseline is not a change.
     again = suites.run(*options, f"--baseline={suites.folder / 'latest'}")
     assert again.status == 0, again.output
 

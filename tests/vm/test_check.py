@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Whole runs of the suites against real kernels of before and after the series."""
+"""Whole runs of the suites on real kernels, from before and after the series."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def behaviours(run: Finished, driver: str) -> dict[str, str]:
 
 
 def deviates(run: Finished, driver: str, clause: str) -> bool:
-    """Return whether the driver's file expects that on the kernel of ``run``."""
+    """Return whether the driver's file expects a deviation on the kernel of ``run``."""
     return DEFAULT[driver].deviates(clause, run.results.kernel.release, features=None)
 
 

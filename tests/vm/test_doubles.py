@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Device doubles: the driver's code is as built, and all can be taken away and set up again."""
+"""Device doubles: the driver's code is unchanged; everything can be removed and set up again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DOUBLES = [name for name, driver in known_drivers().items() if driver.realizatio
 
 
 def sections(module: Path) -> dict[str, str]:
-    """Return the digest of every section that is loaded: code, data, and their relocations."""
+    """Return the digests of all loaded sections: code, data and relocations."""
     listed = subprocess.run(
         ["readelf", "--section-headers", "--wide", str(module)],
         capture_output=True,
@@ -52,7 +52,7 @@ def test_the_drivers_code_is_as_the_kernel_was_built(kernel: Kernel, name: str) 
         same = {
             section: digest
             for section, digest in sections(built).items()
-            # Relocations name symbols by number, and the copy's table is in another order.
+            # Relocations have symbol numbers, and the copy's symbol table has another order.
             if not section.startswith(".rela")
         }
         assert same.items() <= sections(used).items()

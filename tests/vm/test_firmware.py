@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The doubles' firmware obeys, keeps its journal, and watches its caller.
+"""The doubles' firmware carries out commands, keeps its journal and checks its caller.
 
 Each test opens real devices, bound to the driver's own module.
 """
@@ -30,7 +30,7 @@ def _has_a_double(request: pytest.FixtureRequest, driver: Driver) -> None:
 
 @pytest.fixture(params=[True, False], ids=["PRE_COPY", "STOP_COPY"])
 def through_pre_copy(request: pytest.FixtureRequest, fsm: StateMachine) -> bool:
-    """Whether the stream begins in PRE_COPY, which not every driver has."""
+    """Whether the stream begins in PRE_COPY; not every driver has it."""
     if request.param:
         fsm.need(State.PRE_COPY)
     return bool(request.param)
@@ -66,7 +66,7 @@ def test_the_state_reaches_another_device(
 def test_a_state_that_was_loaded_and_never_ran_is_saved_and_loaded_again(
     session: Session, firmware: Firmware, through_pre_copy: bool
 ) -> None:
-    """The firmware is not asked in between: to ask makes it look at its registers."""
+    """No file of the double is read in between, because that makes it look at its registers."""
     firmware.set_state(firmware.sizes.large, SEED)
     state = firmware.state()
     stream = save(session, through_pre_copy)
@@ -164,7 +164,7 @@ def test_a_save_can_be_held_if_the_drivers_file_says_so(firmware: Firmware) -> N
 
 
 class TestMlx5:
-    """What only mlx5's firmware can do."""
+    """Abilities of mlx5's firmware alone."""
 
     @pytest.fixture(autouse=True)
     def _is_mlx5(self, driver: Driver) -> None:

@@ -28,7 +28,7 @@ V2 = "feature.precopy_info_v2"
 
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
-    """A repository of the newest kernel; its worktree is of no use to anybody else."""
+    """A repository of the newest kernel, with a private worktree."""
     tree = source.of(parse(NEW), Progress()).tree()
     made = make(tree, tmp_path_factory.mktemp("history") / "linux")
     yield made
@@ -37,7 +37,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
 
 
 def job(name: str, *options: str) -> tuple[int, str, dict[str, Any]]:
-    """Run a job; return its status, what it printed, and the data of its report."""
+    """Run a job; return its status, its output and the data of its report."""
     folder = CHECKOUT / "results" / name
     before = set(folder.glob("*"))
     argv = [sys.executable, "-m", f"workflows.{name}", *options]
@@ -55,7 +55,7 @@ def seen_by_its_owner(repository: Path) -> list[str]:
 
 
 def changed(step: dict[str, Any], name: str) -> dict[str, tuple[str, str]]:
-    """Return from what to what ``name`` changed in a step, by driver."""
+    """Return the old and new value of ``name`` in a step, by driver."""
     return {
         one["driver"]: (one["before"], one["after"])
         for one in step["changes"]
@@ -64,7 +64,7 @@ def changed(step: dict[str, Any], name: str) -> dict[str, tuple[str, str]]:
 
 
 def in_patch(driver: str, patch: str) -> bool:
-    """Return whether the patch called ``patch`` is for ``driver``."""
+    """Return whether ``patch`` is for ``driver``."""
     return driver.replace("_", "-") in patch
 
 
@@ -101,7 +101,7 @@ def test_premerge_tells_what_each_patch_does(history: History, tmp_path: Path) -
                 zeroed[driver] = name
     assert sorted(zeroed) == drivers
     for driver, name in zeroed.items():
-        # A patch that does not build shows its effect at the next one.
+        # The effect of a patch that does not build appears with the next one.
         assert in_patch(driver, name)
         assert name not in not_built
     assert data["missed"] == []

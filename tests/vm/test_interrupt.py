@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Ctrl-C, and worse, at several points of a run: nothing is left, nothing is lost."""
+"""Ctrl-C and kills at several points of a run: nothing is left behind, no result is lost."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def wait_for(process: Any, words: str) -> None:
 
 
 def machines_below(pid: int) -> list[str]:
-    """Return the QEMU processes of the session that ``pid`` leads, and of those it started."""
+    """Return the QEMU processes of the session of ``pid``, and of its child sessions."""
     shown = subprocess.run(["pgrep", "-f", "vfio-conf-"], capture_output=True, encoding="utf-8")
     return [line for line in shown.stdout.split() if _is_of(int(line), pid)]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Processes that are killed at random moments: nothing stays, and the next run works."""
+"""Processes killed at random moments: nothing is left behind, and the next run works."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_kills_at_random_moments(suites: Suites) -> None:
         run = suites.finish(process)
         assert all_dead(machines), f"kill {number} of a {victim} left a machine"
         if victim == "machine" and "the machine did not come up" not in run.output:
-            # It was replaced, and the test that lost it is flaky; or the run was over.
+            # It was replaced, and its test is flaky; or the run had ended.
             assert run.status == 0, run.output
     assert suites.run(*ONE_SUITE).status == 0
-    assert not list(orphans())  # others' runs may go on beside this
+    assert not list(orphans())  # other runs may be active

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The machine: what it lets in and out, and how its death is told."""
+"""The machine: its connections, and the report of its death."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_the_guest_sees_no_file_of_the_host(guest: Guest, tmp_path: Path) -> Non
 def test_a_machine_that_waits_costs_no_processor_time(booted: Machine) -> None:
     guest = Guest(booted)
     assert booted._process is not None
-    time.sleep(2.0)  # what boots goes on a little after ssh works
+    time.sleep(2.0)  # the boot continues for a moment after ssh works
     before = processor_seconds(booted._process.pid)
     time.sleep(5.0)
     spent = processor_seconds(booted._process.pid) - before
@@ -115,7 +115,7 @@ def test_a_machine_that_waits_costs_no_processor_time(booted: Machine) -> None:
 
 
 def processor_seconds(session: int) -> float:
-    """Return the seconds of processor time that the processes of ``session`` have had."""
+    """Return the processor time, in seconds, of the processes of ``session``."""
     ticks = 0
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):

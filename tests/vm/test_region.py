@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The region-based protocol of 2019: our device keeps it, and one that does not is caught."""
+"""The region-based protocol of 2019: our device conforms, and a changed one is caught."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ABSENT = "region.absent"
 
 
 def deviating(run: Finished, driver: str = NAME) -> set[str]:
-    """Return the clauses that ``driver`` was seen to deviate from."""
+    """Return the clauses from which ``driver`` deviated."""
     clauses = run.results.drivers[driver].clauses
     return {name for name, held in clauses.items() if held.verdict == "deviates"}
 
@@ -37,13 +37,13 @@ def test_the_device_keeps_every_rule_of_the_protocol(suites: Suites, kernel: str
 
 
 def changed(old: str, new: str, folder: Path) -> Path:
-    """Return a checkout in which our device, the only driver, says ``new`` for ``old``."""
+    """Return a checkout in which our device, the only driver, has ``new`` instead of ``old``."""
     checkout = folder / "checkout"
     left_out = shutil.ignore_patterns(".git", ".venv", "results", ".*_cache")
     shutil.copytree(CHECKOUT, checkout, ignore=left_out)
     for path in (checkout / "fixtures/drivers").glob("*.yaml"):
         if path.stem != NAME:
-            path.unlink()  # no need to compile the others' doubles
+            path.unlink()  # the other doubles need not be compiled
     source = checkout / "vm-images/doubles/region/migration.c"
     text = source.read_text(encoding="utf-8")
     assert text.count(old) == 1

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Reproducers of real failures, run by themselves: where it failed, and where it does not.
+"""Reproducers of real failures, run on the failing kernel and on a good one.
 
-The failures are those of real drivers with one line changed; the reproducers know nothing of that.
+The failures come from real drivers with one changed line; the reproducers do not know that.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ APIS = ("group", "cdev")
 
 @dataclass(frozen=True)
 class Ran:
-    """A reproducer that was run in a guest, with its exit status."""
+    """A reproducer after its run in a guest, with its exit status."""
 
     status: int
     output: str
 
 
 class Bench:
-    """A machine with devices, and none of this project in the program that uses them."""
+    """A machine with devices, for programs that do not need this project."""
 
     def __init__(self, machine: Machine, *devices: str) -> None:
         self._machine = machine
@@ -109,18 +109,18 @@ def programs(suites: Suites, test: str, folder: Path) -> list[Path]:
 
 
 def runnable(source: Path, folder: Path) -> Path:
-    """Return what can be run of a reproducer; one in C is compiled in ``folder``."""
+    """Return a reproducer that can be run; one in C is compiled in ``folder``."""
     if source.suffix == ".py":
         return source
     program = folder / f"{source.stem}.compiled"
-    # The guest has no compiler, and not the host's libraries.
+    # The guest has neither a compiler nor the host's libraries.
     argv = ["gcc", "-Wall", "-Wextra", "-Werror", "-static", "-o", str(program), str(source)]
     subprocess.run(argv, check=True)
     return program
 
 
 def changed_kernel(folder: Path) -> Kernel:
-    """Return the kernel whose build folder a change was made in."""
+    """Return the kernel with the changed build folder."""
     needs = all_needs()
     return kernels.provide(parse(str(folder)), needs, Progress())
 
@@ -161,7 +161,7 @@ def test_a_broken_rule_of_the_firmware_is_reproduced_on_a_double(
     made = programs(suites, "began_in_stop_copy", tmp_path)
     driver = known_drivers()["qat"]
     with ExitStack() as cleanup:
-        # What the reproducers have the driver do is seen at the device's end, too.
+        # The device's firmware also shows the effect of the reproducer.
         cleanup.enter_context(suppress(FirmwareViolation))
         broken = cleanup.enter_context(
             bench(run, changed_kernel(folder), driver, tmp_path / "changed")
@@ -197,10 +197,10 @@ def test_a_complaint_of_the_kernel_is_reproduced(run: Run, suites: Suites, tmp_p
 
 
 def again(bench: Bench, source: Path, folder: Path) -> bool:
-    """Return whether a reproducer shows again what was seen; a kernel that dies of it does."""
+    """Return whether a reproducer shows the failure again, or kills the kernel."""
     text = source.read_text(encoding="utf-8")
     said = re.search(r"It was [^;]*", text)
-    # The functions of the failing run, in the same order; software has none.
+    # The functions of the failing run, in the same order; a software device has none.
     last = re.findall(r"0000:[0-9a-f]{2}:00(\.\d)", said[0]) if said else []
     first = [name for end in last for name in bench.devices if name.endswith(end)]
     others = [name for name in bench.devices if name not in first]

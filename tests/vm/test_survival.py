@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A kernel that misbehaves: the right test is blamed, with the right kind, and the others run."""
+"""A misbehaving kernel: the right test is blamed, with the right kind, and the others run."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from fixtures.machine.machine import PRIVATE
 from fixtures.paths import CHECKOUT
 from tests.vm.conftest import NEW, Finished, Suites
 
-# What is done, the kind of splat that is to be told, the function that is to be blamed, and words
-# of the reason.
+# The misdeed, the expected kind of splat, the function to blame, and words of the reason.
 DEFAULT = [
     ("panic", "panic", "misbehave_panic", "misbehave: as commanded"),
     ("oops", "oops", "misbehave_oops", "NULL pointer dereference"),
@@ -75,9 +74,9 @@ def misbehave(
 
 
 def left_over() -> list[str]:
-    """Return the QEMU processes of runs that have ended; each names its run in its private folder.
+    """Return the QEMU processes of ended runs; the private folder names the run.
 
-    Others' runs may go on beside this.
+    Other runs may be active.
     """
     shown = subprocess.run(["pgrep", "-af", "qemu-system"], capture_output=True, encoding="utf-8")
     return [
@@ -88,7 +87,7 @@ def left_over() -> list[str]:
 
 
 def check(run: Finished, suites: Suites, misdeeds: list[tuple[str, str, str, str]]) -> None:
-    """Check that each misdeed is told as it should be, by its test, and that the others ran."""
+    """Check that each misdeed is reported correctly by its test, and that the others ran."""
     assert run.status == 1, run.output
     assert run.results.complete is True
     clauses = run.results.drivers["misbehave"].clauses

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Hardware in a remote machine: the same suites over ssh, with a machine that stands in for it."""
+"""Hardware in a remote machine: the same suites over ssh, on a machine that stands in for it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class StandIn:
         made = [cleanup.enter_context(devices.make(driver)) for _ in range(2)]
         self.addresses = [device.name for device in made]
         for device in made:
-            # What the driver did to its firmware is the run's to judge, which cannot see it.
+            # The run should judge the driver's firmware commands, but cannot see them.
             assert device.firmware is not None
             cleanup.callback(device.firmware.reset)
         transport = machine.ssh.get_transport()
