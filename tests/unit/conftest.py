@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What tests of more than one file start from."""
+"""Fixtures for tests of several files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from workflows.step import StepResult
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The repository that every test gets a copy of."""
+    """The repository; every test gets a copy of it."""
     tree = tmp_path_factory.mktemp("made") / "linux"
     repository.make(tree)
     return tree
@@ -30,7 +30,7 @@ def tree(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[StepResult]:
-    """What the steps of a job come to, in their order; its report goes to a folder of the test."""
+    """The outcomes of a job's steps, in order; its report goes to a folder of the test."""
     outcomes: list[StepResult] = []
     monkeypatch.setattr(step, "run", lambda *_, **__: outcomes.pop(0))
     monkeypatch.setattr("fixtures.kernel.identity", lambda *_: "x")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The agent on this host, and agents that answer what they should not: guests for unit tests."""
+"""The agent on this host, and agents with wrong answers: guests for unit tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fixtures.guest.line import Line
 
 
 class Host:
-    """A host whose guest is there, and says nothing of itself."""
+    """A host with a guest that prints nothing."""
 
     slowness = 1.0
     ssh: Any = None
@@ -63,7 +63,7 @@ class Channel:
 def start(
     folder: Path, log: str = "/dev/null", stderr: int | None = None
 ) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """Start the agent, and return it with our end of its line.
+    """Start the agent, and return it with the host's end of its line.
 
     /dev/kmsg is not for everybody's eyes, so that here the kernel's log is the file ``log``. The
     agent removes the file that it was started from. ``stderr`` is where it prints its last words.

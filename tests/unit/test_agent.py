@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The agent, compiled and run on this host: it makes calls, and bears what is no program."""
+"""The agent, compiled and run on this host: it makes calls, and survives invalid programs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ GETPID = operation.GETPID
 
 @pytest.fixture
 def line(tmp_path: Path) -> Iterator[socket.socket]:
-    """The line to an agent that runs."""
+    """The line to a running agent."""
     process, end = local_agent.start(tmp_path)
     end.settimeout(10)
     yield end
@@ -63,7 +63,7 @@ def opened(guest: Guest, path: Path | str, flags: int) -> int:
 
 @pytest.fixture
 def fifo(guest: Guest, tmp_path: Path) -> int:
-    """A descriptor, in the agent, of a pipe that is empty."""
+    """A descriptor of an empty pipe, in the agent."""
     os.mkfifo(tmp_path / "fifo")
     return opened(guest, tmp_path / "fifo", os.O_RDWR)
 
@@ -524,7 +524,7 @@ def test_a_program_longer_than_the_limit_is_refused(
 
 @pytest.mark.parametrize("seed", range(6))
 def test_the_agent_bears_any_form_of_program(tmp_path: Path, seed: int) -> None:
-    """Any but for the numbers of the calls: a call that is made up might be reboot()."""
+    """All but the numbers of the calls are random: a random call might be reboot()."""
     chance = random.Random(seed)
     for number in range(25):
         process, end = local_agent.start(tmp_path)
@@ -565,7 +565,7 @@ def test_the_agent_bears_any_form_of_program(tmp_path: Path, seed: int) -> None:
 
 
 def test_the_header_is_one_description_for_both_ends() -> None:
-    """What the compiler takes a structure for is what struct packs."""
+    """The compiler's layout of a structure is the one that struct packs."""
     header = wire.header()
     sizes = {"__u8": 1, "__u32": 4, "__s64": 8, "__u64": 8}
     for frame in wire.FRAMES:

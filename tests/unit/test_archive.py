@@ -174,7 +174,7 @@ E: The repository 'http://deb.example/debian sid InRelease' is not signed.
 
 
 class Apt:
-    """``apt-get update`` that prints ``says``, and fails; None is one that works."""
+    """``apt-get update`` that prints ``says`` and fails; with None it succeeds."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.says: str | None = None
@@ -188,7 +188,7 @@ class Apt:
             raise ProcessFailed(argv, 100, log)
 
     def refresh(self) -> int:
-        """Refresh the list of packages; return how often apt was run for that."""
+        """Refresh the list of packages; return how often apt ran."""
         before = self.calls
         archive._Apt("http://deb.example/debian").refresh(Progress())
         return self.calls - before
@@ -201,7 +201,7 @@ def apt(monkeypatch: pytest.MonkeyPatch) -> Apt:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Give a function that lets seconds go by."""
+    """Return a function that advances the clock by seconds."""
     now = time.time
 
     def later(seconds: float) -> None:

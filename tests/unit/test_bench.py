@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the benchmark stands on: programs that are kept and sent again, a commit to compare with."""
+"""The benchmark's parts: programs that are kept and sent again, a commit to compare with."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""git's part of a bisect, with a judge that looks at a file: it ends right, or it begins anew."""
+"""A bisect with git, with a judge that reads a file: it ends correctly, or begins again."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def run(bisect: Bisect, judge: list[str]) -> list[str]:
 
 
 def judge(bisect: Bisect) -> list[str]:
-    """Return a command that ends with the status that is in the commit."""
+    """Return a command that exits with the status in the commit."""
     shows = f"git -C '{bisect.folder}/worktree' show BISECT_HEAD:status"
     return ["sh", "-c", f'exit "$({shows})"']
 
@@ -102,7 +102,7 @@ def test_a_repository_that_was_cloned_again(bisect: Bisect) -> None:
 
 @pytest.fixture
 def forked(bisect: Bisect, monkeypatch: pytest.MonkeyPatch) -> Bisect:
-    """A bisect of commits that do what their subject says, "broken" ones apart."""
+    """A bisect of commits that do what their subject says, except for "broken" ones."""
 
     def measured(spec: RefSpec, *_: object, **__: object) -> Measured:
         value = git(bisect.tree, "log", "-1", "--format=%s", spec.commit).strip()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a user sees when a kernel cannot be made.
+"""Messages if a kernel cannot be built.
 
 The kernel tree here is a stand-in: a Makefile that says what kbuild says (recorded from real
 builds of 7.3), so that each failure takes no time. Real builds are tested in tests/vm.

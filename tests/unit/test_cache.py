@@ -32,7 +32,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 
 def make_entries(number: int) -> None:
-    """Make entries that are called after when they were used, and are not in use now."""
+    """Make entries that are named after their last use, and are not in use now."""
     with holding.only_here():
         for when in range(number):
             folder = cache.entry("kind", str(when), lambda folder, lock: None, Progress())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""make cache: what there is, and what may go."""
+"""make cache: the entries, and those that can be removed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from workflows.step import Selection
 
 @pytest.fixture(autouse=True)
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Folders of our own for the cache and for results; returns the latter."""
+    """Private folders for the cache and for results; returns the latter."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(command, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(step, "STEPS", tmp_path / "results/steps")
@@ -35,7 +35,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def entries(kind: str, number: int) -> None:
-    """Make entries that nobody uses, called after when they were used."""
+    """Make entries that are not in use, named after their last use."""
     for when in range(number):
         folder = cache.place(kind, str(when))
         folder.mkdir(parents=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the commands make of the variables of make."""
+"""How the commands use make's variables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from workflows import baseline, bench, check, history, premerge, series
 
 @pytest.fixture
 def pytest_argv(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The words that pytest would be run with."""
+    """The arguments for pytest."""
     argv: list[str] = []
     monkeypatch.setattr(os, "execv", lambda _, words: argv.extend(words[3:]))
     return argv

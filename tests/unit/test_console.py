@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a console tells of: what the machine died of; and how much it may say."""
+"""Consoles: the machine's cause of death, and the limit of the output."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a guest prints is text to the host, also where the kernel's own script decodes it."""
+"""A guest's output is only text for the host, also if the kernel's own script decodes it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Our YAML files: the ones there are are right, and a wrong one is told by file and line."""
+"""Our YAML files: all are valid, and an invalid one is reported with file and line."""
 
 from __future__ import annotations
 

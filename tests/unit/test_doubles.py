@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Doubles that fail to compile, and modules that lie about in a build folder.
+"""Doubles that fail to compile, and stray modules in a build folder.
 
 The build folder is a stand-in: a Makefile that does what kbuild would do for ``M=``.
 """
@@ -45,7 +45,7 @@ def doubles(tmp_path: Path, folder: Path) -> Doubles:
 
 
 def module(path: Path, name: str) -> Path:
-    """Write a module to ``path`` that has one function, called ``name``."""
+    """Write a module with one function, ``name``, to ``path``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     source = f"int {name}(void) {{ return 0; }}"
     argv = ["gcc", "-x", "c", "-c", "-o", str(path), "-"]

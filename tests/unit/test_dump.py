@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How the dump of a dead guest is opened."""
+"""How to open the dump of a dead guest."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Files are whole or as they were before, also after a power cut."""
+"""Files are either complete or unchanged, also after a power cut."""
 
 from __future__ import annotations
 

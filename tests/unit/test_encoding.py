@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Text is UTF-8, whatever the locale: every file that is opened, and every program's output."""
+"""Text is UTF-8 in any locale: in every file, and in every program's output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TEXT = {"read_text": 0, "write_text": 1, "open": 2}  # where the encoding is amo
 
 
 def unsaid(source: str) -> Iterator[int]:
-    """Yield the lines of ``source`` whose text is in the encoding of the locale."""
+    """Yield the lines of ``source`` that use the locale's encoding."""
     for call in ast.walk(ast.parse(source)):
         if not isinstance(call, ast.Call):
             continue

@@ -17,7 +17,7 @@ VF = "0000:01:00.1"
 
 
 class Control:
-    """A guest that keeps what is written to files."""
+    """A guest that keeps the data written to files."""
 
     def __init__(self) -> None:
         self.written: list[str] = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A guest that answers what no agent does is lost; what no kernel answers is a deviation."""
+"""A guest whose answer no agent gives is lost; an answer that no kernel gives is a deviation."""
 
 from __future__ import annotations
 
@@ -253,7 +253,7 @@ def test_answers_that_go_on_for_ever_lose_the_guest(start: Start) -> None:
 def test_ctrl_c_in_an_answer_loses_none_of_it(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The head of an answer has come, and the rest of it comes after Ctrl-C."""
+    """The head of an answer arrives before Ctrl-C, and the rest after it."""
     sent: list[Sent] = []
 
     def agent(program: Sent) -> bytes:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The history that the workflows are tried on: made in order, and from the right source only."""
+"""The history for tests of the workflows: made in order, and only from the right source."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def source(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def patches(tmp_path: Path) -> Path:
-    """A series of two patches, and one that breaks what they did."""
+    """A series of two patches, and one that breaks them."""
     folder = tmp_path / "patches"
     for name, subject, file, hunk in (
         (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How much of the host may be used: /proc and /sys here are as a container sees them."""
+"""How much of the host may be used, with /proc and /sys as a container sees them."""
 
 from __future__ import annotations
 

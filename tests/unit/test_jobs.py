@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What jobs are made of, where no kernel is built: changes, expectations, reports."""
+"""Parts of jobs that need no kernel: changes, expectations, reports."""
 
 from __future__ import annotations
 
@@ -283,7 +283,7 @@ def judged(found: Results) -> StepResult:
 
 
 def steps(*outcomes: StepResult) -> list[PatchStep]:
-    """Return steps with these outcomes, each compared with the last one that was judged."""
+    """Return steps with these outcomes, each compared with the last judged one."""
     made: list[PatchStep] = []
     last: PatchStep | None = None
     for number, outcome in enumerate(outcomes):
@@ -556,7 +556,7 @@ def test_a_step_in_doubt_is_made_once_more(
 
 
 def twice(runs: list[StepResult], first: StepResult, second: StepResult) -> StepResult:
-    """Return the outcome of a step that the first run leaves in doubt."""
+    """Return the outcome of a step that is in doubt after its first run."""
     runs += [first, second]
     return step.run_for_certain(RefSpec("x", Path("/x"), "abc"), Selection(), "a step", Progress())
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What of kmemleak's report is held against a test: what was allocated while it ran."""
+"""kmemleak's reports: a test is blamed for memory that was allocated while it ran."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A deviation from a SHOULD is told from one from a MUST, and --fail-on decides what it fails."""
+"""Deviations from SHOULD and from MUST differ, and --fail-on decides which of them fail a run."""
 
 from __future__ import annotations
 

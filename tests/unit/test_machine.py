@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""QEMU is started with no more rights than it needs."""
+"""QEMU starts with only the rights that it needs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SANDBOX = "-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcec
 
 @pytest.fixture
 def programs(tmp_path: Path) -> Path:
-    """A folder of programs for the wrapper that only note how they were called."""
+    """A folder of programs for the wrapper, which only record their arguments."""
     folder = tmp_path / "bin"
     folder.mkdir()
     note = f'echo "$(basename "$0") $*" >> {tmp_path}/calls'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The description of a machine, as a command line gives it."""
+"""The description of a machine on a command line."""
 
 from __future__ import annotations
 

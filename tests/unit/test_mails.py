@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Mailboxes: a series is whole, in order, and what was posted, or a line says why not."""
+"""Mailboxes: a series is complete, in order and as posted, or one line says why not."""
 
 from __future__ import annotations
 

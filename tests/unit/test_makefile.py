@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The Makefile: what reaches the programs that it runs, and what it ends with."""
+"""The Makefile: the arguments of its programs, and its exit status."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ODD = """it's "one" $HOME $(shell id) `id` \\ # ; * ~"""
 
 
 class Checkout:
-    """A copy of the Makefile beside programs that do nothing."""
+    """A copy of the Makefile with programs that do nothing."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -40,7 +40,7 @@ class Checkout:
         path.chmod(0o755)
 
     def ends(self, module: str, status: int) -> None:
-        """Have the program ``module`` end with ``status``."""
+        """Let the program ``module`` exit with ``status``."""
         (self.bin / module).write_text(str(status), encoding="utf-8")
 
     def make(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:

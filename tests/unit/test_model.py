@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The model of random sequences: wrong answers that it must catch, and right ones that it must not.
+"""The model of random sequences: wrong answers that it must catch, and right ones.
 
 A history is a list of calls with what the device answered. The device has every capability, unless
 it says otherwise.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""``./new``: the skeletons are accepted as they are, and nothing is overwritten."""
+"""``./new``: the skeletons are valid, and nothing is overwritten."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is said before a first run: to whom, and of what."""
+"""The announcement before a first run."""
 
 from __future__ import annotations
 

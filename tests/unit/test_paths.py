@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Paths: those that a person names, and that of the cache."""
+"""Paths: those from the command line, and the cache's."""
 
 from __future__ import annotations
 

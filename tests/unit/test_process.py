@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Programs that fail: what shows that the host is at fault, and what does not."""
+"""Failing programs: which failures are the host's."""
 
 from __future__ import annotations
 

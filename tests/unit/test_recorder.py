@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The words that a test records for what a call gave."""
+"""The words that a test records for the result of a call."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def test_a_capability_outside_of_the_structure_is_a_deviation() -> None:
 
 
 class Teller:
-    """A session whose device says of itself what it is told to."""
+    """A session whose device reports what a test chooses."""
 
     def __init__(self, count: int, argsz: int = 32, fields: dict[int, int] | None = None) -> None:
         self._count, self._argsz, self._fields = count, argsz, fields or {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""From the folder of a run to the page, JUnit XML, KTAP and KCIDB's JSON."""
+"""Reports of a run's folder: the page, JUnit XML, KTAP and KCIDB's JSON."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def learnt(
 
 
 def make_run(root: Path, *, complete: bool = True) -> Path:
-    """Make the folder of a run in which every verdict is, and much that is hostile."""
+    """Make the folder of a run with every verdict, and with hostile text."""
     results = Collector.begin(root, "debian:7.3")
     programs = {"c": "int main(void) { return 1; } /* </script> */\n", "py": "import os\n"}
     for one in (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Reproducers: from recorded calls to programs that stand alone."""
+"""Reproducers: standalone programs from recorded calls."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ STRANGE = 'a "quoted" \\ backslash, */ and ??/ and \x1b and é'
 
 
 class Calls(Transcript):
-    """A transcript that is written by hand; the fds are numbered from 4."""
+    """A handwritten transcript; its fds are numbered from 4."""
 
     def made(self, op: str, answer: Answer, **request: Any) -> None:
         self.add(op, request, answer)
@@ -143,7 +143,7 @@ def cdev() -> Calls:
 
 
 def everything() -> Calls:
-    """Every call that the agent knows, with arguments of every form."""
+    """All calls of the agent, with all forms of arguments."""
     calls = Calls()
     calls.command("reset")
     calls.command("grant sym", errno.EINVAL)
@@ -236,7 +236,7 @@ def test_what_would_be_mostly_data_is_not_made() -> None:
 
 
 def apart() -> Iterator[Calls]:
-    """Each call of ``everything``, with those that it needs alone."""
+    """Each call of ``everything``, alone with the calls that it needs."""
     before: list[Call] = []  # what makes memory, begins a call, or holds it
     for call in everything().calls:
         before.append(call)
@@ -488,7 +488,7 @@ def test_what_only_a_double_could_tell_is_not_said_to_be_reproduced(tmp_path: Pa
 
 
 class TestRestart:
-    """What comes before ``restart`` is dropped, but for what the rest stands on."""
+    """Calls before ``restart`` are dropped, except for those that later ones need."""
 
     def test_calls_on_what_is_closed_are_dropped(self) -> None:
         calls = group()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""From what tests learnt to results.yaml and the table."""
+"""From the results of tests to results.yaml and the table."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The folder of a run: its link, and what a power cut leaves of it."""
+"""The folder of a run: its link, and its state after a power cut."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Random sequences of calls on a device in this process: a right one passes, a wrong one does not.
+"""Random sequences of calls on a device in this process: only a correct device passes.
 
 The device streams images of its whole state, and has new initial data at times.
 """
@@ -34,7 +34,7 @@ def failed(name: str) -> Answer:
 
 
 class Stream:
-    """The data fd of a session, and what goes through it."""
+    """The data fd of a session, and its data."""
 
     def __init__(self, device: Device) -> None:
         self.device = device
@@ -93,7 +93,7 @@ class Stream:
 
 
 class Device:
-    """A session with a device that does all right; a wrong one has another ``stream``, say."""
+    """A session with a correct device; a wrong one has another ``stream``, for instance."""
 
     stream = Stream
     size = 600  # bytes of state
@@ -140,7 +140,7 @@ class Device:
         return SUCCESS, self.session if outcome.opens else None
 
     def load(self, data: bytes) -> bool:
-        """Take over the last image of a stream; tell whether it is whole."""
+        """Load the last image of a stream; return whether it is complete."""
         if not data or len(data) % self.size:
             return False
         self.contents = data[-self.size :]
@@ -175,7 +175,7 @@ class Device:
 
 
 def run(device: Device, seeds: range, *known: str) -> Counter[str]:
-    """Take ``device`` through sequences; return how often what was done."""
+    """Run sequences on ``device``; return how often each call was made."""
     record: Any = SimpleNamespace(transcript=SimpleNamespace(restart=lambda note: None))
     counts: Counter[str] = Counter()
     fresh_model = partial(
@@ -199,7 +199,7 @@ class EnomsgForZero(Stream):
 
 
 class EndsEarly(Stream):
-    """Its end comes before the last byte."""
+    """Ends before the last byte."""
 
     def read(self, count: int) -> Answer:
         if self.ended or self.left > 1:
@@ -216,7 +216,7 @@ class NeverFalls(Stream):
 
 
 class NoReinit(Stream):
-    """New initial data is data like any other."""
+    """Does not mark new initial data."""
 
     def precopy_info(self, flags: int = 0) -> PrecopyAnswer:
         self.device.has_new_data = False
@@ -241,7 +241,7 @@ class DirtyBesideReinit(Stream):
 
 
 class Unsaved(Stream):
-    """What the device changed last is not in its stream of STOP_COPY."""
+    """The device's last change is missing in its STOP_COPY stream."""
 
     def save(self) -> None:
         if self.device.now is State.STOP_COPY and self.data:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Series of patches: mailboxes and ranges become commits, or are refused in one line."""
+"""Series of patches: mailboxes and ranges become commits, or one line refuses them."""
 
 from __future__ import annotations
 

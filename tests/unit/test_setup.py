@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""setup.sh: when it installs something, and where; the programs that it runs do nothing."""
+"""setup.sh: when it installs something, and where; its programs do nothing here."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ MADE = "making the virtual environment .venv"
 
 
 class Host:
-    """A copy of setup.sh, on a host that has nothing but what is needed."""
+    """A copy of setup.sh, on a host with only the necessary programs."""
 
     def __init__(self, folder: Path) -> None:
         self.checkout = folder / "checkout"
@@ -63,12 +63,12 @@ class Host:
         self.absent()
 
     def program(self, name: str, text: str) -> None:
-        """Have ``text`` run as the program ``name``."""
+        """Let ``text`` run as the program ``name``."""
         (self.bin / name).write_text(text, encoding="utf-8")
         (self.bin / name).chmod(0o755)
 
     def absent(self, *packages: str) -> None:
-        """Have these packages missing."""
+        """Let these packages be missing."""
         text = "".join(f"{name}\n" for name in packages)
         (self.bin / "absent").write_text(text, encoding="utf-8")
 
@@ -90,7 +90,7 @@ def host(tmp_path: Path) -> Host:
 
 
 def quiet(done: subprocess.CompletedProcess[str]) -> bool:
-    """Return whether nothing was done, or said."""
+    """Return whether nothing was done or printed."""
     return (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A shell in a guest: what a command prints and ends with, and what is refused."""
+"""A shell in a guest: a command's output and status, and refused requests."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where runs of the same thing disagree."""
+"""Disagreements between runs of the same kernel."""
 
 from __future__ import annotations
 

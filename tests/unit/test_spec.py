@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Kernel specs: every form is understood, and every mistake gets a line that helps."""
+"""Kernel specs: all forms are understood, and each mistake gets a helpful line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fixtures.kernel.spec import BuildFolderSpec, DebianSpec, RefSpec, TreeSpec,
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Something that looks like a kernel tree, in a git repository with a tag v7.1."""
+    """A folder that looks like a kernel tree, in a git repository with a tag v7.1."""
     folder = tmp_path / "linux"
     (folder / "include/uapi/linux").mkdir(parents=True)
     for name in ("Makefile", "Kbuild", "Kconfig", "include/uapi/linux/vfio.h"):

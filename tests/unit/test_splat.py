@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What kernels say of their faults, as consoles had it, shortened.
+"""Splats from consoles, shortened.
 
 In splats/, *.log were recorded; headlines.tsv has lines as the kernel's sources print them.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The oracle's state machine against what the text spells out, for every set of capabilities."""
+"""The oracle's state machine, compared with the text, for every set of capabilities."""
 
 from __future__ import annotations
 

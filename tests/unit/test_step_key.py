@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a step that was made before is known by, beside its kernel and its tests."""
+"""The key of an earlier step, in addition to its kernel and tests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = needs("gcc", "qemu-system-x86_64", "mmdebstrap")
 
 @pytest.fixture(autouse=True)
 def guest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The list of the packages of a guest's root file system that is there."""
+    """The package list of an existing root file system."""
     packages = tmp_path / "var/lib/dpkg/status"
     packages.parent.mkdir(parents=True)
     packages.write_text("Package: python3\nVersion: 3.11.2\n", encoding="utf-8")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Transcripts read as strace's would."""
+"""Transcripts look like strace's output."""
 
 from __future__ import annotations
 

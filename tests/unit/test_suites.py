@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the suites are made with: streams that are spoilt, calls that must succeed, a UART."""
+"""Parts of the suites: damaged streams, calls that must succeed, a UART."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The description of the uAPI: it is the kernel's, and all that is shown is made from it."""
+"""The description of the uAPI: it matches the kernel's, and all output is made from it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Whatever a person reads, or a file keeps, of what a guest, a mail or a compiler said is clean."""
+"""Text from guests, mails and compilers is cleaned before it is shown or stored."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""From what a test does to the exit status of a run: pytest runs small suites, and no machine.
+"""From a test's actions to the exit status of a run: pytest runs small suites without a machine.
 
-The plugins are the suite's own; the kernel is one that does not exist.
+The plugins are the suites' own; the kernel does not exist.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ said = lambda record, *lines: record.transcript.add("close", {{"fd": 3}}, Answer
 
 @dataclass(frozen=True)
 class Done:
-    """What came of a run: its exit status, what it printed, and its results."""
+    """A run's exit status, output and results."""
 
     status: int
     printed: str
@@ -470,7 +470,7 @@ def test_a_baseline_that_lacks_something_excuses_nothing(suites: Suites) -> None
 
 
 class Dead:
-    """A machine that has died, or complained, since its last call."""
+    """A machine that died, or printed a splat, after its last call."""
 
     at_boot: tuple[Splat, ...] = ()
     slowness = 1.0
@@ -517,7 +517,7 @@ def test_what_comes_after_the_last_call_is_the_last_tests(
 
 
 class Answering:
-    """A guest of which no call is made."""
+    """A guest that gets no call."""
 
     loss = None
 

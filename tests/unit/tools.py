@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Programs of the host that some unit tests run; ``make unit`` installs none."""
+"""Host programs for some unit tests; ``make unit`` installs none."""
 
 from __future__ import annotations
 
