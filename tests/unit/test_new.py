@@ -46,6 +46,13 @@ def check_form(*files: Path) -> None:
         assert done.returncode == 0, done.stdout
 
 
+def test_help_is_no_error(checkout: Path) -> None:
+    for words in (["--help"], ["driver", "-h"]):
+        done = new(checkout, *words)
+        assert done.returncode == 0
+        assert done.stdout.startswith("usage: ./new clause ID")
+
+
 def test_a_clause_has_an_entry_and_a_test(checkout: Path) -> None:
     done = new(checkout, "clause", ID)
     assert done.returncode == 0, done.stderr
