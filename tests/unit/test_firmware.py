@@ -80,7 +80,7 @@ def test_a_word_that_is_missing_makes_a_test_not_applicable(
 def test_a_driver_without_firmware(name: str) -> None:
     driver = known_drivers()[name]
     assert driver.firmware is None
-    with pytest.raises(NotThere, match=f"{name} has no firmware that a test commands"):
+    with pytest.raises(NotThere, match=f"{name} has no firmware that a test can command"):
         need(driver)
 
 
