@@ -24,7 +24,7 @@ def test_what_is_chosen_is_in_it() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((100, None, "", ""), "--memory 100: a guest needs 256 MiB at least"),
+        ((100, None, "", ""), "--memory 100: a guest needs at least 256 MiB"),
         ((None, 0, "", ""), "--cpus 0: a machine has 1 to 64 processors"),
         ((None, None, "'", ""), "--qemu-option ': No closing quotation"),
     ],

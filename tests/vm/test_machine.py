@@ -154,7 +154,7 @@ def test_a_guest_without_ssh_ends_with_the_consoles_last_lines(
 ) -> None:
     monkeypatch.setattr(machine, "SSH_IS_UP", "no guest says this")
     monkeypatch.setattr(machine, "BOOT_DEADLINE", 12.0)
-    said = r"no ssh after \d+ s, and nothing was said for 12 s(.|\n)*Not backgrounding"
+    said = r"no ssh after \d+ s, and no console output for 12 s(.|\n)*Not backgrounding"
     with pytest.raises(BootError, match=said):
         boot(run, tmp_path)
 
