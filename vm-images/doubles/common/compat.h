@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What differs between the kernels that the doubles are compiled against */
+/* Differences between the kernels that the doubles are compiled against */
 #ifndef VFIO_DOUBLE_COMPAT_H
 #define VFIO_DOUBLE_COMPAT_H
 

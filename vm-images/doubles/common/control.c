@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Device doubles: what a test has the firmware do. The file "control" takes the
- * commands; the vendor's double asks here which of its own are to fail or wait.
+ * Device doubles: a test's control of the firmware. The file "control" takes
+ * a test's commands; the vendor's double asks here which of the firmware's
+ * commands should fail or wait.
  */
 #include <linux/ctype.h>
 #include <linux/debugfs.h>
@@ -58,7 +59,7 @@ int vfio_double_wait_released(struct vfio_double_vf *vf, unsigned int cmd)
 {
 	bool going;
 
-	/* Idle, as a test may hold for longer than a hung task is given */
+	/* Idle: a test may hold for longer than the hung task timeout */
 	wait_event_idle(vf->hold_wait, !vfio_double_held(vf, cmd));
 
 	spin_lock(&vf->ctl_lock);
@@ -120,7 +121,7 @@ int vfio_double_number(const char *arg, u64 max, u64 *value)
 	unsigned long long number;
 	int ret;
 
-	/* kstrtoull() would take a sign, and a leading 0 for octal */
+	/* kstrtoull() would accept a sign, and take a leading 0 for octal */
 	if (!isdigit(arg[0]))
 		return -EINVAL;
 	ret = kstrtoull(arg, hex ? 16 : 10, &number);
@@ -272,7 +273,7 @@ static int do_reset(struct vfio_double_vf *vf, int argc, char **argv)
 		if (ret)
 			return ret;
 	}
-	/* First, because it alone can be refused */
+	/* First, because only this can fail */
 	ret = vfio_double_state_fill(vf, ops->default_state, seed);
 	if (ret)
 		return ret;
@@ -309,8 +310,8 @@ static int control_command(struct vfio_double_vf *vf, int argc, char **argv)
 		return do_capability(vf, argc, argv, true);
 
 	/*
-	 * A held command may sleep while its caller has taken the vendor's
-	 * locks, so let go of all before waiting for this one.
+	 * A held command may sleep while its caller holds the vendor's locks,
+	 * so release all commands before taking this lock.
 	 */
 	if (!strcmp(verb, "reset"))
 		vfio_double_release_all(vf);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Device doubles: memory as the device reaches it.
+ * Device doubles: the device's access to memory.
  */
 #include <linux/highmem.h>
 #include <linux/iommu.h>

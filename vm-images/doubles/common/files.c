@@ -124,7 +124,7 @@ static int info_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(info);
 
-/* An image is read as it was when the file was opened */
+/* A reader gets the image as of open(), even if the image changes later */
 static int image_open(struct file *file, struct vfio_double_vf *vf, bool loaded)
 {
 	struct snapshot *snapshot;

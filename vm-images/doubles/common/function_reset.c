@@ -3,11 +3,10 @@
  * Device doubles: function level resets.
  *
  * VFIO resets a function when it is opened, when it is closed and when its user
- * asks for it. A driver counts on that: after it the function runs, whatever it
- * was before, and no command of the firmware says so. Hardware sees the reset
- * itself, as a write to the function's configuration space. The emulated
- * function that a double has borrowed sees it too, but tells nobody. So watch
- * the writes on its bus.
+ * requests it. Drivers rely on that: after a reset the function runs, whatever
+ * its state was before, without a firmware command. Hardware sees the reset as
+ * a write to the function's configuration space. The emulated function behind
+ * a double sees it too, but does not report it. So watch the writes on its bus.
  */
 #include <linux/rculist.h>
 #include <linux/slab.h>
@@ -23,11 +22,11 @@ struct bus_watch {
 	unsigned int users;
 };
 
-static DEFINE_MUTEX(lock);		/* protects what follows, for writers */
+static DEFINE_MUTEX(lock);		/* for writers of both lists */
 static LIST_HEAD(watches);
 static LIST_HEAD(watched_vfs);
 
-/* Atomic context */
+/* Called in atomic context */
 static void saw_reset(struct pci_bus *bus, unsigned int devfn, int where)
 {
 	struct vfio_double_vf *vf;
@@ -50,7 +49,7 @@ static int watched_write(struct pci_bus *bus, unsigned int devfn, int where,
 	struct bus_watch *watch;
 	int ret;
 
-	/* Not watched any more since the caller looked */
+	/* The watch ended after the caller had read bus->ops */
 	if (ops->write != watched_write)
 		return ops->write(bus, devfn, where, size, val);
 
@@ -120,8 +119,8 @@ static struct bus_watch *find_watch(struct pci_bus *bus)
 }
 
 /*
- * A bus that is added for virtual functions that don't fit on this one takes
- * its operations from it, and goes with them.
+ * If virtual functions do not fit on this bus, the PCI core adds another one.
+ * That bus inherits these operations, and is removed with the functions.
  */
 int vfio_double_watch_pf(struct vfio_double_pf *pf)
 {

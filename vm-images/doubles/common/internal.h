@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Device doubles: what the files of the common module share. A vendor's double
- * uses vfio_double.h alone.
+ * Device doubles: declarations shared by the files of the common module. A
+ * vendor's double uses only vfio_double.h.
  *
- * control.c		commands of a test, and what they ask of the firmware
- * dma.c		memory as the device reaches it
+ * control.c		a test's commands, and their effect on the firmware
+ * dma.c		the device's access to memory
  * files.c		debugfs files that show a function
  * function_reset.c	function level resets
- * life.c		physical and virtual functions come and go
+ * life.c		physical and virtual functions appear and disappear
  * log.c		journal and violations
  * state.c		state image and loaded image
  */
@@ -26,11 +26,11 @@ static inline size_t vfio_double_max_state(const struct vfio_double_ops *ops)
 /* control.c */
 extern const struct file_operations vfio_double_control_fops;
 
-/* @commands: bit mask; @going: the function goes away, so hold none again */
+/* @commands: bit mask; @going: the function goes away, so refuse "hold" */
 void vfio_double_release_commands(struct vfio_double_vf *vf,
 				  unsigned long commands, bool going);
 
-/* files.c; they are removed with vf->dir */
+/* files.c; the files are removed with vf->dir */
 void vfio_double_add_files(struct vfio_double_vf *vf);
 
 /* function_reset.c */

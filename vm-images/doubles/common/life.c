@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Device doubles: how physical and virtual functions come and go.
+ * Device doubles: physical and virtual functions appear and disappear.
  */
 #define pr_fmt(fmt) "vfio-double " fmt
 
@@ -44,9 +44,9 @@ static void vf_added(struct vfio_double_pf *pf, struct pci_dev *pdev)
 	vfio_double_log_init(&vf->violations);
 	vf->capabilities = ops->default_capabilities;
 	/*
-	 * An emulated function is ready as soon as it was reset. VFIO resets
-	 * at each open and close; without this each would sleep for the 100 ms
-	 * that PCIe gives to hardware.
+	 * An emulated function is ready immediately after a reset. VFIO resets
+	 * at each open and close; without this each of them would sleep for
+	 * 100 ms, which PCIe grants to hardware.
 	 */
 	pdev->imm_ready = 1;
 
@@ -141,8 +141,8 @@ struct vfio_double_vf *vfio_double_vf_by_id(struct vfio_double *dbl,
 EXPORT_SYMBOL_GPL(vfio_double_vf_by_id);
 
 /*
- * The PCI core makes a virtual function known to the bus before any driver is
- * offered it, which is the one moment to give it its firmware.
+ * The PCI core adds a virtual function to the bus before it offers it to
+ * drivers. That is the only moment to give it its firmware.
  */
 static int bus_notify(struct notifier_block *nb, unsigned long action,
 		      void *data)
@@ -185,7 +185,7 @@ static void vfs_disabling(struct vfio_double_pf *pf)
 	int id, nr_vfs = pci_num_vf(pf->pdev);
 	struct vfio_double_vf *vf;
 
-	/* A driver that waits for a held command couldn't be unbound */
+	/* A driver that waits for a held command could not be unbound */
 	for (id = 0; id < nr_vfs; id++) {
 		vf = vfio_double_vf_by_id(pf->owner, pf->pdev, id);
 		if (vf)
@@ -213,7 +213,7 @@ static int pf_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	struct vfio_double_pf *pf;
 	int ret;
 
-	/* It would be too late to give these their firmware */
+	/* Too late to give the existing functions their firmware */
 	if (pci_num_vf(pdev))
 		return -EBUSY;
 
@@ -308,7 +308,7 @@ int __vfio_double_register(struct vfio_double *dbl, struct module *owner,
 	if (ret)
 		goto err_dir;
 
-	/* No table of IDs: a function is bound by driver_override only */
+	/* No table of IDs: functions are bound only by driver_override */
 	dbl->pci_driver.name = dbl->driver_name;
 	dbl->pci_driver.probe = pf_probe;
 	dbl->pci_driver.remove = pf_remove;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Device doubles: the two logs of a function. The journal has the commands that
- * its firmware got, violations the rules that its driver broke.
+ * Device doubles: a function's two logs. The journal has its firmware's
+ * commands, violations has the rules that its driver broke.
  */
 #define pr_fmt(fmt) "vfio-double " fmt
 
@@ -10,7 +10,7 @@
 
 #include "internal.h"
 
-/* What a test that runs away may cost in memory */
+/* Limits the memory that a runaway test can use */
 #define LOG_LINES	8192
 
 struct log_line {

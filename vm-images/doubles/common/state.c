@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Device doubles: the state of a function, and the image that was loaded into
- * it.
+ * Device doubles: a function's state, and the image that was loaded into it.
  */
 #include <linux/mm.h>
 #include <linux/overflow.h>
@@ -18,7 +17,7 @@ static void fill(u8 *data, size_t from, size_t to, u32 seed)
 		data[off] = vfio_double_byte(seed, off);
 }
 
-/* Takes over @data when there is no error */
+/* Takes ownership of @data on success */
 static int state_replace(struct vfio_double_vf *vf, u8 *data, size_t size)
 {
 	const struct vfio_double_ops *ops = vf->pf->owner->ops;
@@ -129,7 +128,7 @@ int vfio_double_loaded_write(struct vfio_double_vf *vf, size_t off,
 	if (check_add_overflow(off, len, &end) || end > VFIO_DOUBLE_MAX_STATE)
 		return -EFBIG;
 	if (end > vf->loaded_room) {
-		/* Doubled, as an image comes in many small pieces */
+		/* Double it, because an image arrives in many small pieces */
 		size_t room = max3(end, 2 * vf->loaded_room, PAGE_SIZE);
 		u8 *larger = kvzalloc(room, GFP_KERNEL);
 

@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Device doubles: stand-ins for a VFIO migration driver's vendor core and
- * firmware, so that the driver's own, unmodified module runs without hardware.
+ * Device doubles: they replace a VFIO migration driver's vendor core and
+ * firmware, so that the driver's unmodified module runs without hardware.
  *
- * This header is what one vendor's double is written against. The common
- * module binds a PCI physical function of any make, hands out its virtual
- * functions, gives each of them a seeded state, and offers the control files
- * below /sys/kernel/debug/vfio-double/<name>/<VF address>/. A vendor's double
- * adds only what its firmware does.
+ * This header is the interface for a vendor's double. The common module binds
+ * a PCI physical function of any vendor, provides its virtual functions, gives
+ * each of them a seeded state, and creates the control files in
+ * /sys/kernel/debug/vfio-double/<name>/<VF address>/. A vendor's double
+ * implements only its firmware.
  *
  * Smallest use:
  *
  *	static struct vfio_double foo = { .ops = &foo_ops };
  *	module_vfio_double(foo);
  *
- * Life of a virtual function, and the callbacks that mark it:
+ * A virtual function's life, and its callbacks:
  *
- *	vf_init()	the PCI core has just added the function; no driver has
- *			seen it, so that its IDs and BARs can still be changed
+ *	vf_init()	the PCI core has just added the function; its IDs and
+ *			BARs can still change, as drivers have not seen it yet
  *	...		driver bound: it calls the vendor's exported functions
- *	vf_unbound()	the driver has let go: whatever it still holds is leaked
+ *	vf_unbound()	the driver is unbound: anything that it still holds is
+ *			a leak
  *	vf_release()	the function is gone; the structure is freed afterwards
  *
  * Locking: vf->lock is a mutex and protects what is marked so below. The
@@ -57,15 +58,15 @@ struct vfio_double_pf;
 struct vfio_double_vf;
 
 /**
- * vfio_double_byte - content of a device's state
+ * vfio_double_byte - one byte of a device's state
  * @seed: the state's seed
  * @off: offset in the state image
  *
  * A test computes the same in one line of Python:
  * ((((off ^ seed) & 0xffffffff) * 2654435761) & 0xffffffff) >> 24
  *
- * The n-th "dirty" since the state was made (n = 1, 2, ...) rewrites the bytes
- * it changes with seed + n.
+ * The n-th "dirty" on a new state (n = 1, 2, ...) rewrites the next bytes with
+ * seed + n.
  */
 static inline u8 vfio_double_byte(u32 seed, size_t off)
 {
@@ -85,18 +86,19 @@ static inline u8 vfio_double_byte(u32 seed, size_t off)
  *	always succeeds in them
  * @capabilities: names of what "withhold" and "grant" know, NULL ends; may be
  *	NULL; the index is the capability's number
- * @default_capabilities: bit mask of those that are there by default
- * @default_state: bytes of state that a device has by default
- * @min_state: least that "state" accepts
- * @max_state: most that "state" accepts; 0: VFIO_DOUBLE_MAX_STATE
+ * @default_capabilities: bit mask of the capabilities granted by default
+ * @default_state: default size of a device's state, in bytes
+ * @min_state: smallest size that "state" accepts
+ * @max_state: largest size that "state" accepts; 0: VFIO_DOUBLE_MAX_STATE
  * @dirty_base: offset of the first byte that "dirty" changes
- * @no_dirty: "dirty" gives -EOPNOTSUPP
+ * @no_dirty: "dirty" returns -EOPNOTSUPP
  * @max_status: greatest status that "fail" accepts; 0: MAX_ERRNO
  * @pf_probe: a physical function was bound; it is enabled, bus master, with a
- *	64 bit DMA mask; the PCI drvdata is the vendor's own
- * @pf_remove: it is being unbound; its virtual functions are gone
- * @vfs_disabling: its virtual functions are about to be taken away, drivers
- *	are still bound to them
+ *	64 bit DMA mask; the PCI drvdata is for the vendor's use
+ * @pf_remove: the physical function is being unbound; its virtual functions
+ *	are gone
+ * @vfs_disabling: the virtual functions are about to be removed, with drivers
+ *	still bound to them
  * @vf_init: see above; an error makes the function unknown to the double
  * @vf_unbound: see above
  * @vf_release: see above
@@ -153,12 +155,12 @@ struct vfio_double_ops {
 };
 
 /**
- * struct vfio_double - a vendor's double, registered
- * @ops: what its firmware does
- * @pci_driver: the driver of its physical functions, bound by driver_override;
+ * struct vfio_double - a vendor's registered double
+ * @ops: its firmware
+ * @pci_driver: the driver for its physical functions, bound by driver_override;
  *	its name is "vfio_double_<name>"
  *
- * The rest is the common part's own.
+ * The other members are for the common part only.
  */
 struct vfio_double {
 	const struct vfio_double_ops *ops;
@@ -199,20 +201,21 @@ struct vfio_double_log {
  * struct vfio_double_vf - a virtual function and its firmware
  * @pf: its physical function
  * @pdev: the function
- * @id: its number, from 0, as pci_iov_vf_id() counts
- * @lock: protects what follows up to @loaded_size, and is the vendor's to use
- *	for its own structure as well
- * @state: the state image as it stands now
+ * @id: its number, from 0, as in pci_iov_vf_id()
+ * @lock: protects the members up to @loaded_size; the vendor may use it for its
+ *	own structure, too
+ * @state: the current state image
  * @state_size: its length
  * @seed: its seed
  * @epoch: how often it was dirtied
  * @dirty: bytes changed since the last save, at @state + ops->dirty_base; a
  *	vendor's save sets it to 0
- * @suspended: the device is stopped; the vendor sets it, "dirty" is then -EBUSY
- * @loaded: the image most recently loaded
+ * @suspended: the device is stopped, and "dirty" returns -EBUSY; set by the
+ *	vendor
+ * @loaded: the image loaded last
  * @loaded_size: its length
  *
- * The rest is the common part's own.
+ * The other members are for the common part only.
  */
 struct vfio_double_vf {
 	struct vfio_double_pf *pf;
@@ -230,8 +233,8 @@ struct vfio_double_vf {
 	size_t loaded_size;
 
 	size_t loaded_room;
-	u32 default_seed;		/* which "reset" goes back to */
-	spinlock_t ctl_lock;		/* protects what follows */
+	u32 default_seed;		/* restored by "reset" */
+	spinlock_t ctl_lock;		/* protects the members below */
 	unsigned long capabilities;
 	unsigned long held;
 	unsigned long held_after;
@@ -248,9 +251,9 @@ struct vfio_double_vf {
 };
 
 /*
- * Unregistering takes away all virtual functions and unbinds the physical ones.
- * The module loader sees to it that no driver still calls the double then, as
- * drivers import their functions from it.
+ * Unregistering removes all virtual functions and unbinds the physical ones.
+ * Drivers cannot call the double then: they import its functions, so the module
+ * loader unloads them first.
  */
 int __vfio_double_register(struct vfio_double *dbl, struct module *owner,
 			   const char *mod_name);
@@ -263,9 +266,9 @@ void vfio_double_unregister(struct vfio_double *dbl);
 	module_driver(dbl, vfio_double_register, vfio_double_unregister)
 
 /*
- * Lookups give NULL for a function that the double doesn't know. What they give
- * lives until vf_release() or pf_remove(), so that a driver bound to the
- * virtual function may keep it for as long as it is bound.
+ * Lookups return NULL for a function that the double does not know. The result
+ * is valid until vf_release() or pf_remove(), so a driver may keep it while it
+ * is bound to the virtual function.
  */
 struct vfio_double_pf *vfio_double_pf(struct vfio_double *dbl,
 				      struct pci_dev *pf);
@@ -275,34 +278,34 @@ struct vfio_double_vf *vfio_double_vf_by_id(struct vfio_double *dbl,
 					    struct pci_dev *pf, int id);
 
 /*
- * One line in the journal: "<COMMAND> <fmt...> = <status>". @fmt holds one or
- * more key=value pairs, separated by blanks. Status 0 is success, else as for
- * vfio_double_fail_take() or a negative errno.
+ * Add "<COMMAND> <fmt...> = <status>" to the journal. @fmt has one or more
+ * key=value pairs, separated by spaces. Status 0 is success; others are as in
+ * vfio_double_fail_take(), or a negative errno.
  */
 __printf(4, 5)
 void vfio_double_journal(struct vfio_double_vf *vf, unsigned int cmd,
 			 int status, const char *fmt, ...);
 
-/* The caller broke a rule of the firmware: a line in violations and the log */
+/* The caller broke a firmware rule: add a line to violations and to the log */
 __printf(2, 3)
 void vfio_double_violation(struct vfio_double_vf *vf, const char *fmt, ...);
 
 /*
- * Is this command to fail? Counts it, and gives the positive status that was
- * asked for, once, or 0.
+ * Should this command fail? Counts the command; returns the positive status
+ * that "fail" requested, once, or 0.
  */
 unsigned int vfio_double_fail_take(struct vfio_double_vf *vf, unsigned int cmd);
 
-/* Is this capability there? */
+/* Is this capability granted? */
 bool vfio_double_has(struct vfio_double_vf *vf, unsigned int capability);
 
 /* Is this command being held back? */
 bool vfio_double_held(struct vfio_double_vf *vf, unsigned int cmd);
 
 /*
- * Sleep until the command isn't held back any more. Not with vf->lock held,
- * as "release" may come behind a command that takes it. -ESHUTDOWN: the
- * function is going away, complete it with whatever error the firmware has.
+ * Sleep until the command is released. Do not hold vf->lock: another control
+ * command may wait for it before "release" runs. -ESHUTDOWN: the function is
+ * going away; complete the command with any error that the firmware has.
  */
 int vfio_double_wait_released(struct vfio_double_vf *vf, unsigned int cmd);
 
@@ -316,9 +319,9 @@ void vfio_double_wait_told(struct vfio_double_vf *vf, unsigned int cmd);
 void vfio_double_release_all(struct vfio_double_vf *vf);
 
 /*
- * The image being loaded, with vf->lock held: begin anew, add bytes at an
- * offset (a gap is filled with zeroes), or at the end with
- * vfio_double_loaded_add(). -EFBIG beyond VFIO_DOUBLE_MAX_STATE.
+ * The loaded image, with vf->lock held: clear it, write bytes at an offset (a
+ * gap is filled with zeroes), or append with vfio_double_loaded_add(). -EFBIG
+ * beyond VFIO_DOUBLE_MAX_STATE.
  */
 void vfio_double_loaded_begin(struct vfio_double_vf *vf);
 int vfio_double_loaded_write(struct vfio_double_vf *vf, size_t off,
@@ -331,36 +334,36 @@ static inline int vfio_double_loaded_add(struct vfio_double_vf *vf,
 }
 
 /*
- * The device takes over this image as its state, as after a load, with
- * vf->lock held. Size may be any up to VFIO_DOUBLE_MAX_STATE; seed and epoch
- * stay as they were, since they don't describe this content.
+ * Set the device's state to this image, as after a load, with vf->lock held.
+ * @len may be anything up to VFIO_DOUBLE_MAX_STATE; seed and epoch do not
+ * change, since they do not describe this content.
  */
 int vfio_double_state_set(struct vfio_double_vf *vf, const void *data,
 			  size_t len);
 
-/* Make the device's state anew, as "state" does, with vf->lock held */
+/* Create a new state, as "state" does, with vf->lock held */
 int vfio_double_state_fill(struct vfio_double_vf *vf, size_t size, u32 seed);
 
 /**
- * vfio_double_dma - move bytes to or from memory as the adapter would
+ * vfio_double_dma - copy bytes to or from memory as the adapter does
  * @vf: the function that transfers
- * @iova: the first byte's address, as the driver got it from the DMA API for
- *	the physical function, whose IOMMU domain translates it
- * @data: the bytes, or room for them
- * @len: how many they are; they may lie in several pages
+ * @iova: the first byte's address, from the DMA API for the physical function;
+ *	that function's IOMMU domain translates it
+ * @data: the bytes, or a buffer for them
+ * @len: their number; they may be in several pages
  * @write: true: from @data to memory; false: from memory to @data
  *
- * The memory isn't pinned here: it has to be mapped, and stay so, for as long
- * as this runs, which is a rule of every firmware.
+ * The memory is not pinned here. It has to stay mapped while this runs, which
+ * every firmware demands.
  *
- * Return: 0, or -EFAULT when a page isn't mapped; the pages before it were
- * transferred. It is for the caller to report a violation: only the caller
- * knows how the driver named this memory.
+ * Return: 0, or -EFAULT if a page is not mapped; the pages before it were
+ * transferred. The caller reports the violation, because only the caller knows
+ * the driver's name for this memory.
  */
 int vfio_double_dma(struct vfio_double_vf *vf, dma_addr_t iova, void *data,
 		    size_t len, bool write);
 
-/* Numbers in commands: decimal or 0x..., -EINVAL or -ERANGE beyond @max */
+/* A command's number: decimal or 0x...; -EINVAL, or -ERANGE beyond @max */
 int vfio_double_number(const char *arg, u64 max, u64 *value);
 
 #endif /* VFIO_DOUBLE_H */

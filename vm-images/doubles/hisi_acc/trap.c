@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Registers that act at once, see trap.h */
+/* Registers that react immediately, see trap.h */
 #include <linux/kdebug.h>
 #include <linux/mutex.h>
 #include <linux/ptrace.h>
@@ -12,7 +12,7 @@
 #error "Only x86-64 addresses are trapped"
 #endif
 
-/* Not canonical with four levels of page tables, nor with five */
+/* Not canonical, with four and with five levels of page tables */
 #define TRAP_BASE	0x4acc000000000000UL
 #define TRAP_WINDOWS	16
 
@@ -27,7 +27,7 @@ struct access {
 	bool write;
 };
 
-/* A register by the number that it has in an instruction */
+/* A register by its number in an instruction */
 static unsigned long *reg_of(struct pt_regs *regs, unsigned int nr)
 {
 	switch (nr) {
@@ -51,8 +51,8 @@ static unsigned long *reg_of(struct pt_regs *regs, unsigned int nr)
 }
 
 /*
- * MOV between a register and memory, with 32 or 64 bits. Anything else isn't an
- * access that a driver makes with the functions for it, and stays an oops.
+ * MOV between a register and memory, with 32 or 64 bits. Other instructions do
+ * not come from the accessor functions, and remain an oops.
  */
 static bool decode(struct pt_regs *regs, struct access *acc)
 {
@@ -70,7 +70,7 @@ static bool decode(struct pt_regs *regs, struct access *acc)
 	mod = *p >> 6;
 	reg = (*p >> 3 & 7) | (rex & 4) << 1;
 	rm = *p++ & 7;
-	/* Neither between registers nor relative to the instruction */
+	/* Reject MOV between registers, or relative to the instruction */
 	if (mod == 3 || (mod == 0 && rm == 5))
 		return false;
 
@@ -105,7 +105,7 @@ static int trap_notify(struct notifier_block *nb, unsigned long event,
 	struct access acc;
 	u64 value;
 
-	/* An address relative to a stack register is the stack segment's fault */
+	/* With a stack register as base the exception is a stack-segment fault */
 	if (event != DIE_GPF &&
 	    !(event == DIE_TRAP && args->trapnr == X86_TRAP_SS))
 		return NOTIFY_DONE;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Registers that act at once.
+ * Registers that react immediately.
  *
- * Memory can stand in for a register that holds a value, not for one that does
- * something: the driver clears a ready bit, gives the command, and reads the
- * bit again within a millisecond. A thread or timer that looks at the memory
- * would be late on a busy machine, and a test would then fail at random.
+ * Memory can replace a register that only holds a value, but not a register
+ * with side effects: the driver clears a ready bit, issues the command, and
+ * reads the bit again within a millisecond. A thread or timer that polls the
+ * memory would be late on a busy machine, and tests would fail at random.
  *
- * So a trapped window has an address that isn't canonical. Every access to it
- * raises an exception, and the kernel asks the die notifiers first whether they
- * know better. This one decodes the MOV that readl(), writel() and their
- * relatives consist of, and calls the owner of the window.
+ * So a trapped window has a non-canonical address. Every access to it raises an
+ * exception, and the kernel calls the die notifiers before it reports an oops.
+ * The notifier here decodes the MOV of readl(), writel() and similar functions,
+ * and calls the window's owner.
  */
 #ifndef VFIO_DOUBLE_HISI_ACC_TRAP_H
 #define VFIO_DOUBLE_HISI_ACC_TRAP_H
@@ -23,8 +23,8 @@
 /**
  * struct trap_window - one range of trapped registers
  * @read: a read of @size (4 or 8) bytes at @off
- * @write: likewise
- * @slot: the trap's own
+ * @write: a write of @value, in the same way
+ * @slot: for trap.c only
  *
  * Both are called in atomic context.
  */
@@ -35,9 +35,9 @@ struct trap_window {
 	int slot;
 };
 
-/* Gives the address to access the window at, or NULL when there are too many */
+/* Returns the window's address, or NULL if there are too many windows */
 void __iomem *trap_add(struct trap_window *win);
-/* Sleeps until no access is under way */
+/* Sleeps until all accesses have ended */
 void trap_remove(struct trap_window *win);
 
 bool trap_is_trapped(const void __iomem *addr);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A module that misbehaves on command, for the tests of this suite's survival. A word written to
- * /sys/kernel/debug/vfio-misbehave is carried out before the write returns, if it ever does.
+ * A module that misbehaves on command, to test that the suite survives. Write a word to
+ * /sys/kernel/debug/vfio-misbehave: the module executes it before the write returns, if it returns.
  */
 #include <linux/bug.h>
 #include <linux/debugfs.h>
@@ -32,7 +32,7 @@ static DEFINE_MUTEX(first_lock);
 static DEFINE_MUTEX(second_lock);
 static DECLARE_WAIT_QUEUE_HEAD(never_woken);
 
-/* What the compiler may not see through, lest it leave the fault out. */
+/* Volatile, so that the compiler cannot optimise the faults away. */
 static int *volatile nowhere;
 static void *volatile forgotten;
 
@@ -108,7 +108,7 @@ static noinline void misbehave_leak(void)
 {
 	int i;
 
-	/* More than one: a stale pointer on some stack hides one of them */
+	/* Several, because a stale pointer on a stack may hide one of them */
 	for (i = 0; i < 16; i++)
 		forgotten = kmalloc(4096, GFP_KERNEL);
 	forgotten = NULL;
@@ -133,7 +133,7 @@ static noinline void misbehave_spin_irqs_off(void)
 		cpu_relax();
 }
 
-/* To the tasks whose names begin so. */
+/* Signal all tasks whose names begin with @name. */
 static void signal_tasks(const char *name, int sig)
 {
 	struct task_struct *task;

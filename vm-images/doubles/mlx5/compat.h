@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What differs between the kernels that this double is compiled against. What
- * the adapter's own interface has gained since isn't here but in firmware.c:
- * an adapter has it whatever the kernel.
+ * Differences between the kernels that this double is compiled against.
+ * Additions to the adapter's own interface are in firmware.c, because an
+ * adapter has them with every kernel.
  */
 #ifndef VFIO_DOUBLE_MLX5_COMPAT_H
 #define VFIO_DOUBLE_MLX5_COMPAT_H

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The double of an mlx5 adapter: what its two parts share.
+ * The double for an mlx5 adapter: declarations shared by its two parts.
  *
- * core.c	stands in for the module mlx5_core: the functions that
+ * core.c	replaces the module mlx5_core: the functions that
  *		mlx5-vfio-pci imports
- * firmware.c	stands in for the adapter: commands, objects, state
+ * firmware.c	replaces the adapter: commands, objects, state
  */
 #ifndef MLX5_DOUBLE_H
 #define MLX5_DOUBLE_H
@@ -18,20 +18,20 @@
 #include "vfio_double.h"
 
 /*
- * The image that SAVE_VHCA_STATE writes and LOAD_VHCA_STATE reads: one or more
- * extents, each a header and then @length bytes of the device's state, to be
- * put at @offset. All fields are little endian.
+ * The image that SAVE_VHCA_STATE writes and LOAD_VHCA_STATE reads. It has one
+ * or more extents, each a header and @length bytes of the device's state for
+ * @offset. All fields are little endian.
  *
- * A first save carries the whole state, an incremental one only what changed
- * since the save before. In chunk mode either may be spread over several
- * images. The image that ends a migration always has an extent, though an
- * empty one if nothing was left to carry, as an image may not be empty.
+ * The first save carries the whole state, an incremental save the changes since
+ * the previous save. In chunk mode both may need several images. The last image
+ * of a migration always has an extent, because an image must not be empty; that
+ * extent is empty if no data was left.
  *
  * @magic: MLX5_DOUBLE_MAGIC
- * @flags: MLX5_DOUBLE_FIRST: forget what was loaded so far;
+ * @flags: MLX5_DOUBLE_FIRST: discard the data loaded so far;
  *	MLX5_DOUBLE_FINAL: the state is complete
- * @offset: where the bytes belong
- * @length: how many they are
+ * @offset: offset of the bytes in the state
+ * @length: number of bytes
  * @total: length of the device's state
  */
 struct mlx5_double_extent {
@@ -42,7 +42,7 @@ struct mlx5_double_extent {
 	__le64 total;
 };
 
-/* What all commands have in common, and mlx5_core keeps to itself */
+/* The fields that all commands share; private to mlx5_core */
 struct mlx5_ifc_vfio_double_in_bits {
 	u8	opcode[0x10];
 	u8	reserved_at_10[0x10];
@@ -75,7 +75,7 @@ enum mlx5_double_cmd {
 	CMD_LOAD_VHCA_STATE,
 };
 
-/* Named as their bits in the adapter's capabilities */
+/* Named like their bits in the adapter's capabilities */
 enum mlx5_double_cap {
 	CAP_MIGRATION,
 	CAP_MIGRATABLE,
@@ -94,45 +94,46 @@ struct mlx5_double_caps {
 
 /**
  * struct mlx5_double_vf - a virtual function's share of the adapter
- * @vf: the common part; its lock protects everything below, but for
- *	@mdev, @caps and @notifier
+ * @vf: the common part; its lock protects the members below, except @mdev,
+ *	@caps and @notifier
  * @mdev: the physical function's core device, as this function's driver sees
- *	it. mlx5_core has one for all. Here each has its own, so that what is
- *	asked for through it can be accounted to the function.
- * @caps: behind @mdev
- * @notifier: what mlx5_core calls when it takes the function away from its
- *	driver, or gives it back
+ *	it. mlx5_core has one for all functions. Here each function has its own,
+ *	so that the double knows which function a request is for.
+ * @caps: the capabilities in @mdev
+ * @notifier: mlx5_core calls it when it removes the function from its driver,
+ *	or returns it
  * @wq: completes commands
  * @pds: protection domains
  * @mkeys: memory keys
- * @next_pd: number of the next one
- * @next_mkey: likewise; numbers aren't used twice soon, so that use of a
- *	destroyed object is seen
- * @in_chunks: the driver was told that state can be moved in chunks
- * @initiator_suspended: the function doesn't start transfers
- * @responder_suspended: nor does it answer any, its state is constant
+ * @next_pd: number of the next protection domain
+ * @next_mkey: number of the next memory key; numbers are not reused soon, so
+ *	that use of a destroyed object is noticed
+ * @in_chunks: the double has reported to the driver that it supports chunks
+ * @initiator_suspended: the function does not start transfers
+ * @responder_suspended: the function does not answer transfers either, so its
+ *	state is constant
  * @tracking: changes of the state are tracked, by SAVE with set_track
  * @saving: a SAVE is in flight
- * @aborted: the function was reset while it was
- * @timed_out: mlx5_core doesn't wait for it any longer
- * @saving_mkey: it writes there
- * @chunked: state is being moved in chunks
- * @final: the save that ends a migration has begun
- * @saved: that many bytes of the state were saved since tracking began
- * @dirty_saved: that many of the first vf.dirty bytes were saved once more
- * @new_init: the state has a new initial part, not yet saved
- * @save_end: the SAVE in flight goes no further than to these dirty bytes, as a
- *	new initial part has come up behind them; else SIZE_MAX
- * @chunk_size: most bytes of an image in chunk mode
+ * @aborted: the function was reset during the SAVE
+ * @timed_out: mlx5_core has stopped waiting for the SAVE
+ * @saving_mkey: the SAVE writes to this memory
+ * @chunked: the state is being moved in chunks
+ * @final: the last save of a migration has begun
+ * @saved: bytes of the state saved since tracking began
+ * @dirty_saved: bytes saved again, from the first of the vf.dirty bytes
+ * @new_init: the state has new initial data that is not saved yet
+ * @save_end: the SAVE in flight ends at this dirty byte, because new initial
+ *	data follows it; otherwise SIZE_MAX
+ * @chunk_size: maximum size of an image in chunk mode, in bytes
  * @load_complete: the final image was loaded
  * @resets: function level resets seen
- * @timeout: see @timed_out
- * @detach: a test wants the function to be taken away
- * @detached: it has been
+ * @timeout: sets @timed_out
+ * @detach: a test wants to remove the function from its driver
+ * @detached: the function was removed from its driver
  * @notify: calls @notifier
- * @overtake: a test wants whoever gives the next command that completes later
- *	to come before the work that its callback leaves; not under the lock
- * @overtaker: who does so now; likewise
+ * @overtake: a test wants the caller of the next asynchronous command to
+ *	continue before the work that its callback leaves; not under the lock
+ * @overtaker: the task that does so now; not under the lock
  */
 struct mlx5_double_vf {
 	struct vfio_double_vf vf;
@@ -179,7 +180,7 @@ static inline struct mlx5_double_vf *to_mlx5_double_vf(struct vfio_double_vf *vf
 	return container_of(vf, struct mlx5_double_vf, vf);
 }
 
-/* What the adapter calls a function in commands: its vport, and its vhca_id */
+/* The adapter's numbers for a function in commands: its vport, its vhca_id */
 static inline u16 mlx5_double_function_id(struct mlx5_double_vf *v)
 {
 	return v->vf.id + 1;
@@ -199,16 +200,16 @@ extern const struct vfio_double_ops mlx5_double_ops;
 struct mlx5_double_command;
 
 /**
- * struct mlx5_double_call - one command, given to the adapter
- * @v: the function that it is given for
- * @command: which it is, NULL: none that the adapter knows
- * @in: what the caller says
+ * struct mlx5_double_call - one command for the adapter
+ * @v: the function that the command is for
+ * @command: its description, NULL if the adapter does not know it
+ * @in: the caller's input
  * @in_size: its length
- * @out: what the adapter says
- * @out_size: room for that
- * @fail: a test wants it to fail, with this status
- * @err: it wasn't carried out: negative errno
- * @status: result, if it was: MLX5_CMD_STAT_*
+ * @out: the adapter's output
+ * @out_size: its maximum length
+ * @fail: a test wants the command to fail with this status
+ * @err: negative errno if the command was not executed
+ * @status: its result otherwise: MLX5_CMD_STAT_*
  * @args: for the journal
  */
 struct mlx5_double_call {
@@ -225,14 +226,14 @@ struct mlx5_double_call {
 };
 
 /*
- * A command is begun when it is given, and checked then. The first tells
- * whether there is a second part to it, which may sleep for as long as a test
- * likes. Neither is to be called with the function's lock.
+ * mlx5_double_begin() checks and starts a command. It returns whether
+ * mlx5_double_finish() must follow, which sleeps for as long as a test holds
+ * the command. Call both without the function's lock.
  */
 bool mlx5_double_begin(struct mlx5_double_call *call);
 void mlx5_double_finish(struct mlx5_double_call *call);
 
-/* Show the function's driver the capabilities that it has now */
+/* Update the capabilities that the function's driver sees */
 void mlx5_double_show_caps(struct mlx5_double_vf *v);
 
 #endif /* MLX5_DOUBLE_H */

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Device double for qat_vfio_pci: what intel_qat does for a virtual function's
+ * Device double for qat_vfio_pci: intel_qat's part of a virtual function's
  * migration.
  *
  * The image is as long as the device's state (4096 bytes in the adapters), and
- * is handed over in a buffer that both sides share, struct qat_mig_dev.state.
- * It has two sections, each with a header of 16 bytes, all else is seeded:
+ * is transferred in a shared buffer, struct qat_mig_dev.state. It has two
+ * sections, each with a header of 16 bytes; the other bytes are seeded:
  *
- *	0		setup: what the function was configured to, constant; it
- *			can be read while the device runs, and is checked
- *			by the destination before the rest is there
- *	QAT_SETUP_SIZE	state: only when the device is suspended
+ *	0		setup: the function's constant configuration; readable
+ *			while the device runs; the destination checks it before
+ *			the rest arrives
+ *	QAT_SETUP_SIZE	state: readable only while the device is suspended
  */
 #include <linux/err.h>
 #include <linux/qat/qat_mig_dev.h>
@@ -23,7 +23,7 @@
 #define QAT_VERSION		1
 #define QAT_SETUP_SIZE		512
 #define QAT_STATE_SIZE		SZ_4K
-/* Behind the shared buffer, to see whether the driver keeps within it */
+/* After the shared buffer, to detect writes beyond its end */
 #define QAT_CANARY_SIZE		16
 #define QAT_CANARY		0xc5
 
@@ -69,8 +69,8 @@ static const char * const qat_commands[] = {
 };
 
 /*
- * Services of the adapter: a device with fewer refuses the state of one with
- * more, already at its setup section.
+ * The adapter's services: a device rejects the setup section of a device with
+ * services that it lacks.
  */
 enum qat_capability {
 	QAT_MIGRATION,
@@ -95,8 +95,8 @@ struct qat_vf {
 };
 
 /*
- * One qat_vfmig_create(). It lives, dead or not, as long as its virtual
- * function, so that a driver's use of a destroyed one is seen rather than felt.
+ * One qat_vfmig_create(). It is freed only with its virtual function, so that
+ * a driver's use after qat_vfmig_destroy() is a violation, not a crash.
  */
 struct qat_mig {
 	struct qat_mig_dev mdev;
@@ -155,7 +155,7 @@ static struct qat_mig *qat_live_mig(struct qat_vf *qvf)
 	return NULL;
 }
 
-/* Drivers hold the buffer's address while the device is open */
+/* Drivers keep the buffer's address while the device is open */
 static int qat_resized(struct vfio_double_vf *vf, size_t size)
 {
 	struct qat_mig *mig = qat_live_mig(to_qat_vf(vf));
@@ -192,9 +192,9 @@ static void qat_buffer_free(struct qat_mig *mig)
 }
 
 /*
- * Common beginning of all commands: takes the function's lock, gives the error
- * that the command has to end with, if any. @opened: the command needs a
- * device that is open.
+ * Common beginning of all commands: takes the function's lock, and returns the
+ * error that the command has to return, or 0. @opened: the command needs an
+ * open device.
  */
 static int qat_begin(struct qat_mig *mig, enum qat_command cmd, bool opened)
 {
@@ -333,7 +333,7 @@ int qat_vfmig_open(struct qat_mig_dev *mdev)
 	if (mig->opened)
 		vfio_double_violation(vf, "OPEN while open");
 
-	/* "state" may have given the device another size since INIT */
+	/* "state" may have changed the size since INIT */
 	if (mdev->state_size != vf->state_size) {
 		qat_buffer_free(mig);
 		ret = qat_buffer_alloc(mig);
@@ -354,14 +354,14 @@ void qat_vfmig_close(struct qat_mig_dev *mdev)
 
 	if (!mig->destroyed) {
 		mig->opened = false;
-		/* The function is reset when its user lets go of it */
+		/* The function is reset when its user closes it */
 		mig->qvf->vf.suspended = false;
 	}
 	qat_end(mig, QAT_CLOSE, ret);
 }
 EXPORT_SYMBOL_GPL(qat_vfmig_close);
 
-/* Comes when the function has been reset, whether anybody has it open or not */
+/* Called after each reset of the function, whether it is open or not */
 void qat_vfmig_reset(struct qat_mig_dev *mdev)
 {
 	struct qat_mig *mig = to_mig(mdev);
@@ -410,11 +410,11 @@ static void qat_copy_setup(struct qat_mig *mig)
 	struct vfio_double_vf *vf = &mig->qvf->vf;
 	struct qat_mig_dev *mdev = &mig->mdev;
 
-	/* As it is read but once between two resets */
+	/* Read the setup section only once between two resets */
 	if (mdev->setup_size)
 		return;
 
-	/* Services may have been withheld or granted since it was filled */
+	/* Services may have changed since the state was filled */
 	qat_stamp(vf, vf->state, vf->state_size);
 	memset(mdev->state, 0, mdev->state_size);
 	memcpy(mdev->state, vf->state, QAT_SETUP_SIZE);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What differs between the kernels that this device is compiled against */
+/* Differences between the kernels that this device is compiled against */
 #ifndef VFIO_REGION2019_COMPAT_H
 #define VFIO_REGION2019_COMPAT_H
 
@@ -13,7 +13,7 @@ typedef int (*region_info_fn)(struct vfio_device *vdev,
 			      struct vfio_region_info *info,
 			      struct vfio_info_cap *caps);
 
-/* VFIO_DEVICE_GET_REGION_INFO, which newer kernels answer in their core */
+/* VFIO_DEVICE_GET_REGION_INFO; newer kernels handle it in the VFIO core */
 static inline long compat_get_region_info(struct vfio_device *vdev,
 					  void __user *arg, region_info_fn get)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The device beside its migration region: how it is made, opened and asked for
- * its regions. See region2019.h.
+ * The device apart from its migration region: it creates and opens the device,
+ * and describes its regions. See region2019.h.
  */
 #include <linux/mdev.h>
 #include <linux/module.h>
@@ -44,7 +44,7 @@ static void region2019_release(struct vfio_device *vdev)
 	mutex_destroy(&to_region2019(vdev)->lock);
 }
 
-/* Whoever opens the device finds it running, its memory zeroed */
+/* An opened device runs, with zeroed memory */
 static int region2019_open(struct vfio_device *vdev)
 {
 	struct region2019 *dev = to_region2019(vdev);
@@ -72,7 +72,7 @@ static ssize_t write_memory(struct region2019 *dev, const char __user *buf,
 {
 	if (offset >= MEMORY_SIZE)
 		return -EINVAL;
-	/* A stopped device takes no work */
+	/* A stopped device rejects work */
 	if (!(dev->info.device_state & STATE_RUNNING))
 		return -EBUSY;
 	count = min_t(size_t, count, MEMORY_SIZE - offset);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The migration region: struct vfio_device_migration_info of 2019 at its start,
- * and a data section behind it. See region2019.h.
+ * followed by a data section. See region2019.h.
  *
- * The state travels in records, which are a header and the bytes of some
- * blocks of the device's memory. At most one record is staged: reading
- * data_offset stages one, reading its last byte takes it.
+ * The state is transferred in records. A record is a header and the bytes of
+ * some blocks of the device's memory. At most one record is staged: reading
+ * data_offset stages one, reading its last byte consumes it.
  */
 #include <linux/bitmap.h>
 #include <linux/log2.h>
@@ -48,7 +48,7 @@ static const struct field fields[] = {
 	{ offsetof(struct migration_info, copied_pfns), 8, READABLE },
 };
 
-/* Fields are accessed whole, and one at a time */
+/* An access must cover exactly one field */
 static const struct field *field_at(loff_t offset, size_t count, u32 access)
 {
 	for (unsigned int i = 0; i < ARRAY_SIZE(fields); i++) {
@@ -61,7 +61,7 @@ static const struct field *field_at(loff_t offset, size_t count, u32 access)
 
 /* Saving */
 
-/* Return how many dirty blocks the next record holds, and the first of them */
+/* Return the number of dirty blocks in the next record, and the first block */
 static u32 next_record(struct region2019 *dev, u32 from, u32 *first)
 {
 	u32 end;
@@ -168,7 +168,7 @@ static bool page_is_dirty(struct region2019 *dev, u64 pfn, u32 pages)
 	return find_next_bit(dev->dirty_pages, end, pfn * pages) < end;
 }
 
-/* Answer the query, and forget those pages that the answer tells of */
+/* Answer the query, and mark the reported pages clean */
 static int query_dirty_pages(struct region2019 *dev, u64 *copied)
 {
 	u64 start = dev->info.start_pfn, total = dev->info.total_pfns;
@@ -180,7 +180,7 @@ static int query_dirty_pages(struct region2019 *dev, u64 *copied)
 	    check_add_overflow(start, total, &end))
 		return -EINVAL;
 
-	/* Nothing behind the last page that the device can reach is dirty */
+	/* Pages that the device cannot reach are clean */
 	pages = dev->info.page_size >> DMA_SHIFT;
 	end = min_t(u64, end, DMA_PAGES / pages);
 	for (u64 pfn = start; pfn < end; pfn++)
@@ -216,7 +216,7 @@ static int set_device_state(struct region2019 *dev, u64 state)
 
 	if (state & ~STATE_MASK)
 		return -EINVAL;
-	/* A device can't run, or be saved, while its state comes in */
+	/* A device cannot run or be saved while its state is loaded */
 	if (state & STATE_RESUMING && state != STATE_RESUMING)
 		return -EINVAL;
 
@@ -265,7 +265,7 @@ static int get_field(struct region2019 *dev, const struct field *field,
 		return 0;
 	case offsetof(struct migration_info, pending_bytes):
 		*value = pending_bytes(dev);
-		/* Whoever asks for it goes on with the device's data */
+		/* The reader continues with the device's data */
 		dev->bitmap_offered = false;
 		return 0;
 	case offsetof(struct migration_info, data_offset):
@@ -359,7 +359,7 @@ ssize_t migration_read(struct region2019 *dev, char __user *buf, size_t count,
 	ret = get_field(dev, field, &value);
 	if (ret)
 		return ret;
-	/* Little endian, as the hosts are that this runs on */
+	/* Little endian, like all hosts that this runs on */
 	return copy_to_user(buf, &value, count) ? -EFAULT : count;
 }
 

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A software device that migrates by the region-based protocol of 2019, and by
- * no other.
+ * A software device that has only the region-based migration protocol of 2019.
  *
- * Its state is a piece of memory, which is its region 0. It writes to the
- * system's memory when it is told to through its region 2; nothing is written
- * in truth, but the pages count as dirtied. Region 1 is the migration region.
+ * Its state is its memory, region 0. Region 1 is the migration region. A write
+ * to region 2 starts DMA to the system's memory; no memory is written, but the
+ * pages count as dirty.
  */
 #ifndef VFIO_REGION2019_H
 #define VFIO_REGION2019_H
@@ -16,7 +15,7 @@
 #include <linux/types.h>
 #include <linux/vfio.h>
 
-/* The uapi header of today has a remnant of the protocol, without dirty pages */
+/* Today's uapi header has only a part of the protocol, without dirty pages */
 #define REGION_TYPE_MIGRATION		3
 #define REGION_SUBTYPE_MIGRATION	1
 
@@ -28,7 +27,7 @@
 #define DIRTY_PFNS_NONE	0ULL
 #define DIRTY_PFNS_ALL	(~0ULL)
 
-/* What the migration region begins with */
+/* The beginning of the migration region */
 struct migration_info {
 	u32 device_state;
 	u32 reserved;
@@ -45,7 +44,7 @@ struct migration_info {
 #define MEMORY_BLOCK	256
 #define MEMORY_BLOCKS	(MEMORY_SIZE / MEMORY_BLOCK)
 
-/* System memory that the device can write to: IOVAs from 0 on */
+/* System memory that the device can write to: IOVAs from 0 */
 #define DMA_SHIFT	12
 #define DMA_PAGES	(SZ_256M >> DMA_SHIFT)
 
@@ -57,7 +56,7 @@ struct migration_info {
 #define BITMAP_PFNS	(BITMAP_SIZE * BITS_PER_BYTE)
 #define MIGRATION_SIZE	(BITMAP_OFFSET + SZ_4K)
 
-/* What is written to region 2: the device writes to so many bytes there */
+/* A write to region 2: the device writes @length bytes at @iova */
 struct dma_command {
 	u64 iova;
 	u64 length;
@@ -65,12 +64,12 @@ struct dma_command {
 
 struct region2019 {
 	struct vfio_device vdev;
-	/* Protects all that follows */
+	/* Protects all members below */
 	struct mutex lock;
 	struct migration_info info;
-	/* Saving: so much of data is a record that was not read to its end */
+	/* Saving: length of the record in data that was not read completely */
 	u32 staged;
-	/* Saving: bitmap holds the answer to a query, so many bytes of it */
+	/* Saving: bytes in bitmap that answer a query */
 	u32 bitmap_bytes;
 	bool bitmap_offered;
 	DECLARE_BITMAP(dirty_blocks, MEMORY_BLOCKS);
@@ -80,7 +79,7 @@ struct region2019 {
 	u8 bitmap[BITMAP_SIZE] __aligned(8);
 };
 
-/* All with the lock held */
+/* Call all of these with the lock held */
 void migration_begin(struct region2019 *dev);
 void migration_memory_written(struct region2019 *dev, u32 offset, u32 length);
 int migration_dma(struct region2019 *dev, const struct dma_command *command);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What differs between the kernels that this double is compiled against: before
- * 6.13 virtio's header knows no device parts. Their driver has no migration
- * then; the double compiles nevertheless, so that a run can say so.
+ * Differences between the kernels that this double is compiled against. Before
+ * 6.13 virtio's header has no device parts, and the driver has no migration.
+ * The double compiles nevertheless, so that a run can report that.
  */
 #ifndef VFIO_DOUBLE_VIRTIO_COMPAT_H
 #define VFIO_DOUBLE_VIRTIO_COMPAT_H

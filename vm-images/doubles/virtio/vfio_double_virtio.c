@@ -4,8 +4,8 @@
  * parts and device mode, as an owner device executes them for its member.
  *
  * The image is one device part: a struct virtio_dev_part_hdr at offset 0, then
- * its value, seeded. The firmware knows no incremental save: DEV_PARTS_GET
- * gives all of it, each time.
+ * its seeded value. The firmware has no incremental save: DEV_PARTS_GET always
+ * returns the whole part.
  */
 #include <linux/idr.h>
 #include <linux/scatterlist.h>
@@ -15,11 +15,11 @@
 #include "compat.h"
 #include "vfio_double_virtio.h"
 
-/* How many objects a physical function has, for all its members together */
+/* Objects per physical function, shared by all its members */
 #define VIRTIO_MAX_OBJECTS	16
 #define VIRTIO_STATE_SIZE	SZ_16K
 #define VIRTIO_MIN_STATE	(sizeof(struct virtio_dev_part_hdr) + 1)
-/* Of the types that are specific to a type of device */
+/* From the range that is specific to a device type */
 #define VIRTIO_PART_TYPE	0x200
 
 enum virtio_command {
@@ -63,7 +63,7 @@ struct virtio_pf {
 
 struct virtio_vf {
 	struct vfio_double_vf vf;
-	/* The rest is protected by vf.lock */
+	/* vf.lock protects the members below */
 	struct list_head objects;
 	u32 announced;			/* by the last DEV_PARTS_METADATA_GET */
 	u32 announce;			/* by the next one, if @lie */
@@ -89,8 +89,8 @@ static const char *operation_name(u8 operation)
 }
 
 /*
- * Common beginning of all commands: takes the function's lock, gives the error
- * that the command has to end with, if any.
+ * Common beginning of all commands: takes the function's lock, and returns the
+ * error that the command has to return, or 0.
  */
 static int virtio_begin(struct vfio_double_vf *vf, enum virtio_command cmd)
 {
@@ -127,7 +127,7 @@ virtio_find_object(struct vfio_double_vf *vf, enum virtio_command cmd,
 	return NULL;
 }
 
-/* An object is for one direction */
+/* An object is for one direction only */
 static int virtio_check_object(struct vfio_double_vf *vf,
 			       enum virtio_command cmd, u16 type, u32 id,
 			       u8 operation)
@@ -290,7 +290,7 @@ int vfio_double_virtio_pci_admin_dev_parts_metadata_get(struct pci_dev *pdev,
 }
 EXPORT_SYMBOL_GPL(vfio_double_virtio_pci_admin_dev_parts_metadata_get);
 
-/* Up to the end that the driver has marked */
+/* Bytes up to the end marker that the driver has set */
 static size_t sg_bytes(struct scatterlist *sgl)
 {
 	struct scatterlist *sg;
@@ -306,7 +306,7 @@ static int virtio_give_parts(struct vfio_double_vf *vf, struct scatterlist *sgl)
 	size_t room = sg_bytes(sgl);
 
 	if (room < vf->state_size) {
-		/* It can have grown since, of which the driver can't know */
+		/* Not a violation if the state grew after METADATA_GET */
 		if (room < to_virtio_vf(vf)->announced)
 			vfio_double_violation(vf, "DEV_PARTS_GET into %zu bytes, %u were announced",
 					      room, to_virtio_vf(vf)->announced);
@@ -433,8 +433,8 @@ static void virtio_stamp(struct vfio_double_vf *vf, u8 *state, size_t size)
 }
 
 /*
- * "metadata <bytes>": what the next DEV_PARTS_METADATA_GET announces instead of
- * the truth, as a device would whose state grows or goes until DEV_PARTS_GET.
+ * "metadata <bytes>": the next DEV_PARTS_METADATA_GET announces this size, not
+ * the real one, like a device whose state changes before DEV_PARTS_GET.
  */
 static int virtio_control(struct vfio_double_vf *vf, int argc, char **argv)
 {
@@ -459,7 +459,7 @@ static void virtio_reset(struct vfio_double_vf *vf)
 	to_virtio_vf(vf)->lie = false;
 }
 
-/* The objects stay: they are the owner's, and drivers destroy them */
+/* Keep the objects: they belong to the owner, and drivers destroy them */
 static void virtio_function_reset(struct vfio_double_vf *vf)
 {
 	vf->suspended = false;

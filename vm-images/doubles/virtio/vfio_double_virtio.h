@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What virtio_vfio_pci imports, under names of our own: virtio_pci, which the
- * guest itself runs on, has taken the real ones. redefine-syms leads a copy of
- * the driver's module here. As in <linux/virtio_pci_admin.h> otherwise.
+ * The functions that virtio_vfio_pci imports, with different names: the guest's
+ * own virtio_pci already exports the real ones. redefine-syms renames the
+ * imports in a copy of the driver's module. Apart from the names this equals
+ * <linux/virtio_pci_admin.h>.
  */
 #ifndef VFIO_DOUBLE_VIRTIO_H
 #define VFIO_DOUBLE_VIRTIO_H
