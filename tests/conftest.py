@@ -3,7 +3,7 @@
 
 import signal
 
-# A shell that starts something in the background has it ignore SIGINT, and all that it starts in
-# turn. Python's handler is not inherited: a program that is started has the default action again.
+# A shell's background processes, and their children, ignore SIGINT. With Python's handler, which a
+# new program does not inherit, the programs that tests start have the default action again.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The page of a run, in a real browser, from a file and without a network."""
+"""A run's HTML report in a real browser, from a file and without a network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from reports import html
 from reports.run import load
 from tests.unit.test_reports import CONSOLE, ECHO, MARKUP, NOTHING, ZERO, make_run
 
-pytestmark = pytest.mark.xdist_group("browser")  # one browser for all of them
+pytestmark = pytest.mark.xdist_group("browser")  # one browser for all tests
 
 FLAGS = (
     "--headless",
@@ -42,7 +42,7 @@ def program(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The address of the page of a run in which there is much that is hostile."""
+    """The URL of the report for a run with much hostile text."""
     folder = make_run(tmp_path_factory.mktemp("results"))
     path = folder / "report.html"
     path.write_text(html.render(load(folder)), encoding="utf-8")
@@ -51,7 +51,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the browser puts what is downloaded."""
+    """The browser's folder for downloads."""
     return tmp_path_factory.mktemp("downloads")
 
 
@@ -66,14 +66,14 @@ def browser(tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Iterat
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     service = webdriver.ChromeService(executable_path=program("chromedriver"))
     driver = webdriver.Chrome(options=options, service=service)
-    driver.implicitly_wait(5)  # seconds; what is folded up is built once it is unfolded
+    driver.implicitly_wait(5)  # seconds; the page builds folded parts when they are unfolded
     yield driver
     driver.quit()
 
 
 @pytest.fixture
 def opened(browser: Any, page: str) -> Iterator[Any]:
-    """The browser, with the page in it as it first is; after the test, nothing has gone wrong."""
+    """The browser with the page freshly loaded; checks for errors after the test."""
     browser.get("about:blank")
     show(browser, 1280, 900)
     browser.get_log("performance")
@@ -89,7 +89,7 @@ LOCAL = ("file:", "data:,", "about:blank", "blob:")
 
 
 def requested(browser: Any) -> list[str]:
-    """Return the addresses that were asked for since this was last called."""
+    """Return the URLs that the browser requested since the last call."""
     messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     return [
         one["params"]["request"]["url"]
@@ -110,7 +110,7 @@ def find(browser: Any, selector: str) -> Any:
 
 
 def shown(browser: Any) -> list[str]:
-    """Return the verdicts that the filters leave."""
+    """Return the verdicts that the filters do not hide."""
     found: list[str] = browser.execute_script(
         "return [...document.querySelectorAll('#matrix a.sign:not(.dim)')]"
         ".filter((one) => one.checkVisibility()).map((one) => one.getAttribute('href').slice(1))"
@@ -234,7 +234,7 @@ def test_the_keyboard_alone(opened: Any) -> None:
     assert focused(opened) == start
     press(opened, Keys.ENTER)
     assert is_open(opened)
-    for _ in range(12):  # the focus stays inside
+    for _ in range(12):  # the focus stays in the dialog
         press(opened, Keys.TAB)
         inside = "return document.activeElement === document.body || "
         inside += "document.getElementById('detail').contains(document.activeElement)"
@@ -242,7 +242,7 @@ def test_the_keyboard_alone(opened: Any) -> None:
     press(opened, Keys.ESCAPE)
     assert not is_open(opened)
     assert focused(opened) == start
-    # One stop for the whole matrix.
+    # The whole matrix is one tab stop.
     stops = opened.find_elements(By.CSS_SELECTOR, "#matrix a[tabindex='0']")
     assert len(stops) == 1
 

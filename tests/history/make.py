@@ -3,17 +3,17 @@
 
     python -m tests.history.make SOURCE_TREE REPO_FOLDER [--mailbox FILE]
 
-SOURCE_TREE is a kernel that has the series, such as Debian's linux-source-7.3; it is only read.
+SOURCE_TREE is a kernel with the series, such as Debian's linux-source-7.3; it is not changed.
 REPO_FOLDER becomes a git repository, checked out at the branch ``series``:
 
 ================  ==============================================================================
-``base``          a tag: SOURCE_TREE with the series taken out
-``series``        a branch from ``base``: the series, up to SOURCE_TREE as it is
-``broken-flags``  a branch from ``series``, in which one commit breaks the flags of mtty
+``base``          a tag: SOURCE_TREE without the series
+``series``        a branch from ``base``: the series, whose last commit equals SOURCE_TREE
+``broken-flags``  a branch from ``series``, in which one commit breaks mtty's flags
 ================  ==============================================================================
 
-The series is also written as a mailbox, by default ``series.mbx`` beside REPO_FOLDER. Commit ids
-depend on SOURCE_TREE alone.
+The series is also written as a mailbox, by default ``series.mbx`` next to REPO_FOLDER. Commit ids
+depend only on SOURCE_TREE.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ _PERSON = {
 _FIRST_DATE = 1767225600  # 2026-01-01 00:00:00 +0000; each commit is an hour after its parent
 _HOUR = 3600
 
-# Nothing of the user's configuration may change what is made: no hooks, attributes or signatures.
+# The user's configuration must not change the result: no hooks, attributes or signatures.
 _ENVIRONMENT = _PERSON | {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_ATTR_NOSYSTEM": "1",
 }
-# A kernel's source as loose objects takes minutes. Every file being a "big" one, all of them go
-# straight into one pack; the lowest compression costs no time, for there is less to write.
+# A kernel's source as loose objects takes minutes. If every file counts as "big", git writes all of
+# them directly into one pack. The lowest compression is fastest: it still reduces the writes.
 _OPTIONS = {
     "core.attributesFile": os.devnull,
     "core.bigFileThreshold": "1",
@@ -72,11 +72,11 @@ _MISSING = re.compile(r"^error: (?P<file>.*): does not exist in index$", re.MULT
 
 
 class HistoryError(RunError):
-    """The history cannot be made from this source, or not at this place."""
+    """The history cannot be made from this source or in this folder."""
 
 
 class GitFailed(HistoryError):
-    """git ended with an error; ``said`` is what it said."""
+    """git ended with an error; ``said`` is its message."""
 
     def __init__(self, command: str, said: str) -> None:
         super().__init__(f"git {command} failed: {said}")
@@ -85,7 +85,7 @@ class GitFailed(HistoryError):
 
 @dataclass(frozen=True)
 class Patch:
-    """A patch of ours: a subject and a message, and a diff. ``name`` is its file's."""
+    """A patch from this folder: subject, message and diff. ``name`` is its file's name."""
 
     name: str
     message: str
@@ -102,7 +102,7 @@ class Patch:
 
 @dataclass(frozen=True)
 class Commit:
-    """A commit that was made of the patch ``name``."""
+    """A commit made from the patch ``name``."""
 
     name: str
     subject: str
@@ -111,7 +111,7 @@ class Commit:
 
 @dataclass(frozen=True)
 class History:
-    """What was made: the id of ``base``, and the commits of each branch, the oldest first."""
+    """The result: the id of ``base``, and the commits of each branch, oldest first."""
 
     repository: Path
     base: str
@@ -120,7 +120,7 @@ class History:
 
 
 def read_patches(folder: Path) -> list[Patch]:
-    """Return the patches in ``folder``, in the order of their names."""
+    """Return the patches in ``folder``, ordered by name."""
     return [_read_patch(path) for path in sorted(folder.glob("*.patch"))]
 
 
@@ -131,16 +131,16 @@ def _read_patch(path: Path) -> Patch:
 
 
 def make(source: Path, repository: Path, patches: Path = PATCHES) -> History:
-    """Make ``repository`` from ``source``, a kernel that has the series.
+    """Make ``repository`` from ``source``, a kernel with the series.
 
-    Raises HistoryError if ``repository`` exists, or ``source`` is not what was expected.
+    Raises HistoryError if ``repository`` exists, or if the patches do not match ``source``.
     """
     if not is_kernel_tree(source):
-        raise HistoryError(f"{source}: is no kernel tree (no include/uapi/linux/vfio.h)")
+        raise HistoryError(f"{source}: not a kernel tree (no include/uapi/linux/vfio.h)")
     try:
         repository.mkdir(parents=True)
     except FileExistsError:
-        raise HistoryError(f"{repository}: exists; name a folder that does not") from None
+        raise HistoryError(f"{repository}: exists already; give a new folder") from None
     try:
         return _Maker(source.resolve(), repository.resolve(), patches).make()
     except BaseException:
@@ -149,7 +149,7 @@ def make(source: Path, repository: Path, patches: Path = PATCHES) -> History:
 
 
 def mailbox(history: History) -> bytes:
-    """Return the series with a cover letter, as mails."""
+    """Return the series as mails, with a cover letter."""
     return _git(
         history.repository,
         "format-patch",
@@ -158,14 +158,14 @@ def mailbox(history: History) -> bytes:
         "--cover-from-description=subject",
         "--signature=",
         f"{BASE}..{SERIES}",
-        # _OPTIONS would have git take every file for a binary one, which it shows no diff of.
+        # With _OPTIONS git would take every file for binary, and show no diff.
         options={f"branch.{SERIES}.description": COVER},
         GIT_COMMITTER_DATE=_date(1 + len(history.series)),
     )
 
 
 class _Maker:
-    """Makes the commits in the index of ``repository``, without a checkout."""
+    """Makes the commits in the repository's index, without a checkout."""
 
     def __init__(self, source: Path, repository: Path, patches: Path) -> None:
         self._source = source
@@ -183,7 +183,7 @@ class _Maker:
         base = self._commit("Linux before VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2\n", None)
         series = self._put_on(self._series, base)
         if self._tree() != whole:
-            raise HistoryError("the series ends in another tree than the source")
+            raise HistoryError("the series does not result in the source tree")
         broken_flags = self._put_on(self._broken_flags, series[-1].id)
         self._git("tag", BASE, base)
         self._git("branch", SERIES, series[-1].id)
@@ -192,7 +192,7 @@ class _Maker:
         return History(self._repository, base, tuple(series), tuple(broken_flags))
 
     def _rehearse(self) -> None:
-        """Try all patches on the files that they change: to add the others takes a minute."""
+        """Try all patches on only the files that they change: adding all files takes a minute."""
         patches = [*self._series, *self._broken_flags]
         files = sorted({file for patch in patches for file in patch.files})
         self._add("--", *(file for file in files if (self._source / file).is_file()))
@@ -214,9 +214,9 @@ class _Maker:
         return commits
 
     def _apply(self, patch: Patch, *, reverse: bool = False) -> None:
-        """Change the index by ``patch``, with some tolerance for what another release has around.
+        """Apply ``patch`` to the index; the context may differ slightly, as in another release.
 
-        Raises HistoryError that names the file that is not as it was.
+        Raises HistoryError, which names the file that does not match.
         """
         options = ["--reverse"] if reverse else []
         try:
@@ -230,11 +230,11 @@ class _Maker:
             else:
                 raise
             raise HistoryError(
-                f"this source differs from what the history was written for: {what}"
+                f"the history's patches do not apply to this source: {what}"
             ) from error
 
     def _add(self, *what: str) -> None:
-        # --force: what the source holds is in the history, also where .gitignore has a match.
+        # --force: add all files of the source, including those that .gitignore matches.
         self._git("add", "--force", *what, work_tree=self._source)
 
     def _tree(self) -> str:
@@ -276,7 +276,7 @@ def _git(
     options: Mapping[str, str],
     **environment: str,
 ) -> bytes:
-    """Run git in ``repository`` with ``text`` as its input, and return what it printed.
+    """Run git in ``repository`` with ``text`` as its input, and return its output.
 
     Raises GitFailed.
     """
@@ -287,7 +287,7 @@ def _git(
     kept = {
         name: value
         for name, value in process.clean_environment().items()
-        if not name.startswith("GIT_")  # a hook of git's that runs this names its own repository
+        if not name.startswith("GIT_")  # a git hook that runs this sets its own repository
     }
     done = subprocess.run(
         [*argv, command, *arguments],
@@ -306,7 +306,7 @@ def _date(hours: int) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Make the history that ``argv`` asks for, and return the exit status."""
+    """Make the history that ``argv`` requests, and return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.history.make", description="Make a git history from a kernel's source"
     )

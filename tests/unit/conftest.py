@@ -23,7 +23,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tree(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository with a kernel's header, a base, and two patches on a branch ``topic``."""
+    """A repository with a kernel header, a base, and two patches on the branch ``topic``."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return shutil.copytree(made, tmp_path / "linux", symlinks=True)
 

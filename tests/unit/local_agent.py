@@ -44,7 +44,7 @@ class Host:
 
 
 class Channel:
-    """A paramiko channel that is a socket."""
+    """A paramiko channel made from a socket."""
 
     def __init__(self, end: socket.socket, words: bytes = b"Killed\n") -> None:
         self._end = end
@@ -65,8 +65,8 @@ def start(
 ) -> tuple[subprocess.Popen[bytes], socket.socket]:
     """Start the agent, and return it with the host's end of its line.
 
-    /dev/kmsg is not for everybody's eyes, so that here the kernel's log is the file ``log``. The
-    agent removes the file that it was started from. ``stderr`` is where it prints its last words.
+    The file ``log`` replaces /dev/kmsg, which not every user may read. The agent removes its own
+    program file. ``stderr`` receives its error messages.
     """
     program = folder / build.NAME
     program.write_bytes(build.agent().read_bytes())
@@ -83,21 +83,21 @@ def start(
 
 
 def guest_on(end: socket.socket) -> Guest:
-    """Return the guest whose agent is at the other end of ``end``."""
+    """Return a guest with the agent at the other end of ``end``."""
     return Guest(Host(), Line(cast(Any, Channel(end))))
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call as it arrives; ``args`` are the numbers that travel, ``data`` is what they point at.
+    """A call as it arrives; ``args`` are the transferred numbers, ``data`` the memory.
 
-    That is the memory from the first argument on that is an address.
+    The memory begins at the first argument that is an address.
     """
 
     nr: int
     args: tuple[int, ...]
     data: bytes
-    size: int  # bytes of the memory that are answered
+    size: int  # bytes of the memory that the answer returns
 
 
 @dataclass(frozen=True)
@@ -108,15 +108,15 @@ class Sent:
     calls: tuple[Call, ...]
 
 
-Result = tuple[int, int, bytes]  # what a call returned, its errno, and what it gave
+Result = tuple[int, int, bytes]  # a call's return value, its errno, and its data
 Results = Iterable[Result]
 Agent = Callable[[Sent], bytes]
 
 
 def answer(sent: Sent, *results: Result, log: bytes = b"", **other: Any) -> bytes:
-    """Return the frame that answers ``sent``: its first calls with ``results``.
+    """Return the frame that answers ``sent`` with ``results`` for its first calls.
 
-    The calls after those succeed, and change nothing.
+    The other calls succeed, and change nothing.
     """
     rest = [(0, 0, bytes(call.size)) for call in sent.calls[len(results) :]]
     payload = b"".join(
@@ -130,7 +130,7 @@ def answer(sent: Sent, *results: Result, log: bytes = b"", **other: Any) -> byte
 def receive(end: socket.socket, size: int) -> bytes:
     """Return the next ``size`` bytes.
 
-    Raises EOFError if the other end is closed before that.
+    Raises EOFError if the other end closes first.
     """
     data = b""
     while len(data) < size:
@@ -146,11 +146,11 @@ def serve(end: socket.socket, agent: Agent) -> None:
 
     def run() -> None:
         first = True
-        with suppress(OSError, EOFError):  # the host has hung up
+        with suppress(OSError, EOFError):  # the host has closed the line
             while True:
                 about = wire.PROGRAM.unpack(receive(end, wire.PROGRAM.size))
                 sent = _sent(about, receive(end, about[0]))
-                # The first one asks the agent for the guest's name.
+                # The first program asks the agent for the guest's name.
                 end.sendall(answer(sent) if first else agent(sent))
                 first = False
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A small git repository that stands in for the kernel's."""
+"""A small git repository that replaces the kernel's."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ NOBODY = {
 
 
 def make(tree: Path) -> None:
-    """Make ``tree`` a repository with a base, checked out, and two patches on ``topic``.
+    """Make ``tree`` a repository with a checked-out base and two patches on ``topic``.
 
-    On ``three`` there are three patches that do not depend on one another, a file each.
+    The branch ``three`` has three independent patches, each for one file.
     """
     (tree / HEADER).parent.mkdir(parents=True)
     git(tree.parent, "init", "--quiet", "--initial-branch=main", str(tree))

@@ -209,7 +209,7 @@ def test_what_is_looked_at_after_each_program_is_there_for_who_asks(
         assert guest.call("read", fd=fd, count=3).ret == 3
         assert guest.calls(where)[0].ret == 3
         assert guest._programs == programs + 1
-        assert guest.calls(where)[0].ret == 3  # once it was given it is asked for
+        assert guest.calls(where)[0].ret == 3  # a look is kept for one call; the next asks again
         assert guest._programs == programs + 2
     assert told == ["read 3", "lseek 3", "lseek 3"]
     assert guest.call("read", fd=fd, count=8).data == b"defgh"
@@ -235,7 +235,7 @@ def test_a_read_is_not_repeated_beyond_the_room(guest: Guest) -> None:
 
 
 def test_memory_that_cannot_be_written_can_be_read(guest: Guest, fifo: int) -> None:
-    """FIONREAD copies a number out, FIONBIO copies one in."""
+    """FIONREAD writes a number to the memory, FIONBIO reads one from it."""
     for writable, error in ((True, ""), (False, "EFAULT")):
         address = guest.memory((1).to_bytes(4, "little"), writable=writable).ret
         assert 0 < address < 1 << 31
@@ -244,7 +244,7 @@ def test_memory_that_cannot_be_written_can_be_read(guest: Guest, fifo: int) -> N
 
 
 def test_there_is_nothing_behind_the_memory(guest: Guest, fifo: int) -> None:
-    part = guest.memory(b"\1\0", writable=True).ret  # of the 4 bytes that FIONBIO copies in
+    part = guest.memory(b"\1\0", writable=True).ret  # FIONBIO reads 4 bytes
     assert guest.call("ioctl", fd=fifo, request=FIONBIO, arg=part).error == "EFAULT"
     none = guest.memory(b"", writable=True).ret
     assert guest.call("ioctl", fd=fifo, request=FIONREAD, arg=none).error == "EFAULT"
@@ -252,12 +252,12 @@ def test_there_is_nothing_behind_the_memory(guest: Guest, fifo: int) -> None:
 
 def test_a_call_that_blocks_is_begun_and_ended(guest: Guest, fifo: int) -> None:
     reading = guest.begin("read", fd=fifo, count=4)
-    polling = guest.begin("poll", fd=fifo, events=4, timeout=1000)  # POLLOUT is there
+    polling = guest.begin("poll", fd=fifo, events=4, timeout=1000)  # POLLOUT is ready
     assert reading.end(10).error == "EINPROGRESS"
     guest.call("write", fd=fifo, data=b"abc")
     assert reading.end(5000).data == b"abc"
     assert polling.end(5000).more == {"revents": 4}
-    assert reading.end(0).error == "EINVAL"  # it was ended
+    assert reading.end(0).error == "EINVAL"  # it has ended already
 
 
 def test_there_is_a_limit_to_what_is_begun(guest: Guest, fifo: int) -> None:
@@ -297,7 +297,7 @@ def test_a_signal_ends_a_read(guest: Guest, fifo: int) -> None:
     answer = guest.call("read_signalled", fd=fifo, count=4, after=50)
     assert (answer.ret, answer.error) == (-1, "EINTR")
     guest.call("write", fd=fifo, data=b"abc")
-    # Long before the signal, however busy the host is.
+    # It returns long before the signal, however busy the host is.
     assert guest.call("read_signalled", fd=fifo, count=4, after=5000).data == b"abc"
 
 
@@ -318,7 +318,7 @@ def test_a_signal_ends_a_read(guest: Guest, fifo: int) -> None:
 def test_a_failure_is_its_errno(
     guest: Guest, op: str, fields: dict[str, object], error: str
 ) -> None:
-    if op == "poll":  # of what can be written always
+    if op == "poll":  # POLLOUT, which is always ready
         fields = fields | {"events": 4}
     answer = guest.call(op, **fields)
     assert answer.error == error
@@ -368,14 +368,14 @@ def test_a_kernel_that_prints_without_end_does_not_keep_the_agent(tmp_path: Path
     log.touch()
     process, end = local_agent.start(tmp_path, str(log))
     guest = local_agent.guest_on(end)
-    record = b"6,1,1000000,-;" + b"x" * (16384 - 15) + b"\n"  # what is read at once
+    record = b"6,1,1000000,-;" + b"x" * (16384 - 15) + b"\n"  # the most that one read takes
     with log.open("ab") as file:
         file.write(record * 200)
     answer = guest.call("close", fd=999)
     assert answer.log[0] == f"[    1.000000] {'x' * (16384 - 15)}"
     assert answer.log[-1] == LOST
     assert wire.MOST_LOG < sum(map(len, answer.log)) < wire.MOST_LOG + 20000
-    assert guest.call("close", fd=999).log == ()  # the rest is not told later
+    assert guest.call("close", fd=999).log == ()  # the rest is not reported later
     end.close()
     process.wait(10)
 
@@ -411,7 +411,7 @@ def test_what_was_done_is_told_though_a_call_blocks(guest: Guest, fifo: int) -> 
 
 
 def carry_out(end: socket.socket, program: Program) -> list[tuple[int, int, int, bytes]]:
-    """Return what comes of the calls of ``program``: number, errno, result, data."""
+    """Return the results of the program's calls: number, errno, result, data."""
     end.sendall(program.encode(7))
     results = []
     while True:
@@ -464,7 +464,7 @@ def test_a_thread_that_is_stuck_is_told(line: socket.socket) -> None:
     number = program.put(bytes(8))
     program.call(operation.READ, 3, number, 1, thread=1)
     raced = program.call(Own.RACE, 0, 100)
-    # The pipe's ends are 4 and 5, after the standard ones and the log.
+    # The pipe's ends are 4 and 5: the standard files and the log come first.
     program._calls[1] = program._calls[1]._replace(args=(4, number, 1, 0, 0, 0))
     assert (raced, 0, 1, b"") in carry_out(line, program)
 
@@ -518,7 +518,7 @@ def test_a_program_longer_than_the_limit_is_refused(
 ) -> None:
     line.sendall(wire.PROGRAM.pack(*head))
     assert wire.ANSWER.unpack(receive(line, wire.ANSWER.size)) == (0, 1, 0, errno.EINVAL)
-    with pytest.raises(EOFError):  # where the next one begins cannot be known
+    with pytest.raises(EOFError):  # the start of the next program is unknown
         receive(line, 1)
 
 
@@ -557,7 +557,7 @@ def test_the_agent_bears_any_form_of_program(tmp_path: Path, seed: int) -> None:
         end.sendall(wire.PROGRAM.pack(*head) + calls + patches + data)
         end.shutdown(socket.SHUT_WR)
         end.settimeout(10)
-        with contextlib.suppress(ConnectionResetError):  # it has not read all there is
+        with contextlib.suppress(ConnectionResetError):  # it has not read everything
             while end.recv(1 << 16):
                 pass
         end.close()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The archive: an unreachable or unsigned one is refused in one line."""
+"""The archive: an unreachable or unsigned archive is rejected with a one-line message."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
-    """An archive on this host whose Release files nobody signed."""
+    """An archive on this host with unsigned Release files."""
     for suite in archive.SUITES:
         folder = tmp_path / "www" / "dists" / suite
         folder.mkdir(parents=True)
@@ -138,7 +138,7 @@ def test_a_mirror_that_is_no_address(address: str, monkeypatch: pytest.MonkeyPat
         archive.mirror()
 
 
-# What apt-get update printed.
+# Recorded output of apt-get update.
 LACKS_ONE = """\
 Get:1 http://deb.example/debian trixie-backports InRelease [54.0 kB]
 Ign:2 http://deb.example/debian bookworm-backports InRelease
@@ -238,7 +238,7 @@ def test_an_archive_that_does_not_answer_is_left_in_peace_for_a_while(
     before = time.time()
     assert apt.refresh() == 1
     assert "continuing with an older list" in capsys.readouterr().err
-    for stamp in paths.cache().glob("archive/*/failed"):  # touched by the real clock
+    for stamp in paths.cache().glob("archive/*/failed"):  # its time is from the real clock
         os.utime(stamp, (before, before))
     assert apt.refresh() == 0
     clock(archive.INDEX_AGE + archive.RETRY_AGE + 2)
@@ -335,4 +335,4 @@ def test_an_archive_without_the_first_release_gives_the_next(
     first = rootfs.provide(Progress())
     assert asked == list(rootfs.RELEASES[:2])
     assert rootfs.provide(Progress()) == first
-    assert asked == list(rootfs.RELEASES[:2])  # nobody was asked again
+    assert asked == list(rootfs.RELEASES[:2])  # the archive was not asked again

@@ -24,14 +24,14 @@ from workflows.measure import Measured
 from workflows.step import Selection
 from workflows.subject import Subject
 
-# What each commit is: the third does not build, the fourth is the one that is looked for.
+# The verdict on each commit: the third does not build, the fourth is the culprit.
 COMMITS = [GOOD, GOOD, SKIP, BAD, BAD, BAD]
 SUBJECT = Subject(ChangeKind.BEHAVIOUR, "precopy_info.flags.v2", "mtty")
 
 
 @pytest.fixture
 def bisect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bisect:
-    """A bisect of a repository of six commits, none of which is judged yet."""
+    """A bisect in a repository with six commits, all of them without a verdict."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     tree, folder = tmp_path / "a tree", tmp_path / "a bisect"
     git(tmp_path, "init", "--quiet", "--initial-branch=main", str(tree))
@@ -46,7 +46,7 @@ def bisect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bisect:
 
 
 def run(bisect: Bisect, judge: list[str]) -> list[str]:
-    """Return the numbers of the commits that the bisect ends with."""
+    """Return the numbers of the commits that the bisect finds."""
     with cache.locked("bisect-test", Progress()) as lock:
         found = _run(bisect, judge, lock)
     return sorted(git(bisect.tree, "show", f"{commit}:number") for commit in found)
@@ -62,7 +62,7 @@ def test_the_commit_is_found_beside_what_cannot_be_judged(bisect: Bisect) -> Non
     before = git(bisect.tree, "for-each-ref"), git(bisect.tree, "status", "--branch")
     assert run(bisect, judge(bisect)) == ["2", "3"]
     assert (git(bisect.tree, "for-each-ref"), git(bisect.tree, "status", "--branch")) == before
-    assert run(bisect, ["false"]) == ["2", "3"]  # it is known, and nobody is asked again
+    assert run(bisect, ["false"]) == ["2", "3"]  # the verdicts are known: no judge runs
 
 
 @pytest.mark.parametrize("status", ["1", "2", "127", "255"])
@@ -97,7 +97,7 @@ def test_a_repository_that_was_cloned_again(bisect: Bisect) -> None:
     assert run(bisect, judge(bisect)) == ["2", "3"]
 
 
-# What the commit that git ends at is blamed for
+# The change that is reported for the commit that git finds
 
 
 @pytest.fixture
@@ -113,14 +113,14 @@ def forked(bisect: Bisect, monkeypatch: pytest.MonkeyPatch) -> Bisect:
 
 
 def commit(bisect: Bisect, value: str, *parents: str) -> str:
-    """Make a commit that does ``value`` on top of ``parents``, and return its id."""
+    """Make a commit with the subject ``value`` on ``parents``, and return its id."""
     content = git(bisect.tree, "rev-parse", "HEAD^{tree}").strip()
     names = [word for parent in parents for word in ("-p", parent)]
     return git(bisect.tree, "commit-tree", "-m", value, *names, content, **NOBODY).strip()
 
 
 def find(forked: Bisect, good: str, bad: str) -> dict[str, Any]:
-    """Bisect from "zeroed" to "echoed", and return what is reported."""
+    """Bisect from "zeroed" to "echoed", and return the report's data."""
     asked = replace(forked, good=good, bad=bad)
     for one in git(asked.tree, "rev-list", f"{good}..{bad}").split():
         asked.measure(one, Progress())

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Messages if a kernel cannot be built.
 
-The kernel tree here is a stand-in: a Makefile that says what kbuild says (recorded from real
-builds of 7.3), so that each failure takes no time. Real builds are tested in tests/vm.
+The kernel tree here is a Makefile that prints recorded messages of kbuild (from builds of 7.3), so
+that each failure takes no time. tests/vm tests real builds.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.unit.tools import needs
 
 pytestmark = needs("gcc")
 
-# The recipe that runs for each target; O and KCONFIG_ALLCONFIG are kbuild's own variables.
+# The recipe for each target; O and KCONFIG_ALLCONFIG are kbuild's own variables.
 MAKEFILE = """\
 allnoconfig:
 \t@cp $(KCONFIG_ALLCONFIG) $(O)/.config
@@ -59,7 +59,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def tree(tmp_path: Path, configured: str = "true", built: str = "true") -> Path:
-    """Return a stand-in for a kernel tree."""
+    """Return a folder that replaces a kernel tree."""
     folder = tmp_path / "linux"
     (folder / "include/uapi/linux").mkdir(parents=True)
     (folder / "drivers/vfio").mkdir(parents=True)
@@ -79,7 +79,7 @@ def build(folder: Path) -> Kernel:
 
 
 def environment_of(folder: Path) -> dict[str, str]:
-    """Return the environment of make, as the stand-in ``folder`` has printed it."""
+    """Return make's environment, as the Makefile in ``folder`` has printed it."""
     with pytest.raises(BuildError) as caught:
         build(folder)
     log = Path(str(caught.value).rpartition("the whole log: ")[2])
@@ -256,7 +256,7 @@ def test_one_kernel_of_two_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert kernels[0].folder == kernels[1].folder
     assert [kernel.about.get("commit") for kernel in kernels] == ["1234", "5678"]
     assert [kernel.about.get("dirty") for kernel in kernels] == [None, True]
-    for kernel in kernels:  # what a worker of xdist gets
+    for kernel in kernels:  # an xdist worker gets the same kernel
         assert Prepared.from_wire(Prepared(kernel, tmp_path, {}).to_wire()).kernel == kernel
 
 

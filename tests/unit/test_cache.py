@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The cache: whole entries or none, one maker at a time."""
+"""The cache: an entry is complete or missing, and has one maker at a time."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_an_entry_that_is_removed_while_somebody_asks_for_it_is_made_again() -> 
         assert unused
         user = threading.Thread(target=provide)
         user.start()
-        time.sleep(0.2)  # it waits for the lock of what loses its name now
+        time.sleep(0.2)  # the thread waits for the lock of the entry that is renamed now
         folder.rename(folder.with_name("aside"))
     user.join(10)
     assert not user.is_alive()
@@ -163,7 +163,7 @@ def test_what_killed_makers_and_removers_left_is_removed(tmp_path: Path) -> None
     folder = tmp_path / "vfio-conformance/kind"
     for name in (".other.partial", ".busy.partial", ".old.1a2b.removed"):
         (folder / name / "sub").mkdir(parents=True)
-    with cache.locked("kind-busy", Progress()):  # somebody makes it right now
+    with cache.locked("kind-busy", Progress()):  # it is being made right now
         cache.prune("kind", 2)
     assert left_in(tmp_path) == {".busy.partial"}
 
@@ -182,7 +182,7 @@ def test_a_lock_is_not_shared_with_one_that_was_pruned() -> None:
     waiter = threading.Thread(target=take_and_look)
     waiter.start()
     time.sleep(0.2)
-    (cache.place("locks", "name")).unlink()  # as prune does, with the lock held
+    (cache.place("locks", "name")).unlink()  # like prune, with the lock held
     os.close(stale)
     waiter.join(10)
     assert seen == [True]
@@ -254,7 +254,7 @@ def test_a_build_that_a_power_cut_may_have_broken_begins_anew() -> None:
         (folder / "whole.o").touch()
     with contextlib.suppress(KeyboardInterrupt), cache.work_folder("build", "key") as folder:
         raise KeyboardInterrupt
-    with cache.work_folder("build", "key") as folder:  # make knows what it was at
+    with cache.work_folder("build", "key") as folder:  # make can continue
         assert (folder / "whole.o").exists()
     with contextlib.suppress(KeyboardInterrupt), cache.work_folder("build", "key") as folder:
         (folder / ".changing").write_text("another boot of this host", encoding="utf-8")

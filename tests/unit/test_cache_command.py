@@ -68,7 +68,7 @@ def test_what_is_named_is_removed_but_for_what_is_in_use(
     entries("build", 2)
     holding.hold(cache.place("kernels", "0"))
     assert command.main(["--prune=kernels", "--keep=1"]) == 0
-    assert names(cache.place("kernels", "0").parent) == {"0"}  # the last to be used: just now
+    assert names(cache.place("kernels", "0").parent) == {"0"}  # the last one used: just now
     assert names(cache.place("build", "0").parent) == {"0", "1"}
     assert command.main(["--prune=kernels, build"]) == 0
     assert names(cache.place("kernels", "0").parent) == {"0"}

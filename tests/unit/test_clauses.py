@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The catalogue: every clause has a test, and every test of the suites a clause."""
+"""The catalogue: every clause has a test, and every test in the suites has a clause."""
 
 from __future__ import annotations
 

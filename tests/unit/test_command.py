@@ -41,7 +41,7 @@ def test_what_is_not_named_is_all_of_it(pytest_argv: list[str]) -> None:
 def test_every_variable_has_an_effect(
     pytest_argv: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kernel, "parse", lambda _: None)  # there is none
+    monkeypatch.setattr(kernel, "parse", lambda _: None)  # there is no kernel
     check.main(
         [
             *("--kernel=/a b", "--drivers=mtty,qat mlx5", "--suites=reinit suites/precopy_info/"),
@@ -184,7 +184,7 @@ def test_a_benchmark_that_never_began_leaves_the_last_one_alone(
     assert list(tmp_path.iterdir()) == []
 
 
-# A job that runs pytest with a plugin that is interrupted, and takes a while to end.
+# A job that runs pytest with a plugin; the plugin is interrupted, and takes a while to end.
 JOB = """
 import sys
 from workflows import command

@@ -28,7 +28,7 @@ def test_of_what_follows_from_one_another_the_first_is_the_fault(tmp_path: Path)
     console.path.write_text(AT_BOOT, encoding="utf-8")
     fault = console.splat()
     assert fault is not None
-    assert fault.kind == "warning"  # a machine that does not come up has no other
+    assert fault.kind == "warning"  # during boot the first splat counts
     console.is_up()
     assert console.splat() is None
     console.path.write_text(AT_BOOT + CASCADE, encoding="utf-8")
@@ -93,7 +93,7 @@ def test_a_flood_ends_the_machine_and_fills_no_disk(tmp_path: Path) -> None:
         pump.start()
         os.write(theirs, CASCADE.encode())
         assert console.death() is None
-        for _ in range(100):  # it goes on for a while, and QEMU is not held by a pipe that is full
+        for _ in range(100):  # the flood continues, and a full pipe must not block QEMU
             os.write(theirs, b"flood" * 2000)
         os.close(theirs)
         pump.join()

@@ -10,7 +10,7 @@ import pytest
 from fixtures.kernel import Kernel
 from fixtures.kernel.decode import decode
 
-# As scripts/decode_stacktrace.sh of 7.3 looks a symbol up, and does its sums.
+# How scripts/decode_stacktrace.sh of 7.3 looks up a symbol and evaluates arithmetic.
 SCRIPT = r"""
 while read -r line; do
     echo "$line"

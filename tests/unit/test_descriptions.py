@@ -192,7 +192,7 @@ def expectation(**more: Any) -> Expectation:
         ({"seen": "half is left"}, TEST, "a half is left over", None, True),
         ({"seen": "left * of"}, TEST, "left 3 of 4", None, True),
         ({"seen": "half is left"}, TEST, "4096 bytes of the heap", None, False),
-        # A fault of the kernel is excused by its kind and place, not by words.
+        # Only a splat's kind and place can excuse it, not words.
         ({}, TEST, "the kernel complained: BUG: x", OOPS, False),
         ({"splat": {"kind": "oops", "function": "virtiovf_resume_write"}}, TEST, "", OOPS, True),
         ({"splat": {"kind": "oops", "function": "virtiovf_resume_write"}}, TEST, "", WARN, False),
@@ -216,7 +216,7 @@ def test_an_expectation_excuses_what_it_names(
         ({"kernels": (">=6.12.150,<6.13", ">=7.4")}, "6.12.150", (), True),
         ({"kernels": (">=6.12.150,<6.13", ">=7.4")}, "7.3.4", (), False),
         ({"kernels": (">=6.12.150,<6.13", ">=7.4")}, "7.4.0-rc1", (), True),
-        # A topic branch has a change that its version does not tell of.
+        # A topic branch has a change that its version does not show.
         ({"lacks": ("waits",)}, "7.0.0-rc4", ("waits",), False),
         ({"lacks": ("waits",)}, "7.0.0-rc4", (), True),
         ({"has": ("waits",)}, "7.0.0-rc4", (), False),

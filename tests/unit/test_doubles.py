@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Doubles that fail to compile, and stray modules in a build folder.
 
-The build folder is a stand-in: a Makefile that does what kbuild would do for ``M=``.
+The build folder here has only a Makefile that imitates kbuild with ``M=``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def build_folder(tmp_path: Path, recipe: str) -> Path:
-    """Return a build folder in which ``recipe`` compiles what is in $(M), unless all is well."""
+    """Return a build folder that runs ``recipe`` for $(M), until the file ``well`` exists."""
     folder = tmp_path / "build"
     folder.mkdir(exist_ok=True)
     script = f"[ -e {tmp_path}/well ] && touch $(M)/modules.order || {{ {recipe}; }}"
@@ -70,7 +70,7 @@ def test_a_double_that_failed_once_is_tried_again(tmp_path: Path, line: str, sho
 
     with pytest.raises(RunError, match=shown) as caught:
         cache.entry("kernels", "key", fill, Progress())
-    assert not isinstance(caught.value, BuildError)  # which is the kernel's fault
+    assert not isinstance(caught.value, BuildError)  # which would blame the kernel
     assert Path(str(caught.value).rpartition(": ")[2]).exists()
     (tmp_path / "well").touch()
     assert Kernel.load("x", cache.entry("kernels", "key", fill, Progress())).broken == {}
@@ -139,11 +139,11 @@ def test_modules_that_a_build_folder_does_not_build_any_more(tmp_path: Path) -> 
 
     moved = built("drivers/vfio/pci/virtio2/virtio-vfio-pci.ko", 3)
     built("drivers/vfio/pci/virtio/virtio-vfio-pci.ko", 1)
-    built("drivers/iommu/iommufd/iommufd.ko", 1)  # built in, now
+    built("drivers/iommu/iommufd/iommufd.ko", 1)  # now built in
     kept = built("drivers/vfio/vfio.ko", 1)
     added = built("drivers/vfio/pci/xe/xe-vfio-pci.ko", 5)  # by make drivers/vfio/
     every = _built_in(tmp_path)
-    assert every["virtio_vfio_pci"] == moved  # the newest one, where nothing says more
+    assert every["virtio_vfio_pci"] == moved  # the newest, without more information
     order = tmp_path / "modules.order"
     order.write_text(
         "drivers/vfio/vfio.o\ndrivers/vfio/pci/virtio2/virtio-vfio-pci.o\n", encoding="utf-8"

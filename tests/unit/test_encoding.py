@@ -11,7 +11,7 @@ from fixtures.paths import CHECKOUT
 
 FOLDERS = ("fixtures", "reports", "suites", "tests", "workflows")
 MODE = re.compile(r"[rwxat+]+")
-TEXT = {"read_text": 0, "write_text": 1, "open": 2}  # where the encoding is among the arguments
+TEXT = {"read_text": 0, "write_text": 1, "open": 2}  # the position of the encoding argument
 
 
 def unsaid(source: str) -> Iterator[int]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A double's firmware: tests use shared words, and a driver's file has the firmware's own."""
+"""A double's firmware: tests use common words, and a driver's file translates them."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ EIO = 5
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """A guest whose agent answers each program with the bytes that a function returns."""
+    """A guest whose agent answers each program with a function's bytes."""
     ends: list[socket.socket] = []
 
     def make(agent: Agent) -> Guest:
@@ -171,7 +171,7 @@ def test_an_answer_that_comes_bit_by_bit_has_no_more_time(start: Start) -> None:
     guest = start(trickle)
     guest.deadline = 0.5
     nothing = wire.PROGRAM.pack(*(0,) * 7)
-    for _ in range(10):  # each has the agent say one byte more
+    for _ in range(10):  # for each, the agent sends one more byte
         guest.line.sendall(nothing)
     began = time.monotonic()
     with pytest.raises(CallBlocked, match="close did not return"):
@@ -297,7 +297,7 @@ def test_an_agent_that_ends_says_why(start: Start) -> None:
 
 @pytest.fixture
 def silent() -> Iterator[tuple[Line, Channel, socket.socket]]:
-    """A line over a port, the channel of its agent, and the agent's end of the port."""
+    """A line over a port, its agent's channel, and the agent's end of the port."""
     (port, theirs), (unused, _) = socket.socketpair(), socket.socketpair()
     channel = Channel(unused)
     line = Line(cast(Any, channel), port)
@@ -324,7 +324,7 @@ def test_an_agent_that_has_ended_is_gone_though_its_port_is_open(
     began = time.monotonic()
     assert line.read(9) == b"last"
     with pytest.raises(BrokenPipeError):
-        line.sendall(bytes(1 << 24))  # more than the port takes
+        line.sendall(bytes(1 << 24))  # more than fits in the port
     assert time.monotonic() - began < 2
 
 
@@ -338,7 +338,7 @@ def test_a_port_that_is_silent_takes_no_more_time_than_it_has(
 
 
 PORT_KNOWS = [
-    # The answers that came, the call that the port knows, what is told as answered, and as lost.
+    # The answers received, the port's last call, then the calls reported as answered and as lost.
     (0, 2, [], ["read", "lseek", "close"], 2),
     (1, 2, ["read"], ["lseek", "close"], 1),
     (2, 2, ["read", "lseek"], ["close"], 0),
@@ -432,7 +432,7 @@ def test_what_no_driver_may_return_is_a_deviation(
     with pytest.raises(Deviation) as deviation:
         act(DataFd(guest, 3))
     assert str(deviation.value) == said
-    assert guest.loss is None  # nothing is wrong with the machine
+    assert guest.loss is None  # the machine is fine
 
 
 def test_a_read_that_was_begun_returns_no_more_than_it_may(start: Start) -> None:
@@ -485,7 +485,7 @@ def test_a_data_fd_that_is_another_file_is_a_deviation(start: Start, fd: int) ->
     session = open_session(start(in_state(3, fd)), 4, 5)
     with pytest.raises(Deviation, match=f"data_fd={fd}"):
         session.set_state(State.STOP_COPY)
-    assert session._fds == [4, 5]  # it is not closed in that file's place
+    assert session._fds == [4, 5]  # closing it would close the other file
 
 
 def fails_with(fd: int) -> Agent:

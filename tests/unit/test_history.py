@@ -38,7 +38,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """A stand-in for a kernel that has the series."""
+    """A small tree that replaces a kernel with the series."""
     tree = tmp_path / "source"
     for name in ("Makefile", "Kbuild", "Kconfig", "ignored.o", HEADER, DRIVER):
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
@@ -155,7 +155,7 @@ def test_a_newer_source_with_other_lines_around(
 
 def test_a_source_that_differs(source: Path, patches: Path, tmp_path: Path) -> None:
     (source / DRIVER).write_text("one\ntwo\n\nflags = v4;\n\nthree\n", encoding="utf-8")
-    says = "this source differs from what the history was written for"
+    says = "the history's patches do not apply to this source"
     with pytest.raises(HistoryError, match=f"{says}: {DRIVER}: 0002-mtty cannot") as caught:
         make(source, tmp_path / "repo", patches)
     assert "\n" not in str(caught.value)
@@ -178,7 +178,7 @@ def test_a_repository_that_exists_is_left_alone(
 
 
 def test_a_source_that_is_no_kernel(tmp_path: Path) -> None:
-    with pytest.raises(HistoryError, match="is no kernel tree"):
+    with pytest.raises(HistoryError, match="not a kernel tree"):
         make(tmp_path, tmp_path / "repo")
 
 
@@ -197,7 +197,7 @@ def test_our_series_adopts_the_feature_driver_by_driver() -> None:
 
 
 def test_what_does_not_compile_hides_the_commit_that_breaks_the_flags() -> None:
-    """A bisection begins in the middle, which it must skip."""
+    """A bisection begins in the middle, at a commit that it must skip."""
     names = [patch.name for patch in read_patches(PATCHES / "broken-flags")]
     middle = len(names) // 2
     assert names[middle - 2 : middle + 1] == [

@@ -17,7 +17,7 @@ V2 = "30 23 0:25 {within} {mounted} rw,relatime - cgroup2 cgroup2 rw,nsdelegate\
 
 
 def files(root: Path, texts: dict[str, str]) -> Path:
-    """Write ``texts`` below ``root``, whose host has 64 GiB of memory free."""
+    """Write ``texts`` to files in ``root``, on a host with 64 GiB of free memory."""
     memory = {"proc/meminfo": "MemTotal: 1 kB\nMemAvailable: 67108864 kB\n"}
     for name, text in (memory | texts).items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def test_version_2_in_a_container(tmp_path: Path, quota: str, cores: int) -> Non
             f"{group}/memory.max": f"{4 * GIB}\n",
             f"{group}/memory.high": "max\n",
             f"{group}/memory.current": f"{3 * GIB}\n",
-            # What a build leaves in the page cache is there for a machine.
+            # Page cache, for instance from a build, counts as available memory.
             f"{group}/memory.stat": f"anon {GIB}\ninactive_file {GIB}\nactive_file {GIB}\n",
         },
     )

@@ -37,7 +37,7 @@ LACKS = "feature.no-migration"  # applies to devices that cannot migrate
 def results(
     clauses: dict[str, Any] | None = None, behaviours: dict[str, str] | None = None, **more: str
 ) -> Results:
-    """Return the results of mtty alone; a clause is a verdict, or an entry as results have it."""
+    """Return results for mtty only; a clause's value is a verdict, or an entry as in results."""
     entries = {
         name: {"verdict": one} if isinstance(one, str) else one
         for name, one in (clauses or {}).items()
@@ -144,7 +144,7 @@ def test_a_rule_for_those_that_lack_something_may_cease_to_apply() -> None:
 
 
 def failing(*failures: Failure) -> Results:
-    """Return the results of mtty, one clause of which deviates in these tests."""
+    """Return results for mtty, in which one clause deviates with ``failures``."""
     held = Judgement("deviates", failures=failures)
     return dataclasses.replace(
         results(), drivers={"mtty": model.DriverResults("software", clauses={ECHO: held})}
@@ -167,7 +167,7 @@ NEW = Failure("4096 bytes of the kernel's heap at 0x12", "x.py::test_it[a_byte]"
         ((NEW,), (dataclasses.replace(NEW, known="why"),), None),
         # Addresses and counts differ from run to run.
         ((NEW,), (dataclasses.replace(NEW, seen=NEW.seen.replace("0x12", "0x34")),), None),
-        # A known deviation may come in one test of those it names, or in another.
+        # A known deviation may appear in any of the tests that it names.
         ((HALF,), (HALF, dataclasses.replace(NEW, known="why")), None),
         ((HALF, NEW), (HALF,), Effect.BETTER),
     ],
@@ -214,7 +214,7 @@ def test_what_holds_no_results_is_refused(tmp_path: Path, text: str) -> None:
         model.load(tmp_path)
 
 
-# What a series is meant to change
+# The expected changes of a series
 
 
 def test_an_expected_change_is_covered_and_comes_true(tmp_path: Path) -> None:
@@ -502,7 +502,7 @@ def test_a_good_word_that_there_is_not_is_refused(tree: Path) -> None:
         bisect_step.main(asked)
 
 
-# What a bisect is about
+# The subject of a bisect
 
 
 def test_every_behaviour_chooses_tests() -> None:
@@ -515,7 +515,7 @@ def test_a_message_has_no_paths_of_this_machine() -> None:
     folder = source.worktree_folder(spec.tree)
     said = f"{spec.text} does not compile: {folder}/a.c:1:1: error: x; the whole log: {folder}/log"
     assert step.for_a_mail(said, spec) == "a.c:1:1: error: x"
-    skipped = f"does not build: {said}"  # in the words of a bisect
+    skipped = f"does not build: {said}"  # a bisect's wording
     assert step.for_a_mail(skipped, spec) == "does not build: a.c:1:1: error: x"
     dark = "the machine did not come up: no ssh; its console (/home/me/x/console.log) ends with:"
     assert step.for_a_mail(dark, spec) == "the machine did not come up: no ssh"
@@ -571,7 +571,7 @@ def test_what_was_judged_is_not_given_up_for_a_busy_host(runs: list[StepResult])
     ("first", "second", "verdict"),
     [
         ("flaky", "conforms", "flaky"),
-        ("flaky", "flaky", "deviates"),  # it came again
+        ("flaky", "flaky", "deviates"),  # it failed again
         ("flaky", "deviates", "deviates"),
         ({"verdict": "flaky", "fingerprints": ["kasan-1"]}, "conforms", "deviates"),
         ("broken", "conforms", "conforms"),
@@ -583,7 +583,7 @@ def test_what_was_judged_is_not_given_up_for_a_busy_host(runs: list[StepResult])
 def test_a_second_run_erases_nothing_of_the_first(
     runs: list[StepResult], first: Any, second: str, verdict: str
 ) -> None:
-    doubt = {ZERO: "broken"}  # so that there is a second run
+    doubt = {ZERO: "broken"}  # causes a second run
     made = twice(runs, judged(results({ECHO: first} | doubt)), judged(results({ECHO: second})))
     assert made.results
     assert made.results.drivers["mtty"].clauses[ECHO].verdict == verdict
@@ -693,7 +693,7 @@ def test_what_is_in_doubt_is_not_taken_for_judged(
 
     monkeypatch.setattr(step, "_test", test)
     spec = RefSpec("x", Path("/x"), "abc")
-    for _ in range(3):  # the second run settles it, and there is no third one
+    for _ in range(3):  # the second run decides, without a third
         made = step.run(spec, Selection(), "a step", Progress())
         assert made.results
         assert made.results.drivers["mtty"].clauses[ECHO].verdict == "flaky"

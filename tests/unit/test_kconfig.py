@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Why a kernel lacks a driver, from its Kconfig files."""
+"""The reason why a kernel lacks a driver, from its Kconfig files."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ from workflows.step import Selection, StepResult
 
 pytest_plugins = ["pytester"]
 
-# Of these mtty's file expects nothing.
+# mtty's file has no expectations for these clauses.
 MUST, SHOULD = ARCS, "precopy-info.flags.v1-echo"
 LENIENT = "--fail-on=must"
 FAILS = """
@@ -173,7 +173,7 @@ def test_a_test_of_both_levels_fails_for_the_must(suites: Suites) -> None:
     )
     assert done.status == 1
     assert (done.held(MUST).kind, done.held(SHOULD).kind) == ("deviates", "tolerated")
-    assert f"\n{MUST} (MUST): " in done.printed  # the rule, for who reads the failure
+    assert f"\n{MUST} (MUST): " in done.printed  # the failure shows the rule
     assert f"\n{SHOULD} (SHOULD): " not in done.printed
 
 
@@ -222,7 +222,7 @@ def test_a_baseline(suites: Suites) -> None:
     assert done.status == 0
     assert f"tolerated: mtty: {SHOULD} (SHOULD): conforms -> deviates" in done.printed
     assert "other conditions: fail-on: should, now must" in done.printed
-    # An older file does not tell what failed its run, which had no choice.
+    # An older file has no fail-on: its run had no such option.
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("  fail-on: should\n", ""), encoding="utf-8")
     assert path.read_text(encoding="utf-8") != text
@@ -239,7 +239,7 @@ def found(
     clause: str = SHOULD,
     of_level: AnyLevel = "SHOULD",
 ) -> Results:
-    """Return the results of mtty, of which one clause was tested."""
+    """Return results for mtty with one tested clause."""
     held = Judgement(verdict, level=of_level, failures=failures)
     return dataclasses.replace(
         model.nothing(),
@@ -263,7 +263,7 @@ def test_a_file_keeps_the_levels_of_its_time(tmp_path: Path) -> None:
     entry = data["drivers"]["mtty"]["clauses"][SHOULD]
     assert entry["level"] == "MUST"
     assert model.load(tmp_path).drivers["mtty"].clauses[SHOULD].level == "MUST"
-    # A file that does not tell takes that of today's catalogue.
+    # Without a level in the file, today's catalogue decides.
     del entry["level"]
     (tmp_path / "results.yaml").write_text(yaml.safe_dump(data), encoding="utf-8")
     assert model.load(tmp_path).drivers["mtty"].clauses[SHOULD].level == "SHOULD"
@@ -429,7 +429,7 @@ def test_a_soak_says_the_level() -> None:
 
 @pytest.fixture(params=["should", "must"])
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> ReportedRun:
-    """A run in which mtty deviates from a MUST and from a SHOULD, and qat does as known."""
+    """A run in which mtty deviates from a MUST and a SHOULD, and qat has a known deviation."""
     lenient = request.param == "must"
     should = Judgement(DEVIATES, level="SHOULD", failures=(PASSED if lenient else NEW,))
     known = dataclasses.replace(NEW, known="as it always did")

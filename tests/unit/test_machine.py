@@ -34,7 +34,7 @@ def programs(tmp_path: Path) -> Path:
 
 
 def start(programs: Path, user: int, accelerator: str = "tcg", refused: str = "none") -> list[str]:
-    """Have the wrapper start QEMU, and return the calls that it made."""
+    """Let the wrapper start QEMU, and return the calls that it made."""
     environment = {
         "PATH": f"{programs}:{os.environ['PATH']}",
         "TMPDIR": str(programs.parent),

@@ -50,7 +50,7 @@ def mailbox(tmp_path: Path) -> Path:
 
 
 def three(tree: Path, *options: str) -> list[str]:
-    """Return three patches, each of a file of its own, as mails."""
+    """Return three patches as mails, each for a different file."""
     written = git(tree, "format-patch", "--stdout", "--thread", *options, "base..three")
     return [
         f"From {mail}" for mail in re.split(r"^From (?=[0-9a-f]{40} )", written, flags=re.M)[1:]
@@ -58,7 +58,7 @@ def three(tree: Path, *options: str) -> list[str]:
 
 
 def subjects(mailbox: Path, *found: str | bytes) -> list[str]:
-    """Return the subjects of the patches in a mailbox of ``found``."""
+    """Return the subjects of the patches in a mailbox made of ``found``."""
     parts = [one.encode() if isinstance(one, str) else one for one in found]
     mailbox.write_bytes(b"".join(parts))
     patches = mails.read(mailbox, Progress())
@@ -204,11 +204,11 @@ def test_parts_in_parts_without_end_are_refused(mailbox: Path) -> None:
         subjects(mailbox, f"From: A <a@b.c>\nSubject: [PATCH] x\nMIME-Version: 1.0\n{parts}")
 
 
-# How a mail is wrapped
+# Encodings of a mail
 
 
 def encoded(mail: str, how: str) -> bytes:
-    """Return ``mail`` as some servers send it on: with CRLF, encoded."""
+    """Return ``mail`` as some servers forward it: with CRLF, encoded."""
     head, _, body = mail.partition("\n\n")
     text = body.replace("\n", "\r\n").encode()
     if how == "base64":

@@ -13,7 +13,7 @@ import pytest
 from fixtures.paths import CHECKOUT
 from workflows.command import words
 
-# Writes down how it was called, and ends as the file with the name of the module says.
+# Records its arguments; its exit status is in the file with the module's name.
 STUB = r"""#!/bin/sh
 here=$(dirname "$0")
 printf '%s\0' "$@" >>"$here/calls"
@@ -56,7 +56,7 @@ class Checkout:
 
     @property
     def calls(self) -> list[list[str]]:
-        """The arguments of each program that was run."""
+        """The arguments of each program that ran."""
         path = self.bin / "calls"
         if not path.exists():
             return []
@@ -65,7 +65,7 @@ class Checkout:
 
     @property
     def modules(self) -> list[str]:
-        """The name of each program that was run."""
+        """The name of each program that ran."""
         return [call[1] for call in self.calls]
 
 
@@ -75,7 +75,7 @@ def checkout(tmp_path: Path) -> Checkout:
 
 
 def option(call: list[str], name: str) -> str:
-    """Return the value of an option, as --name=value, in a call."""
+    """Return the value of the option --name=value in a call."""
     (found,) = [word.removeprefix(f"{name}=") for word in call if word.startswith(f"{name}=")]
     return found
 
@@ -151,7 +151,7 @@ def test_several_goals_are_made_in_order(
         checkout.ends(module, ended)
     done = checkout.make(*goals)
     assert checkout.modules == run
-    # What is no job ends with 2 in make, whatever the program's status.
+    # For a program that is not a job make ends with 2, whatever the program's status.
     ended = max([0, *(2 if name == "ruff" else one for name, one in status.items())])
     assert done.returncode == ended
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The model of random sequences: wrong answers that it must catch, and right ones.
 
-A history is a list of calls with what the device answered. The device has every capability, unless
-it says otherwise.
+A history is a list of calls with the device's answers. The device has every capability, unless the
+history says otherwise.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SUCCESS = Answer(0)
 
 @dataclass
 class Device:
-    """A model, and the state that it sees when it looks at the device."""
+    """A model, and the state that it sees in the device."""
 
     model: Model
     contents: bytes | None = b"the state"
@@ -52,7 +52,7 @@ def failed(name: str) -> Answer:
 def move(
     wanted: int, answer: Answer = SUCCESS, fd: bool | None = None, to: int | None = None
 ) -> Step:
-    """A request; unless they are given, ``fd`` and the state ``to`` are as they must be."""
+    """Request a state; by default ``fd`` and the new state ``to`` are correct."""
 
     def step(device: Device) -> None:
         rules = device.model
@@ -67,7 +67,7 @@ def move(
 def told(
     initial: int, dirty: int = 0, out: int | None = None, given: int = 0, answer: Answer = SUCCESS
 ) -> Step:
-    """The estimates, and the flags that came ``out`` for those ``given``; right ones by default."""
+    """Query the estimates, with the flags ``given`` and ``out``; correct by default."""
 
     def step(device: Device) -> None:
         flags = (0 if device.model.opted_in else given) if out is None else out
@@ -89,7 +89,7 @@ def read(count: int, asked: int | None = None) -> Step:
 
 
 def no_data(name: str = "", then: Step | None = None) -> Step:
-    """A read that gives 0, or the error ``name``; ``then`` is asked where that is to be judged."""
+    """A read that returns 0, or the error ``name``; ``then`` is the query that the model needs."""
 
     def step(device: Device) -> None:
         answer = failed(name) if name else SUCCESS
@@ -106,7 +106,7 @@ def poll(events: int) -> Step:
 
 
 def write(count: int, answer: Answer | None = None) -> Step:
-    """Write the next ``count`` bytes of the stream that was saved."""
+    """Write the next ``count`` bytes of the saved stream."""
 
     def step(device: Device) -> None:
         data = device.model.unwritten[:count]
@@ -150,7 +150,7 @@ LOADED = [*SAVED, holds(b"another"), move(RESUMING), write(60), write(60), holds
 ENDED = [move(PRE_COPY), told(100), read(100), no_data("ENOMSG")]
 V2 = [opt_in, move(PRE_COPY), told(100)]
 
-# What must be caught: the clause that is broken, and the history whose last answer breaks it.
+# Histories that must be caught: the clause, and the history whose last answer breaks it.
 WRONG: dict[str, tuple[str, list[Step]]] = {
     # The temporary end of the stream.
     "ENOMSG with initial_bytes unread": (
@@ -452,7 +452,7 @@ WRONG: dict[str, tuple[str, list[Step]]] = {
     ),
 }
 
-# The same of devices that can do less: their capabilities, and whether the kernel has the opt-in.
+# The same for less capable devices: their capabilities, and whether the kernel has the opt-in.
 WRONG_OF_LESS: dict[str, tuple[Migration, bool, str, list[Step]]] = {
     "PRE_COPY without support": (
         Migration.STOP_COPY,
@@ -469,7 +469,7 @@ WRONG_OF_LESS: dict[str, tuple[Migration, bool, str, list[Step]]] = {
     "the opt-in on an old kernel": (ALL, False, "feature.precopy-info-v2.unknown", [opt_in]),
 }
 
-# What must not be caught.
+# Histories that must be accepted.
 RIGHT: dict[str, list[Step]] = {
     "a migration": [
         *[opt_in, move(PRE_COPY), told(100, given=0xDEADBEEF), read(60), told(40), read(40)],
@@ -547,7 +547,7 @@ RIGHT: dict[str, list[Step]] = {
     "an opt-in that is over": [opt_in, reopen, move(PRE_COPY), told(100, given=0xDEADBEEF)],
 }
 
-# What drivers are known to do: the clause, and a history that is right but for that.
+# Known deviations: the clause, and a history with only that deviation.
 KNOWN: dict[str, tuple[str, list[Step]]] = {
     "0 for ENOMSG": (ENOMSG, [move(PRE_COPY), told(100), read(100), no_data(), no_data()]),
     "0 for ENOMSG before anybody asked": (
@@ -577,7 +577,7 @@ KNOWN: dict[str, tuple[str, list[Step]]] = {
     ),
 }
 
-# What a known deviation does not excuse: the clause that is known, and as in WRONG.
+# Histories that a known deviation does not excuse: the known clause, then as in WRONG.
 BESIDE_KNOWN: dict[str, tuple[str, str, list[Step]]] = {
     "ENODEV for ENOMSG": (
         ENOMSG,
@@ -656,7 +656,7 @@ def play(
 
 
 def caught(clause: str, steps: list[Step], *known: str) -> None:
-    """Check that the last step breaks ``clause``, and none before does."""
+    """Check that the last step breaks ``clause``, and earlier steps do not."""
     with pytest.raises(RuleBroken) as found:
         play(steps, known)
     assert found.value.clause == clause

@@ -19,7 +19,7 @@ ID = "data-transfer.skeleton"
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of the parts of the checkout that skeletons go to."""
+    """A copy of the checkout's folders that receive skeletons."""
     shutil.copy(CHECKOUT / "new", tmp_path)
     for name in ("suites", "reports", "fixtures/drivers"):
         leave = shutil.ignore_patterns("__pycache__")
@@ -35,7 +35,7 @@ def new(checkout: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def check_form(*files: Path) -> None:
-    """Check that ruff has no complaint about ``files``."""
+    """Check that ruff accepts ``files``."""
     for words in (["check", "--config", str(CHECKOUT / "pyproject.toml")], ["format", "--check"]):
         done = subprocess.run(
             [sys.executable, "-m", "ruff", *words, *map(str, files)],

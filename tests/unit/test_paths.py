@@ -16,7 +16,7 @@ from fixtures import paths
 from fixtures.errors import SpecError
 from fixtures.paths import CHECKOUT
 
-UMLAUT = os.fsdecode("ä".encode())  # as it is in an argument, whatever the locale
+UMLAUT = os.fsdecode("ä".encode())  # as in an argument, whatever the locale
 
 
 def test_a_home_folder_is_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A machine's private folder: nobody else removes it, and its sockets fit."""
+"""A machine's private folder: other runs do not remove it, and its sockets' paths fit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fixtures.paths import CHECKOUT
 
 NO_PROCESS = 2**22 + 1  # larger than any process id
 
-# Makes a machine's private folder, says which, and is there until it is killed.
+# Makes a machine's private folder, prints its path, and runs until it is killed.
 OTHER_RUN = """
 import sys, time
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_a_run_in_another_container_keeps_its_folder_until_it_is_killed(temporar
     )
     assert other.stdout is not None
     made = Path(other.stdout.readline().strip())
-    # As it looks from a container that does not see that process.
+    # As seen from a container that does not see that process.
     theirs = made.rename(temporary / f"{PRIVATE}{NO_PROCESS}-x")
     ours = Machine(temporary, MachineSpec())._private
     assert theirs.exists()

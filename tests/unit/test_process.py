@@ -22,7 +22,7 @@ FULL = "ld: final link failed: No space left on device"
 
 
 def fails(tmp_path: Path, line: str, *, builds: bool) -> Exception:
-    """Return what a program that prints ``line`` and fails ends with."""
+    """Return the error for a program that prints ``line`` and fails."""
     with pytest.raises((RunError, ProcessFailed)) as caught:
         process.run(["sh", "-c", PRINTS, "sh", line], tmp_path / "log", builds=builds)
     return caught.value

@@ -39,9 +39,9 @@ from reports.run import CUT_SHORT, ReportedRun, load
 ECHO, ZERO = "precopy-info.flags.v1-echo", "precopy-info.flags.v2-zero"
 NOTHING, ARCS, REOPEN = "data-transfer.nothing", "state-machine.arcs", "state-machine.reopen"
 MARKUP = "</script><img src=x onerror=alert(1)><!--<script>"
-# What XML and terminals must not get: NUL, an escape, a bell, an override of direction, U+FFFF.
+# Unsafe in XML and terminals: NUL, an escape, a bell, a direction override, U+FFFF.
 STRANGE = "\x00\x1b[31mred\x1b[0m\x07\u202e\uffff\x9b"
-# What a parser of KTAP would take for a directive, a result, or the end.
+# A KTAP parser would read this as a directive, results, and the end.
 DECEIT = "x # SKIP y\nnot ok 1 fake\nKTAP version 1\n# Subtest: fake\nreboot: System halted"
 HOSTILE = f"{MARKUP} {STRANGE} {DECEIT}"
 CONSOLE = "[   12.000001] BUG: kernel NULL pointer dereference, address: 0"
@@ -106,7 +106,7 @@ def run(folder: Path) -> ReportedRun:
 
 
 class Page(HTMLParser):
-    """What a browser's parser makes of a page: its elements, and the text of scripts by id."""
+    """A page as a browser parses it: its elements, and the scripts' text by id."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -427,10 +427,10 @@ def test_the_kernel_s_own_parser_counts_the_same(folder: Path) -> None:
         pytest.skip("no kernel tree is in the cache; `make check` fetches one")
     main([str(folder), "ktap"])
     for parser in parsers:
-        # -B: nothing is to be written into the tree.
+        # -B: do not write to the tree.
         argv = [sys.executable, "-B", str(parser), "parse", str(folder / "report.ktap")]
         parsed = subprocess.run(argv, capture_output=True, encoding="utf-8", timeout=60)
-        assert parsed.returncode == 1, parsed.stderr  # as for any run with a failure in it
+        assert parsed.returncode == 1, parsed.stderr  # the run has a failure
         assert "Ran 7 tests: passed: 4, failed: 2, skipped: 1\n" in parsed.stdout
         assert "[ERROR]" not in parsed.stdout
 
@@ -441,7 +441,7 @@ def test_the_kernel_s_own_parser_counts_the_same(folder: Path) -> None:
 def test_kcidb_validates(run: ReportedRun) -> None:
     schema = pytest.importorskip("kcidb_io").schema
     data = json.loads(kcidb.render(run))
-    # The library may be newer: its latest schema, then, takes ours in.
+    # The library may be newer, but its latest schema must accept the data.
     assert schema.LATEST.is_compatible(data)
     schema.LATEST.upgrade(data)
     schema.LATEST.validate(data)

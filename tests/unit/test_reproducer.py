@@ -289,7 +289,7 @@ def test_the_python_compiles_and_knows_every_name_that_it_uses(tmp_path: Path, n
 def test_the_calls_come_in_order_with_names_for_fds_and_numbers() -> None:
     for source in made_of(group()):
         _, _, body = source.rpartition("usage: ")
-        # Each call is told as it is made, beside the comment that holds what it answered.
+        # Each call is printed when it is made; a comment has its recorded answer.
         told = re.findall(r"call\(\s*\"((?:\\.|[^\"\\])*)", body)
         assert [line.replace("\\", "").partition(",")[0] for line in told] == [
             'open("/dev/vfio/vfio"',
@@ -361,7 +361,7 @@ def test_a_stream_that_is_written_back_is_not_copied_into_the_source(tmp_path: P
     assert "os.write, data_fd, read1[0:2048])" in python
     assert "read1[2048:2500] + b'?' + read1[2501:4096]" in python
     assert len(c) < 2 * len(made_of(group())[0])
-    assert "scratch" not in c  # no room that nothing is read to
+    assert "scratch" not in c  # no unused buffer
     compiled(tmp_path, c)
 
 
@@ -374,7 +374,7 @@ def test_a_read_goes_on_where_the_device_is_not_as_fast_as_it_was() -> None:
     c, python = made_of(calls)
     assert "read_on(data_fd, scratch, 65536, 300)" in c
     assert "read_on, data_fd, 65536, 300)" in python
-    assert "answered(read(data_fd, scratch, 65536), 30, 0)" in c  # the last one is what counts
+    assert "answered(read(data_fd, scratch, 65536), 30, 0)" in c  # the last read counts
     parts = [part for part in python.split("\n\n\n") if part.startswith("def read_on(")]
     found: dict[str, Any] = {"os": os}
     exec(parts[0], found)

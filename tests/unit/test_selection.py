@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How tests are chosen, and their order."""
+"""The selection of tests, and their order."""
 
 from __future__ import annotations
 

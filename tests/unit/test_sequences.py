@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Random sequences of calls on a device in this process: only a correct device passes.
 
-The device streams images of its whole state, and has new initial data at times.
+The device streams images of its whole state, and sometimes has new initial data.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from suites.state_machine.test_sequence import Sequences, take
 
 RULES = StateMachine(Migration.STOP_COPY | Migration.P2P | Migration.PRE_COPY)
 RUNS = (State.RUNNING, State.RUNNING_P2P, *PRE_COPIES)
-SEEDS = range(30)  # of some sequences each; one of them is to catch a wrong device
+SEEDS = range(30)  # each for several sequences; at least one must catch a wrong device
 SUCCESS = Answer(0)
 
 
@@ -38,7 +38,7 @@ class Stream:
 
     def __init__(self, device: Device) -> None:
         self.device = device
-        self.data = b""  # to be read, or written
+        self.data = b""  # data to read, or data written
         self.at = 0
         self.initial = 0  # where the initial data ends
         self.ended = False
@@ -164,7 +164,7 @@ class Device:
         self.begin_anew()
 
     def close_data(self, stream: Stream) -> None:
-        """Close a data fd; the session goes on."""
+        """Close a data fd; the session continues."""
 
     def opt_in(self) -> Answer:
         self.opted_in = True
@@ -262,7 +262,7 @@ class LoadsNothing(Device):
 
 
 class StreamsOn(Stream):
-    """Data of a session that has ended can still be read."""
+    """A session's data is still readable after its end."""
 
     def read(self, count: int) -> Answer:
         self.ended = False

@@ -43,7 +43,7 @@ def test_a_mailbox_becomes_commits_and_the_tree_stays_as_it_is(tree: Path, tmp_p
     start = loaded.commits[0]
     assert series.load(tree, "", f"{start.id}..topic", Progress()).base == start.short
     again = series.load(tree, "base", str(mailbox), Progress())
-    assert again == loaded  # so that what was learnt of its commits is found again
+    assert again == loaded  # the same commits, whose results are found again
 
 
 def test_what_git_is_set_to_and_how_a_subject_looks_is_no_matter(
@@ -69,7 +69,7 @@ def test_a_patch_that_does_not_apply_is_named_with_its_hunk(tree: Path, tmp_path
         series.load(tree, other, str(mailbox), Progress())
     assert "patch 1, \"vfio: write ['1', '2', '3', '4']\", does not apply" in str(caught.value)
     assert f"the hunk at {HEADER}:1" in str(caught.value)
-    assert series.load(tree, "base", str(mailbox), Progress())  # nothing is left half applied
+    assert series.load(tree, "base", str(mailbox), Progress())  # no half-applied patch is left
 
 
 def test_a_patch_that_was_mangled_is_told(tree: Path, tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ case "$1 $2" in
 "-m pip") ;;
 esac
 """
-# The files absent and installed have the names of packages.
-# The file absent has the names of packages that are known only; another has two architectures.
+# The file "absent" lists packages that dpkg knows, but has not installed. All other packages are
+# installed for two architectures. The file "installed" records apt-get's arguments.
 DPKG = r"""#!/bin/sh
 here=$(dirname "$0")
 shift 3

@@ -23,7 +23,7 @@ from workflows import shell as make_shell
 
 
 class Channel:
-    """A channel whose other side acts just before its status is asked: ``script`` says how."""
+    """A channel whose other side does one step of ``script`` before each query of its status."""
 
     def __init__(self, script: list[tuple[bytes, bytes, bool]]) -> None:
         self._script: Iterator[tuple[bytes, bytes, bool]] = iter(script)

@@ -78,7 +78,7 @@ def test_a_wrong_number_of_runs(runs: str) -> None:
 def test_two_at_once_do_not_read_each_others_results(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # A pytest that leaves behind what its soak is to read, and lets another soak run meanwhile.
+    # A pytest that writes the results for its soak, and lets another soak run before it ends.
     def pytest_that(verdict: Verdict, meanwhile: Callable[[], None]) -> Callable[..., Any]:
         def run(options: Sequence[str], _: object) -> int:
             folder = next(word for word in options if word.startswith("--results="))[10:]

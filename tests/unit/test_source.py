@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Kernel sources: the user's tree, index and checkout are never touched."""
+"""Kernel sources: the user's tree, index and checkout never change."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A stand-in for a kernel tree, with tags v1 and v2 that differ in one file."""
+    """A small tree that replaces a kernel's, with tags v1 and v2 that differ in one file."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     folder = tmp_path / "linux"
     for name in FILES:
@@ -99,7 +99,7 @@ def test_a_source_knows_its_commit_and_whether_it_was_edited(tree: Path) -> None
     git(tree, "checkout", "--quiet", "Kbuild")
     (tree / "new.c").touch()
     index = (tree / ".git/index").read_bytes()
-    os.utime(tree / "Kconfig")  # git would like to write down the new time
+    os.utime(tree / "Kconfig")  # git would update the time in its index
     assert of(str(tree)).dirty
     assert (tree / ".git/index").read_bytes() == index
 
@@ -226,7 +226,7 @@ def test_a_copy_of_a_tree_follows_what_becomes_a_file_a_folder_or_a_link(tree: P
     (tree / "b").write_text("b\n", encoding="utf-8")
     copy = of(str(tree)).tree()
     assert (copy / "link").readlink() == Path("a")
-    for name in ("link", "b"):  # a folder now, and the folder is a file
+    for name in ("link", "b"):  # each becomes a folder; the folder becomes a file
         (tree / name).unlink()
         (tree / name).mkdir()
         (tree / name / "file").write_text(f"in {name}\n", encoding="utf-8")

@@ -94,10 +94,10 @@ def test_a_tree_that_kbuild_cannot_build(tree: Path) -> None:
     renamed = tree.rename(tree.with_name("my linux"))
     with pytest.raises(SpecError, match="kbuild rejects a tree with ' ' in its path"):
         parse(str(renamed))
-    assert isinstance(parse(f"{renamed}@v7.1"), RefSpec)  # which is built elsewhere
+    assert isinstance(parse(f"{renamed}@v7.1"), RefSpec)  # a commit is built elsewhere
 
 
 def test_a_tree_that_may_not_be_read(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "access", lambda *_: False)  # root may read everything
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root could read everything
     with pytest.raises(SpecError, match="linux: Permission denied"):
         parse(str(tree))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Splats from consoles, shortened.
 
-In splats/, *.log were recorded; headlines.tsv has lines as the kernel's sources print them.
+In splats/, the *.log files are recordings; headlines.tsv has headlines from the kernel's sources.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ def test_a_boot_without_a_fault_has_none() -> None:
 def test_each_kind_is_known_by_its_headline(example: dict[str, str]) -> None:
     found = only(f"[    1.0] {example['line']}")
     assert found.kind == example["kind"]
-    # A program that makes it come again knows it by the part that is the same each time.
+    # A reproducer recognises the splat by the part that never changes.
     shown = splat.SPLAT.search(found.headline)
     assert shown is not None
     assert shown[0] in example["line"]
@@ -242,7 +242,7 @@ def test_a_recorded_report_has_the_fingerprint_that_results_have(
 
 
 def trace(*functions: str, at: float = 1.0) -> str:
-    """Return what dump_stack() prints."""
+    """Return a stack trace as dump_stack() prints it."""
     lines = ["CPU: 0 UID: 0 PID: 56 Comm: python3 Not tainted 7.3.4 #1 PREEMPT", "Call Trace:"]
     lines += [" <TASK>", " dump_stack_lvl+0x4d/0x70"]
     lines += [f" {name}+0x1/0x90" for name in functions] + [" </TASK>"]
@@ -269,7 +269,7 @@ def warned(function: str, *before: str, at: float = 1.0) -> str:
 def test_what_a_warning_says_in_its_own_words_is_a_line_of_it() -> None:
     said = "a device has no driver"
     assert said in "\n".join(only(warned("f", said)).lines)
-    # Of a kind that is known by those words, WARNING and the trace are parts.
+    # If the words themselves have a known kind, the WARNING and its trace belong to that splat.
     for words in (
         "refcount_t: underflow; use-after-free.",
         "list_del corruption, ffff888001e37e00->next is NULL",
@@ -391,7 +391,7 @@ def test_a_report_of_a_kind_that_is_not_known_is_known_by_its_stack() -> None:
     found = only(UNKNOWN)
     assert (found.kind, found.headline) == ("complaint", "mtty: the hinge of the door is loose")
     assert found.top == ["mtty_ioctl"]
-    # Not where it is a part of what comes before.
+    # A trace after a headline belongs to that headline, not to a new splat.
     for before in ("BUG: spinlock bad magic on CPU#0, python3/56", "WARNING: Nested lock was not"):
         assert only(stamped(before) + trace("f")).top == ["f"]
     nested = stamped("WARNING: Nested lock was not taken") + trace("f")
@@ -424,11 +424,11 @@ def test_a_report_whose_beginning_is_lost_is_one_all_the_same(words: str) -> Non
     assert found.top == ["mtty_ioctl"]
     traced = rest[rest.index("[", 1) :]
     assert only(f"{words}\n{traced}").top == ["mtty_ioctl"]
-    # What comes after the gap is none of a report that began before it.
+    # Lines after the gap do not belong to a report that began before it.
     both = splat.parse(f"{stamped('BUG: KASAN: x in f+0x1/0x2')}{words}\n{rest}".splitlines())
     assert [one.top for one in both] == [[], ["mtty_ioctl"]]
     assert both[1].headline == splat.LOST_HEADLINE
-    # A log that begins in the middle has had its headline before.
+    # A log that begins in the middle of a report: its headline came earlier.
     assert splat.parse(rest.splitlines()) == []
 
 
@@ -447,7 +447,7 @@ def test_what_two_processors_say_is_told_apart_by_the_caller() -> None:
     other = [line.replace("] ", "][    C1] ", 1) for line in warned("g").splitlines()]
     mixed = [line for pair in zip(one, other, strict=True) for line in pair]
     assert [found.top for found in splat.parse(mixed)] == [["f"], ["g"]]
-    # Without, neither gets lost.
+    # Without a caller in the lines both splats are still found.
     assert kinds(stamped("BUG: KASAN: x in f+0x1/0x2") + warned("g")) == ["kasan", "warning"]
 
 

@@ -14,8 +14,8 @@ P2P = Migration.STOP_COPY | Migration.P2P
 PRE_COPY = Migration.STOP_COPY | Migration.PRE_COPY
 ALL = Migration.STOP_COPY | Migration.P2P | Migration.PRE_COPY
 
-# Combinations that the comments of the kernel spell out, or that only one reading of the rules
-# allows. Each line is a path: the state that is left, those that are passed, the one requested.
+# Paths that the kernel's comments state, or that only one reading of the rules allows. Each line
+# has the old state, the states in between, and the requested state.
 PATHS = {
     STOP_COPY_ONLY: """
         RESUMING STOP RUNNING
@@ -118,7 +118,7 @@ def test_a_session_opens_on_entering_and_goes_on_inside_the_saving_group() -> No
 
 def test_a_driver_implements_what_passes_an_unsupported_state() -> None:
     assert set(StateMachine(ALL).arcs) == set(ARCS)
-    # What vfio_mig_get_next_state() leaves of RUNNING -> RUNNING_P2P -> STOP, and so on.
+    # vfio_mig_get_next_state() reduces paths such as RUNNING -> RUNNING_P2P -> STOP to these.
     without_p2p = {
         (State.RUNNING, State.STOP),
         (State.STOP, State.RUNNING),

@@ -28,7 +28,7 @@ def guest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def key() -> str:
-    """Return the key, as a new process has it."""
+    """Return the key as a new process computes it."""
     step.fingerprint.cache_clear()
     return step.fingerprint()
 

@@ -84,7 +84,7 @@ def test_calls_that_went_with_the_guest_are_in_the_transcript() -> None:
         ("close", 0),
         ("close", -1),
     ]
-    transcript.restart("from here")  # looks at what has opened what
+    transcript.restart("from here")  # uses the call that opened each fd
 
 
 def test_calls_before_the_one_that_the_guest_went_with_were_made() -> None:

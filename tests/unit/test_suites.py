@@ -100,7 +100,7 @@ def test_what_must_be_done_and_fails_is_a_deviation() -> None:
 
 
 class Port:
-    """A session with a 16550 at the start of its device fd, as mtty has it."""
+    """A session with a 16550 at the start of its device fd, like mtty."""
 
     def __init__(self) -> None:
         self.registers = bytearray(8)
@@ -149,7 +149,7 @@ def test_whatever_a_uart_holds_is_seen(divisor: bool) -> None:
     for part in parts:
         for at in range(len(part)):
             if part is port.registers and at in (DATA, FCR, LSR, 6):
-                continue  # none of its own
+                continue  # no register of its own
             was, part[at] = part[at], part[at] ^ 1
             assert one.get() != seen, f"{at} of {part}"
             part[at] = was

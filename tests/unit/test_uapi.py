@@ -40,23 +40,23 @@ STRUCTURES = [
     if isinstance(one, type) and issubclass(one, Structure) and one is not Structure
 ]
 
-# ---- It is the kernel's ----
+# ---- It equals the kernel's ----
 
 
 def since(structure: type[Structure]) -> Since:
-    """Return the release that brought ``structure``, with what it is for."""
+    """Return the release that added the first user of ``structure``."""
     users = [one for one in uapi.constants().values() if uapi.structure_of(one) is structure]
     return min((one.since for one in users), default=OLDEST)
 
 
 def path(structure: type[Structure], field: layout.Field) -> str:
-    """Return the name of ``field`` as C has it: that of a header that is a member is longer."""
+    """Return the C name of ``field``, with a prefix if it is in an embedded header."""
     inherited = any(field in getattr(base, "fields", ()) for base in structure.__bases__)
     return f"header.{field.name}" if inherited else field.name
 
 
 def facts() -> dict[Since, dict[str, int]]:
-    """Return questions in C and their answers, by the release that has what they ask for."""
+    """Return C expressions and their values, by the release that first defines them."""
     found: dict[Since, dict[str, int]] = {}
     for name, one in uapi.constants().items():
         found.setdefault(one.since, {})[name] = int(one)
@@ -66,7 +66,7 @@ def facts() -> dict[Since, dict[str, int]]:
             known[f"offsetof(struct {structure.c}, {path(structure, field)})"] = field.offset
             member = f"((struct {structure.c} *)0)->{path(structure, field)}"
             known[f"sizeof({member})"] = field.width
-        # A structure of a later release may be longer: argsz tells which fields a caller knows.
+        # >=, because a later release may extend the structure: argsz covers that.
         size = structure.layout.size
         known[f"sizeof(struct {structure.c}) >= {size}"] = 1
     found.pop(UNMERGED)
@@ -78,7 +78,7 @@ FACTS = facts()
 
 @pytest.fixture(scope="module")
 def header(tmp_path_factory: pytest.TempPathFactory) -> tuple[Since, dict[str, int]]:
-    """The release of the system's headers, and their answers."""
+    """The release of the system's headers, and their values for these expressions."""
     if not HEADER.exists():
         pytest.skip(f"no {HEADER}: install linux-libc-dev")
     lines = [
@@ -95,7 +95,7 @@ def header(tmp_path_factory: pytest.TempPathFactory) -> tuple[Since, dict[str, i
     for release, known in FACTS.items():
         version = f"KERNEL_VERSION({release.major}, {release.minor}, 0)"
         for question in known:
-            # A constant that is there before its time is one that is described wrongly.
+            # If a constant exists earlier than described, the description is wrong.
             early = f" || defined({question})" if question.isidentifier() else ""
             lines += [
                 f"#if LINUX_VERSION_CODE >= {version}{early}",
@@ -128,7 +128,7 @@ def test_the_kernels_header_says_the_same(
 
 
 class DmaLoggingControl(Structure, c="vfio_device_feature_dma_logging_control"):
-    """A structure that the oldest headers have."""
+    """A structure that even the oldest headers have."""
 
     page_size: U64
     num_ranges: U32
@@ -146,7 +146,7 @@ class Shape(Values, prefix="VFIO_SHAPE_"):
 
 
 class Paint(Structure, c="vfio_device_feature_paint"):
-    """A structure that no header has."""
+    """A structure that all headers lack."""
 
     color: Annotated[U32, Color]
     shape: Annotated[U32, Shape]
@@ -163,7 +163,7 @@ class PaintInfo(Structure, c="vfio_paint_info"):
 
 @pytest.fixture
 def more(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A feature of today's kernel, one of tomorrow's, and an ioctl of tomorrow's."""
+    """A feature of today's kernel, a future feature, and a future ioctl."""
     features: dict[str, Any] = {
         one.name: (one.value, one.methods, one.data, one.since) for one in uapi.Feature
     }
@@ -235,7 +235,7 @@ def test_what_is_added_is_in_the_reproducer_in_c(tmp_path: Path) -> None:
     assert 'field("shape", arg.feature.paint.shape, 5);' in words
     assert 'field_hex("where", arg.feature.paint.where, 0x4000000000000000);' in words
     assert 'field("flags", arg.paint_info.flags, VFIO_COLOR_RED | VFIO_COLOR_GREEN);' in words
-    # What headers lack is defined.
+    # The source defines names that the headers lack.
     assert "#define VFIO_DEVICE_FEATURE_PAINT 99 struct vfio_device_feature_paint { __u32" in words
     assert "#define VFIO_PAINT_GET_INFO _IO(';', 254) struct vfio_paint_info { __u32" in words
     assert "define VFIO_DEVICE_FEATURE_DMA_LOGGING_START" not in source
@@ -267,7 +267,7 @@ def test_what_is_added_is_in_the_reproducer_in_python(tmp_path: Path) -> None:
     assert done.returncode == 0, f"{done.stdout}\n{source}"
 
 
-# ---- What the description does ----
+# ---- The description's functions ----
 
 
 def test_a_structure_is_packed_by_name_and_unpacked_by_attribute() -> None:
@@ -286,7 +286,7 @@ def test_a_field_that_a_structure_lacks_is_refused() -> None:
 @pytest.mark.parametrize(
     ("request_", "given", "shown"),
     [
-        # A bit without a name, and what lies behind the fields, are not left out.
+        # Bits without a name, and bytes after the fields, are shown too.
         (
             Ioctl.VFIO_DEVICE_FEATURE,
             feature(1, Op.GET, struct.pack("=Q", 0x102)),

@@ -14,7 +14,7 @@ from fixtures.progress import Progress
 from fixtures.record.transcript import Transcript
 from fixtures.splat import Splat
 
-OSC = "\x1b]52;c;b3du\x07\x1b[2J"  # the clipboard, and a screen that is cleared
+OSC = "\x1b]52;c;b3du\x07\x1b[2J"  # sets the clipboard, clears the screen
 HOSTILE = f"vfio:{OSC} one\x9b\u202e\ud800"
 CLEAN = "vfio: one\\x9b\\u202e\\ud800"
 

@@ -71,15 +71,15 @@ class Done:
 
 
 class Suites:
-    """Small suites, run by pytest in this process; ``machine`` is what the run's machine does."""
+    """Small suites, run by pytest in this process."""
 
     def __init__(self, pytester: pytest.Pytester, patch: pytest.MonkeyPatch) -> None:
         self._pytester = pytester
         self.kernel = Kernel("fake", "7.3.4", NOWHERE, ("precopy_info_v2",), {}, {}, NOWHERE)
-        # The controller's configuration is one of the process.
+        # The controller's configuration is global in the process.
         patch.setattr(recording._Controller, "config", None)
         patch.setattr(Run, "prepare", lambda run: self._prepare(run))
-        patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # no test here needs others' plugins
+        patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # these tests need no other plugins
         self.patch = patch
         pytester.makeconftest(
             f"pytest_plugins = {[f'fixtures.plugin.{name}' for name in PLUGINS]}\n"
@@ -290,7 +290,7 @@ def test_a_driver_that_cannot_be_brought_up_deviates(
         'raise HostFailed("QEMU ended with status -9")',
         'from fixtures.device import Devices; Devices(None)._mdev_("x")',
         "from fixtures.record import table; table.aligned(None)",
-        # An assertion of the harness itself is the harness's.
+        # A failed assertion in the harness itself is an error of the harness.
         "from fixtures.plugin.run import Run; Run.devices(type('x', (), dict("
         "guest=lambda self: None, machines=type('y', (), dict(devices=None))))())",
         'raise OSError(28, "No space left on device")',
@@ -388,7 +388,7 @@ PART_IS_ACCEPTED = """
         (["half", "all_but_a_byte"], "a part is accepted", 0, "known"),
         (["half", "a_byte"], "a part is accepted", 1, "deviates"),
         (["half"], "4096 bytes of the kernel's heap", 1, "deviates"),
-        ([], "", 1, "conforms"),  # the expectation has gone
+        ([], "", 1, "conforms"),  # the expectation is gone
     ],
 )
 def test_an_expectation_excuses_its_tests_and_what_they_see(
@@ -415,14 +415,14 @@ def test_what_a_choice_of_tests_leaves_out_has_not_gone(suites: Suites) -> None:
 
 
 def drivers_with(suites: Suites, expectation: str) -> None:
-    """Have mtty be known to deviate as ``expectation``, in YAML, says, and in nothing else."""
+    """Give mtty only this ``expectation``, a YAML text."""
     (entry,) = yaml.safe_load(textwrap.dedent(expectation))
     entry = {key: tuple(one) if isinstance(one, list) else one for key, one in entry.items()}
     known = Expectation.model_validate(entry)
     mtty = known_drivers()["mtty"].model_copy(update={"expectations": (known,)})
     suites.patch.setattr("fixtures.plugin.options.chosen", lambda names: [mtty])
     suites.patch.setattr(Driver, "line_of", lambda self, one: "mtty.yaml:1")
-    # The tests lie in no folder of the suites here.
+    # The tests here are outside the suites' folders.
     suites.patch.setattr("fixtures.plugin.expected.check", lambda drivers: None)
     names, tried = Expectation.names_test, Expectation.was_tried
     suites.patch.setattr(
@@ -643,7 +643,7 @@ def test_what_kills_a_machine_between_two_tests_counts(
 
 
 def with_machine(suites: Suites, monkeypatch: pytest.MonkeyPatch, machine: Dead) -> None:
-    """Have the run's first machine be ``machine``."""
+    """Let the run's first machine be ``machine``."""
     prepare = suites._prepare
 
     def prepared(run: Run) -> Prepared:
@@ -721,10 +721,10 @@ def test_a_skip_after_a_complaint_is_no_failure_of_its_own(suites: Suites, why: 
 @pytest.mark.parametrize(
     ("tries", "status", "verdict"),
     [
-        # Who runs out of memory says nothing of the driver, and confirms nothing.
+        # A host that runs out of memory proves nothing about the driver, and confirms nothing.
         (["deviates", "host", "passes"], 0, "flaky"),
         (["deviates", "host", "deviates"], 1, "deviates"),
-        # Nor does it take the place of what the driver does.
+        # Nor does it replace the driver's behaviour.
         (["host", "deviates", "deviates"], 1, "deviates"),
         (["host", "deviates", "passes"], 0, "flaky"),
         (["host", "passes"], 0, "flaky"),
@@ -809,7 +809,7 @@ def test_an_expectation_of_any_words_excuses_no_death(suites: Suites, raised: st
 
 
 def test_no_mark_of_a_test_hides_what_it_finds(suites: Suites) -> None:
-    with pytest.raises(RunError, match="No such file"):  # nothing was run
+    with pytest.raises(RunError, match="No such file"):  # the run did not start
         suites.run(CONFORMS.replace("@arcs", "@pytest.mark.xfail\n        @arcs"))
 
 

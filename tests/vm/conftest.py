@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Kernels, machines and whole runs of the suites for the tests that need them."""
+"""Kernels, machines and whole runs of the suites, for tests with a VM."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RUN_DEADLINE = 2400.0  # seconds; includes a cold build of the old kernel, next 
 
 @dataclass(frozen=True)
 class Finished:
-    """A run of the suites that has ended."""
+    """A finished run of the suites."""
 
     status: int
     output: str
@@ -59,7 +59,7 @@ class Suites:
         )
 
     def finish(self, process: Any) -> Finished:
-        """Wait for a run to end."""
+        """Wait until a run ends."""
         try:
             output, _ = process.communicate(timeout=RUN_DEADLINE)
         except subprocess.TimeoutExpired:
@@ -76,14 +76,14 @@ class Suites:
 
 @pytest.fixture
 def suites(tmp_path: Path) -> Suites:
-    """Runs of the suites."""
+    """A runner for the suites."""
     return Suites(tmp_path / "results")
 
 
 def copy_of_build(kernel: Kernel, folder: Path) -> Path:
     """Return a copy of the build folder of ``kernel``, which a test may change.
 
-    No hard links: kbuild writes to some files in place.
+    The files are not hard links, because kbuild writes to some files in place.
     """
     copy = folder / "build"
     subprocess.run(["cp", "-a", str(kernel.build), str(copy)], check=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A suite that kills the kernel, or worse; test_survival.py runs it in a copy of this checkout."""
+"""A suite that kills the kernel, or worse. test_survival.py runs it in a copy of this checkout."""
 
 from __future__ import annotations
 

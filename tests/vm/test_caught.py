@@ -88,7 +88,7 @@ MLX5_DISABLES = """	mutex_lock(&migf->lock);
 @pytest.mark.parametrize(
     ("module", "old", "new", "clause"),
     [
-        # As it was before "vfio/qat: fix f_pos race in qat_vf_resume_write()".
+        # The code before "vfio/qat: fix f_pos race in qat_vf_resume_write()".
         pytest.param(
             QAT,
             f"{LOCK}\n{LOOK}",

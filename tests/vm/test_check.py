@@ -14,7 +14,7 @@ from fixtures.paths import CHECKOUT
 from fixtures.plugin.run import Run
 from tests.vm.conftest import NEW, OLD, Finished, Suites, copy_of_build
 
-DEFAULT = {driver.name: driver for driver in chosen([])}  # of a run that names none
+DEFAULT = {driver.name: driver for driver in chosen([])}  # the drivers of a run without --driver
 
 
 def behaviours(run: Finished, driver: str) -> dict[str, str]:
@@ -113,7 +113,7 @@ def test_a_double_that_does_not_compile_leaves_the_others(
         source.read_text(encoding="utf-8") + "\nint broken(void) { return no_such_thing; }\n",
         encoding="utf-8",
     )
-    # A build folder, so that no kernel has to be built for the changed doubles.
+    # With a build folder no kernel has to be built for the changed doubles.
     kernel = run.prepare().kernel.build
     done = suites.run(f"--kernel={kernel}", "--driver=qat,mtty", "-k", "flags", checkout=checkout)
     assert done.status == 2, done.output

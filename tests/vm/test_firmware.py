@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The doubles' firmware carries out commands, keeps its journal and checks its caller.
 
-Each test opens real devices, bound to the driver's own module.
+Each test opens devices that are bound to the driver's real module.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ def through_pre_copy(request: pytest.FixtureRequest, fsm: StateMachine) -> bool:
 
 
 def save(session: Session, through_pre_copy: bool) -> bytes:
-    """Return the whole stream of ``session``, which ends in STOP_COPY."""
+    """Return the whole stream of ``session`` and leave it in STOP_COPY."""
     return transfer.save(session, *([State.PRE_COPY] if through_pre_copy else []))
 
 
 def resume(session: Session, stream: bytes) -> None:
-    """Load ``stream`` into ``session``, which ends in RUNNING."""
+    """Load ``stream`` into ``session`` and leave it in RUNNING."""
     transfer.load(session, stream)
     session.move(State.STOP)
     session.move(State.RUNNING)

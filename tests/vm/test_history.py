@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The jobs on real history: the series that brought PRECOPY_INFOv2, and a commit that breaks it."""
+"""The jobs on real history: the series that added PRECOPY_INFOv2, and a commit that breaks it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def job(name: str, *options: str) -> tuple[int, str, dict[str, Any]]:
 
 
 def seen_by_its_owner(repository: Path) -> list[str]:
-    """Return all refs of a repository, and the state of its checkout."""
+    """Return a repository's refs and the state of its checkout."""
     return [git(repository, "for-each-ref"), git(repository, "status", "--short", "--branch")]
 
 

@@ -15,7 +15,7 @@ from tests.vm.conftest import NEW, Suites
 from tests.vm.test_interrupt import all_dead, machines_below
 
 KILLS = 50
-SECONDS = 12.0  # in which a run of one driver's flags boots and ends
+SECONDS = 12.0  # for a run of one driver's flags, from boot to end
 ONE_SUITE = (f"--kernel={NEW}", "--driver=mtty", "-k", "flags or argsz")
 
 

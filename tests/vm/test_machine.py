@@ -36,7 +36,7 @@ def boot(
 
 @pytest.fixture
 def booted(run: Run, tmp_path: Path) -> Iterator[Machine]:
-    """A machine for a test that kills it."""
+    """A machine that a test may kill."""
     machine = boot(run, tmp_path)
     yield machine
     machine.stop()
@@ -110,7 +110,7 @@ def test_a_machine_that_waits_costs_no_processor_time(booted: Machine) -> None:
     before = processor_seconds(booted._process.pid)
     time.sleep(5.0)
     spent = processor_seconds(booted._process.pid) - before
-    guest.call("list", path="/")  # it was not dead either
+    guest.call("list", path="/")  # it was idle, not dead
     assert spent < 0.05 * 5.0
 
 

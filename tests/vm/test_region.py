@@ -111,7 +111,7 @@ def test_a_device_that_breaks_a_rule_is_caught(
     run: Run, suites: Suites, tmp_path: Path, old: str, new: str, part: str, clauses: set[str]
 ) -> None:
     checkout = changed(old, new, tmp_path)
-    # A build folder, so that no kernel has to be built for the changed device.
+    # With a build folder no kernel has to be built for the changed device.
     kernel = run.prepare().kernel.build
     options = [f"--kernel={kernel}", f"--driver={NAME}", "-k", part]
     done = suites.run(*options, checkout=checkout)

@@ -57,7 +57,7 @@ class Bench:
         self.devices = devices
 
     def run(self, program: Path, *devices: str) -> Ran:
-        """Bring ``program`` into the guest, and run it on the first device, or on ``devices``."""
+        """Copy ``program`` into the guest, and run it on the first device, or on ``devices``."""
         start = ["python3", PLACE] if program.suffix == ".py" else [PLACE]
         brought = self._ssh(f"cat > {PLACE} && chmod 755 {PLACE}", program.read_bytes())
         assert brought.status == 0, brought.output
@@ -99,7 +99,7 @@ def booted(run: Run, kernel: Kernel, driver: Driver, folder: Path) -> Iterator[M
 
 
 def programs(suites: Suites, test: str, folder: Path) -> list[Path]:
-    """Return the reproducers of ``test``, through both APIs; those in C are compiled."""
+    """Return the test's reproducers for both APIs; those in C are compiled."""
     found = []
     for api in APIS:
         for source in (suites.folder / "latest" / "reproducers").glob(f"*{test}*{api}*"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A shell in a guest: one command, and a person at a terminal."""
+"""A shell in a guest: with one command, and with a person at a terminal."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def read_to(terminal: int, words: bytes) -> bytes:
     while words not in seen and time.monotonic() < ends:
         try:
             seen += os.read(terminal, 4096)
-        except OSError:  # the other end is closed
+        except OSError:  # the other end has closed
             break
     assert words in seen, seen.decode()
     return seen

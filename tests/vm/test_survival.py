@@ -39,7 +39,7 @@ DEBUG = [
 
 
 def a_checkout(folder: Path, words: list[str]) -> Path:
-    """Return a copy of this checkout with the suite of misdeeds as its only one."""
+    """Return a copy of this checkout in which the misdeeds are the only suite."""
     copy = folder / "checkout"
     leave = shutil.ignore_patterns(".git", ".venv", "results", "__pycache__", ".*_cache", "tests")
     shutil.copytree(CHECKOUT, copy, ignore=leave)

@@ -21,7 +21,7 @@ DRIVER = "qat"
 
 
 class StandIn:
-    """A machine with two bound devices, and a home folder that can log in to it."""
+    """A machine with two bound devices, and a home folder with a key to log in to it."""
 
     def __init__(self, run: Run, folder: Path, cleanup: ExitStack) -> None:
         prepared = run.prepare()
@@ -34,7 +34,7 @@ class StandIn:
             Progress(),
         )
         cleanup.callback(machine.stop)
-        # The devices stay bound while their agent's line is open.
+        # The devices stay bound while the agent's line is open.
         devices = Devices(Guest(machine))
         made = [cleanup.enter_context(devices.make(driver)) for _ in range(2)]
         self.addresses = [device.name for device in made]
@@ -57,7 +57,7 @@ class StandIn:
 
 @pytest.fixture
 def stand_in(run: Run, tmp_path: Path) -> Iterator[StandIn]:
-    """A machine that stands in for the remote host."""
+    """A VM as the remote host."""
     with ExitStack() as cleanup:
         yield StandIn(run, tmp_path, cleanup)
 
