@@ -23,11 +23,11 @@
  *			a leak
  *	vf_release()	the function is gone; the structure is freed afterwards
  *
- * Locking: vf->lock is a mutex and protects what is marked so below. The
+ * Locking: vf->lock is a mutex and protects the members that say so below. The
  * callbacks control(), resized(), reset(), look(), function_reset(), stamp() and
- * info() are called with it held, the others without. Functions here say what
- * they expect; those that say nothing may be called with it or without it, in
- * process context.
+ * info() are called with it held, the others without it. The functions of this
+ * header document their locking; without a note, call them from process
+ * context, with or without the lock.
  */
 #ifndef VFIO_DOUBLE_H
 #define VFIO_DOUBLE_H
@@ -75,16 +75,16 @@ static inline u8 vfio_double_byte(u32 seed, size_t off)
 
 /**
  * struct vfio_double_ops - one vendor's firmware
- * @name: the vendor, as the directory in debugfs is called: "qat"
- * @vf_size: size of the vendor's structure of a virtual function, which has
- *	a struct vfio_double_vf as its first member
- * @pf_size: likewise of a physical function, struct vfio_double_pf
- * @commands: names of the firmware's commands, NULL ends; the index is the
- *	command's number in all calls
- * @holdable: bit mask of the commands that "hold" can hold back
- * @never_fail: bit mask of the commands that "fail" refuses: the vendor core
- *	always succeeds in them
- * @capabilities: names of what "withhold" and "grant" know, NULL ends; may be
+ * @name: the vendor, and its directory in debugfs: "qat"
+ * @vf_size: size of the vendor's structure for a virtual function; its first
+ *	member is a struct vfio_double_vf
+ * @pf_size: the same for a physical function, with struct vfio_double_pf
+ * @commands: names of the firmware's commands, NULL-terminated; the index is
+ *	the command's number in all calls
+ * @holdable: bit mask of the commands that "hold" accepts
+ * @never_fail: bit mask of the commands that "fail" rejects, because they
+ *	always succeed in the vendor core
+ * @capabilities: names for "withhold" and "grant", NULL-terminated; may be
  *	NULL; the index is the capability's number
  * @default_capabilities: bit mask of the capabilities granted by default
  * @default_state: default size of a device's state, in bytes
@@ -102,23 +102,23 @@ static inline u8 vfio_double_byte(u32 seed, size_t off)
  * @vf_init: see above; an error makes the function unknown to the double
  * @vf_unbound: see above
  * @vf_release: see above
- * @stamp: write what isn't seeded (headers) into a state just filled
- * @resized: "state" or "reset" changed the state's size, or its content; an
- *	error refuses it, and the old state stays (then nothing was changed)
- * @control: a verb that the common part doesn't know, or "reinit"; @argv[0] is
- *	the verb; -EOPNOTSUPP or -EINVAL when it is unknown here too
- * @reset: "reset": back to the vendor's defaults
- * @look: for firmware whose registers are memory: see what the driver wrote to
- *	them since the last time. Comes before a file shows anything, before
- *	function_reset(), and by vfio_double_catch_up()
- * @function_reset: the function was reset, which no command says: it runs now.
- *	Comes as soon as may be, but from another thread: a command that has to
- *	know begins with vfio_double_catch_up(). When it is NULL, resets aren't
- *	watched
- * @released: command @cmd has been released, or @vf is going away; for a
- *	firmware that keeps a held command in a list rather than in a thread;
- *	called without vf->lock
- * @info: further key=value lines for the file info
+ * @stamp: write the headers, which are not seeded, into a new state
+ * @resized: "state" or "reset" is about to change the state's size or content;
+ *	after an error the old state stays, unchanged
+ * @control: a verb that the common part does not know, or "reinit"; @argv[0]
+ *	is the verb; -EOPNOTSUPP or -EINVAL if it is unknown here too
+ * @reset: "reset": restore the vendor's defaults
+ * @look: for firmware with registers in plain memory: find the driver's writes
+ *	to them since the last call. Called by vfio_double_catch_up(), so before
+ *	a file shows anything and before function_reset()
+ * @function_reset: the function was reset and runs now; firmware commands do
+ *	not announce this. Called soon after the reset, from another thread: a
+ *	command that depends on it calls vfio_double_catch_up() first. If NULL,
+ *	resets are not watched
+ * @released: command @cmd was released, or @vf is going away; for firmware
+ *	that keeps held commands in a list, not in a thread; called without
+ *	vf->lock
+ * @info: more key=value lines for the file info
  */
 struct vfio_double_ops {
 	const char *name;
@@ -299,7 +299,7 @@ unsigned int vfio_double_fail_take(struct vfio_double_vf *vf, unsigned int cmd);
 /* Is this capability granted? */
 bool vfio_double_has(struct vfio_double_vf *vf, unsigned int capability);
 
-/* Is this command being held back? */
+/* Is this command held? */
 bool vfio_double_held(struct vfio_double_vf *vf, unsigned int cmd);
 
 /*
@@ -309,13 +309,16 @@ bool vfio_double_held(struct vfio_double_vf *vf, unsigned int cmd);
  */
 int vfio_double_wait_released(struct vfio_double_vf *vf, unsigned int cmd);
 
-/* With vf->lock held: look(), and function_reset() if a reset was only seen as yet */
+/* Call look(), and function_reset() if a reset is pending; with vf->lock held */
 void vfio_double_catch_up(struct vfio_double_vf *vf);
 
-/* Likewise, when the command has had its effect, and its caller is to hear of it */
+/*
+ * Sleep until a command held with "after" is released. Call it without vf->lock
+ * when the command has taken effect, before its caller learns the result.
+ */
 void vfio_double_wait_told(struct vfio_double_vf *vf, unsigned int cmd);
 
-/* Let go of all that is held; for a firmware that is reset or torn down */
+/* Release all held commands; for firmware that is reset or torn down */
 void vfio_double_release_all(struct vfio_double_vf *vf);
 
 /*

@@ -3,28 +3,28 @@
  * Double for hisi-acc-vfio-pci: the queue manager (QM) of a HiSilicon
  * accelerator (SEC, HPRE or ZIP) and its mailbox.
  *
- * The driver needs registers: 4 MiB in the PF, and BAR 2 of the VF, which no
- * device with SR-IOV that QEMU emulates has. Both are lent by the memory behind
- * BAR 2 of an ivshmem-plain device. A VF gets a part of it as its own BAR 2, and
- * maps it like any other; the PF's part is reached through a trap (trap.h), as
- * some of its registers act at once.
+ * The driver needs registers: 4 MiB in the PF, and BAR 2 of the VF. QEMU's
+ * emulated SR-IOV devices do not have them, so the memory of an ivshmem-plain
+ * device's BAR 2 replaces both. A VF gets a part of it as its BAR 2, which the
+ * driver maps as usual. The PF's part is accessed through a trap (trap.h),
+ * because some of its registers react immediately.
  *
- * A VF's state is what the driver carries over, in this order, 32 bit little
- * endian words, hence 84 bytes, no more and no fewer:
+ * A VF's state is exactly 84 bytes, 32 bit little endian words. The driver
+ * transfers them in this order:
  *
  *	AEQ_INT_MASK, EQ_INT_MASK, PAGE_SIZE, EQC_DW0-6, AEQC_DW0-6,
  *	SQC_BT low and high, CQC_BT low and high
  *
- * Not part of it: IFC_INT_SOURCE and IFC_INT_MASK, which the driver saves but
- * sets to constants when it loads, and what has to be equal on both sides
+ * Not included are IFC_INT_SOURCE and IFC_INT_MASK, which the driver saves but
+ * sets to constants when it loads, and values that must be equal on both sides
  * (number of queues, isolation).
  *
- * What the driver does through registers of the VF alone is found out at the
- * next command that firmware gets (mailbox, control, reading of info), because
- * plain memory doesn't tell: cache write-back, doorbells.
+ * Plain memory does not report writes. So the double finds the driver's writes
+ * to the VF's registers (cache write-back, doorbells) only at the next mailbox
+ * command, control command or access to one of its files.
  *
  * Locking: vf->base.lock, then pf->vfs_lock (both mutexes), then pf->lock (a
- * spinlock, as trapped accesses are atomic).
+ * spinlock, because trapped accesses are in atomic context).
  */
 #define pr_fmt(fmt) "vfio-double hisi_acc: " fmt
 
@@ -58,7 +58,7 @@
 #define PF_ZIP_STATUS		0x3010ac
 #define PF_HPRE_STATUS		0x301800
 
-/* Registers of a VF; firmware finds some elsewhere when they lie in the PF */
+/* Registers of a VF; some have other offsets if they are in the PF */
 #define VF_BAR_SIZE		SZ_64K
 #define VF_AEQ_INT_MASK		0x4
 #define VF_EQ_INT_MASK		0xc
@@ -82,12 +82,12 @@
 #define MAX_QUEUES		1024
 #define DEFAULT_QUEUES		16
 #define MAX_VFS			63
-/* First version with the registers for migration in the PF */
+/* The first version with the migration registers in the PF */
 #define HW_V4			0x50
 
 /*
- * After a failed read of the VFT its ready bit stays away until nobody has
- * looked for so long: the driver's last look has to be a failure, too.
+ * After a failed read of the VFT its ready bit stays 0 until it was not polled
+ * for this time, so that the driver's last poll fails, too.
  */
 #define VFT_FAIL_MS		50
 
@@ -161,7 +161,7 @@ static const struct adapter adapters[] = {
 	{ "zip", PCI_DEVICE_ID_HUAWEI_ZIP_VF, PF_ZIP_STATUS },
 };
 
-/* The registers of a VF, in its BAR or in the PF */
+/* A VF's registers, in its BAR or in the PF */
 struct regs {
 	void __iomem *base;
 	u32 eqc;
@@ -169,9 +169,9 @@ struct regs {
 };
 
 /*
- * What happened in a trapped access, where nothing may sleep: a line for the
- * journal of PF_VFT_GET, or a violation, which is then of all VFs with a driver,
- * as nothing tells whose driver it was.
+ * An event in a trapped access, which must not sleep: a line for the journal of
+ * PF_VFT_GET, or a violation. A violation is reported for all VFs with a driver,
+ * because its driver is unknown.
  */
 struct event {
 	bool violation;
@@ -191,7 +191,7 @@ struct hisi_acc_pf {
 	struct mutex vfs_lock;		/* protects vfs[], with lock to write */
 	struct work_struct report;
 
-	spinlock_t lock;		/* protects what follows, and the VFT's mem */
+	spinlock_t lock;		/* protects the rest, and the VFT's memory */
 	struct hisi_acc_vf *vfs[MAX_VFS];
 	struct event events[MAX_EVENTS];
 	unsigned int nr_events;
@@ -202,20 +202,22 @@ struct hisi_acc_pf {
 /**
  * struct hisi_acc_vf - a virtual function
  * @base: must be first
- * @bar: its registers when they lie in its BAR 2
- * @mig: its registers when they lie in the PF
- * @cur: where the driver was last seen to use them
- * @adapter: what it pretends to be
- * @vendor: what the PCI core said before
- * @device: likewise
+ * @bar: its registers if they are in its BAR 2
+ * @mig: its registers if they are in the PF
+ * @cur: the set of registers that the driver used last
+ * @adapter: the kind of adapter that it imitates
+ * @vendor: the PCI core's original vendor ID
+ * @device: the PCI core's original device ID
  * @bt: addresses of the contexts of submission and completion queues
- * @queues: how many it has; protected by pf->lock, with base.lock to write
- * @ras_status: what the PF's register for hardware errors shows; likewise
- * @core_status: what the PF's register for the adapter's core shows; likewise
- * @wb_status: how the cache write-back goes
- * @written_back: it was done since the pause
- * @mb_ready: the mailbox was seen to be ready since the pause
- * @sqc_set: SQC_BT_SET since the pause
+ * @queues: number of queues; protected by pf->lock, with base.lock to write
+ * @ras_status: value of the PF's register for hardware errors; protected
+ *	likewise
+ * @core_status: value of the PF's register for the adapter's core; protected
+ *	likewise
+ * @wb_status: result of the cache write-back
+ * @written_back: the cache was written back since the pause
+ * @mb_ready: the mailbox was ready since the pause
+ * @sqc_set: SQC_BT_SET was executed since the pause
  */
 struct hisi_acc_vf {
 	struct vfio_double_vf base;
@@ -238,7 +240,7 @@ struct hisi_acc_vf {
 
 static struct vfio_double hisi_acc_double;
 
-/* Protects lending; the resource tree itself has a lock of its own */
+/* Protects lending; the resource tree has its own lock */
 static DEFINE_MUTEX(lend_lock);
 
 static struct hisi_acc_pf *to_pf(struct vfio_double_pf *pf)
@@ -267,7 +269,7 @@ static void add_event(struct hisi_acc_pf *pf, bool violation, unsigned int vf,
 
 	lockdep_assert_held(&pf->lock);
 
-	/* The last one is overwritten, which the violation of the rest shows */
+	/* If full, overwrite the last event: the others show the problem, too */
 	if (pf->nr_events < MAX_EVENTS)
 		pf->nr_events++;
 	event = &pf->events[pf->nr_events - 1];
@@ -340,7 +342,7 @@ static const char *place(const struct hisi_acc_vf *vf)
 	return vf->cur == &vf->bar ? "vf" : "pf";
 }
 
-/* Offset of the register that holds a word of the state, 0 when none does */
+/* Offset of the register for a word of the state, 0 if there is none */
 static u32 word_reg(const struct regs *regs, int word)
 {
 	switch (word) {
@@ -391,7 +393,7 @@ static void regs_ready(const struct regs *regs)
 	writel(0, regs->base + VF_IFC_INT_SET);
 }
 
-/* What both sets of registers are like when nothing has happened yet */
+/* The initial values in both sets of registers */
 static void regs_init(const struct regs *regs)
 {
 	regs_ready(regs);
@@ -403,7 +405,7 @@ static void regs_init(const struct regs *regs)
 	writeq(0, regs->base + QM_DOORBELL_SQ_CQ_BASE_V2);
 }
 
-/* @doorbell is that of the last queue, or 0: the driver then knows of none */
+/* @doorbell: the last queue's, or 0 if the driver knows no queue */
 static void note_start(struct hisi_acc_vf *vf, u64 doorbell)
 {
 	u32 queue = lower_32_bits(doorbell) & (BIT(QM_DB_CMD_SHIFT_V2) - 1);
@@ -420,7 +422,7 @@ static void note_start(struct hisi_acc_vf *vf, u64 doorbell)
 	vf->base.suspended = false;
 }
 
-/* See what the driver did through the VF's registers since the last look */
+/* Find the driver's writes to the VF's registers since the last look */
 static void look(struct hisi_acc_vf *vf)
 {
 	void __iomem *base = vf->cur->base;
@@ -441,17 +443,17 @@ static void look(struct hisi_acc_vf *vf)
 		vf->written_back = !vf->wb_status;
 	}
 
-	/* Writing 1 clears this register, which memory can't do */
+	/* In hardware, writing 1 clears this register */
 	source = readl(base + VF_IFC_INT_SOURCE);
 	if (source == 1)
 		writel(0, base + VF_IFC_INT_SOURCE);
 
 	/*
-	 * A start opens the communication with the PF again and rings all
-	 * queues that the driver knows of, which is none on a device that
-	 * wasn't loaded. A load opens the communication, too. Before that, it
-	 * writes what the stream has for this register, which is 1 if the save
-	 * read it before this look could clear it.
+	 * A start opens the communication with the PF again, and rings all
+	 * queues that the driver knows; on a device without a load it knows no
+	 * queue. A load opens the communication, too. Before that, a load
+	 * writes the stream's value to this register. That value is 1 if the
+	 * save read the register before a look could clear it.
 	 */
 	doorbell = readq(base + QM_DOORBELL_SQ_CQ_BASE_V2);
 	if (doorbell)
@@ -462,7 +464,7 @@ static void look(struct hisi_acc_vf *vf)
 		note_start(vf, doorbell);
 }
 
-/* A new state, from "state", "dirty", "reset" or when the VF appears */
+/* A new state: from "state", "dirty", "reset", or for a new VF */
 static void hisi_acc_stamp(struct vfio_double_vf *base, u8 *state, size_t size)
 {
 	struct hisi_acc_vf *vf = to_vf(base);
@@ -488,7 +490,7 @@ static struct hisi_acc_vf *vf_of_qm(struct hisi_qm *qm)
 	return base ? to_vf(base) : NULL;
 }
 
-/* What the status registers say after this pause */
+/* Set the status registers for this pause */
 static void pause_qm(struct hisi_acc_vf *vf)
 {
 	struct vfio_double_vf *base = &vf->base;
@@ -513,7 +515,7 @@ static void pause_qm(struct hisi_acc_vf *vf)
 		vfio_double_journal(base, CORE_STATUS, core, "value=%#x", core);
 
 	writel(ifc, vf->cur->base + VF_IFC_INT_STATUS);
-	/* Done before it is begun: nobody can look in between */
+	/* Set in advance: the driver reads it only after it starts the write-back */
 	writel(!vf->wb_status, vf->cur->base + VF_CACHE_WB_DONE);
 	writeq(0, vf->cur->base + QM_DOORBELL_SQ_CQ_BASE_V2);
 	vf->base.suspended = true;
@@ -547,7 +549,7 @@ static void check_load(struct hisi_acc_vf *vf, const char *name, u64 addr)
 				      name);
 }
 
-/* The last command of a save: the image is what the driver has read */
+/* The last command of a save: the driver has now read the image */
 static int take_save(struct hisi_acc_vf *vf)
 {
 	__le32 image[STATE_WORDS];
@@ -556,7 +558,7 @@ static int take_save(struct hisi_acc_vf *vf)
 	return vfio_double_state_set(&vf->base, image, sizeof(image));
 }
 
-/* The last command of a load: all registers have been written by now */
+/* The last command of a load: the driver has now written all registers */
 static int take_load(struct hisi_acc_vf *vf)
 {
 	struct regs *other = vf->cur == &vf->bar ? &vf->mig : &vf->bar;
@@ -577,7 +579,7 @@ static int take_load(struct hisi_acc_vf *vf)
 	ret = vfio_double_loaded_add(base, image, sizeof(image));
 	if (!ret)
 		ret = vfio_double_state_set(base, image, sizeof(image));
-	/* For when the driver finds them there next time it opens the VF */
+	/* The driver may use the other set the next time it opens the VF */
 	image_to_regs(other, image);
 	writel(QM_READY, other->base + QM_VF_STATE);
 	return ret;
@@ -654,7 +656,7 @@ static int use_mailbox(struct hisi_qm *qm, u8 cmd, u64 *data, u16 queue,
 		return -EIO;
 	}
 
-	/* The mailbox then times out, as with hardware that has gone */
+	/* The mailbox then times out, like hardware that is gone */
 	if (vfio_double_wait_released(&vf->base, command))
 		return -ETIMEDOUT;
 
@@ -723,8 +725,8 @@ int hisi_qm_wait_mb_ready(struct hisi_qm *qm)
 EXPORT_SYMBOL_GPL(hisi_qm_wait_mb_ready);
 
 /*
- * The driver asks for the PF's driver by the kind of adapter, and takes the PF's
- * drvdata as its QM only when this is the driver that the PF has.
+ * The driver requests the PF's driver for the kind of adapter. Only if the PF is
+ * bound to it does the driver use the PF's drvdata as its QM.
  */
 struct pci_driver *hisi_sec_get_pf_driver(void)
 {
@@ -748,7 +750,7 @@ EXPORT_SYMBOL_GPL(hisi_zip_get_pf_driver);
 
 static bool in_migration_region(u32 off, unsigned int size)
 {
-	/* The doorbell of event queues lies behind the region of the VF */
+	/* The doorbell of event queues is after the VF's region */
 	return off >= PF_MIG_REGION &&
 	       off + size <= PF_MIG_REGION + (MAX_VFS + 2) * PF_MIG_REGION_SIZE;
 }
@@ -828,7 +830,7 @@ static u64 pf_read(struct trap_window *trap, u32 off, unsigned int size)
 		value = core_status(pf, off);
 		break;
 	case QM_MIG_REGION_SEL:
-		/* Read whenever a VF is opened, just before the version is */
+		/* The driver reads it when it opens a VF, before the version */
 		value = migration_region(pf) ? QM_MIG_REGION_EN : 0;
 		pf->qm.ver = value ? HW_V4 : QM_HW_V3;
 		break;
@@ -1047,7 +1049,7 @@ static int hisi_acc_vf_init(struct vfio_double_vf *base)
 
 	if (base->id < 0 || base->id >= MAX_VFS)
 		return -ERANGE;
-	/* The other half of a 64 bit BAR has no resource of its own */
+	/* The other half of a 64 bit BAR has no separate resource */
 	if (res->flags || res[1].flags) {
 		pci_err(pdev, "has a BAR 2 of its own\n");
 		return -EBUSY;
@@ -1103,8 +1105,9 @@ static void hisi_acc_vf_release(struct vfio_double_vf *base)
 }
 
 /*
- * The QM runs again. It keeps the rest, as if the guest's driver had set it up
- * anew: opening a device resets it, and a test gives it its state before.
+ * The QM runs again. Keep the state, as if the guest's driver had set it up
+ * again: a test sets the state before it opens the device, and opening resets
+ * the function.
  */
 static void run_again(struct hisi_acc_vf *vf)
 {
@@ -1112,7 +1115,7 @@ static void run_again(struct hisi_acc_vf *vf)
 
 	vf->base.suspended = false;
 	vf->wb_status = 0;
-	/* Not more: a reset may come amid a pause, whose rest the driver waits for */
+	/* No other registers: a reset may come while the driver waits for a pause */
 	regs_ready(&vf->bar);
 	regs_ready(&vf->mig);
 
@@ -1167,7 +1170,7 @@ static int control_adapter(struct hisi_acc_vf *vf, const char *name)
 	for (i = 0; i < ARRAY_SIZE(adapters); i++) {
 		if (strcmp(adapters[i].name, name))
 			continue;
-		/* A driver has made up its mind when it was bound */
+		/* A bound driver has already read the kind of adapter */
 		if (vf->base.pdev->driver)
 			return -EBUSY;
 		set_adapter(vf, &adapters[i]);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The double of an mlx5 adapter: in place of the module mlx5_core.
+ * The double for an mlx5 adapter: it replaces the module mlx5_core.
  *
- * These are the functions that mlx5-vfio-pci imports. They do what those of
- * mlx5_core promise, with the adapter of firmware.c behind them. The page
- * tracker's are only here for the driver to be loaded: the adapter's
- * capabilities say that it has none.
+ * These are the functions that mlx5-vfio-pci imports. They behave like those of
+ * mlx5_core, with the adapter in firmware.c. The functions for the page tracker
+ * exist only so that the driver can be loaded: the adapter's capabilities do
+ * not have a page tracker.
  */
 #include <linux/mlx5/cq.h>
 #include <linux/mlx5/vport.h>
@@ -30,7 +30,7 @@ struct mlx5_core_dev *mlx5_vf_get_core_dev(struct pci_dev *pdev)
 	if (!vf)
 		return NULL;
 	v = to_mlx5_double_vf(vf);
-	/* Until it is put back, as in mlx5_core */
+	/* Held until mlx5_vf_put_core_dev(), as in mlx5_core */
 	mutex_lock(&v->mdev.intf_state_mutex);
 	mlx5_double_show_caps(v);
 	return &v->mdev;
@@ -110,10 +110,10 @@ void mlx5_cmd_out_err(struct mlx5_core_dev *dev, u16 opcode, u16 op_mod,
 EXPORT_SYMBOL_GPL(mlx5_cmd_out_err);
 
 /*
- * A callback of a command that failed may leave work to do, and whoever cleans
- * the command's context up then comes before that work or after it. Which it
- * is shall not be chance: the work gets time to end first, unless a test wants
- * the caller to overtake it. He does that as a real-time task, on one
+ * A failed command's callback may queue work, and the task that cleans up the
+ * command's context then runs before that work or after it. The order must not
+ * depend on chance: the work gets time to end first, unless a test wants the
+ * caller to overtake it. The caller then runs as a real-time task, on one
  * processor.
  */
 #define LET_WORK_END	10	/* ms */
@@ -188,7 +188,7 @@ static void async_work(struct work_struct *work)
 
 	if (overtaken)
 		preempt_disable();
-	/* The context may be gone once it has been called */
+	/* The context may be gone after the callback */
 	context->user_callback(status, context);
 	if (status && !overtaken)
 		msleep(LET_WORK_END);
@@ -207,7 +207,7 @@ int mlx5_cmd_exec_cb(struct mlx5_async_ctx *ctx, void *in, int in_size,
 	async = kzalloc(struct_size(async, in, in_size), GFP_KERNEL);
 	if (!async)
 		return -ENOMEM;
-	/* The caller's may be on its stack */
+	/* The caller's input may be on its stack */
 	memcpy(async->in, in, in_size);
 	async->call.v = v;
 	async->call.in = async->in;
@@ -236,7 +236,7 @@ int mlx5_cmd_exec_cb(struct mlx5_async_ctx *ctx, void *in, int in_size,
 }
 EXPORT_SYMBOL_GPL(mlx5_cmd_exec_cb);
 
-/* Counts the user as well, so that it gets to 0 but in a clean up */
+/* Count the user too, so that the count reaches 0 only in a cleanup */
 void mlx5_cmd_init_async_ctx(struct mlx5_core_dev *dev,
 			     struct mlx5_async_ctx *ctx)
 {
@@ -318,7 +318,7 @@ int mlx5_core_destroy_mkey(struct mlx5_core_dev *dev, u32 mkey)
 }
 EXPORT_SYMBOL_GPL(mlx5_core_destroy_mkey);
 
-/* The page tracker, which the adapter hasn't got */
+/* The page tracker, which this adapter does not have */
 
 static void no_tracker(struct mlx5_core_dev *dev, const char *function)
 {
@@ -396,7 +396,7 @@ void mlx5_frag_buf_free(struct mlx5_core_dev *dev, struct mlx5_frag_buf *buf)
 }
 EXPORT_SYMBOL_GPL(mlx5_frag_buf_free);
 
-/* There is no buffer to be described, as none can have been allocated */
+/* Nothing to describe: buffers cannot be allocated here */
 void mlx5_fill_page_frag_array(struct mlx5_frag_buf *frag_buf, __be64 *pas)
 {
 }

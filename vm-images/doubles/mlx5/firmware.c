@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The double of an mlx5 adapter: its firmware.
+ * The double for an mlx5 adapter: its firmware.
  *
  * Each virtual function has a state. SAVE_VHCA_STATE writes images of it (see
  * struct mlx5_double_extent) to memory that the driver has described with a
- * memory key, LOAD_VHCA_STATE takes them in from there. Both reach the memory
- * as the adapter would, by the addresses in the key, through the physical
+ * memory key; LOAD_VHCA_STATE reads them from there. Both access the memory
+ * like the adapter, by the addresses in the key, through the physical
  * function's IOMMU domain.
  *
- * What LOAD has taken in since it got an image marked MLX5_DOUBLE_FIRST is in
- * the file "loaded". It becomes the function's state with the image marked
- * MLX5_DOUBLE_FINAL; until then the state stays as it was.
+ * The file "loaded" has the data loaded since the last image with
+ * MLX5_DOUBLE_FIRST. An image with MLX5_DOUBLE_FINAL makes it the function's
+ * state; until then the state does not change.
  *
- * Rules that mlx5-vfio-pci must keep to; each is a violation if it doesn't:
- * - an object (protection domain, memory key) is used and destroyed while it is
- *   there, once, and not while something else needs it; all are gone when the
- *   driver is unbound
- * - SAVE and LOAD stay within the key, with access rights, its memory mapped
- * - one SAVE at a time; no SUSPEND, LOAD or incremental QUERY meanwhile
- * - first the initiator is suspended, then the responder; resumed the other way
- *   around; nothing is suspended or resumed twice
- * - changes are tracked (SAVE with set_track) before anything incremental
- * - no tracking is begun while suspended, no untracked SAVE while running but
- *   the one that ends tracking, no LOAD while running
- * - what a SAVE needs at least, as told by QUERY, is there
- * - no chunks if that capability wasn't there when the driver was bound
- * - commands name the function they are for, and are of full length
+ * Rules for mlx5-vfio-pci; each broken rule is a violation:
+ * - objects (protection domains, memory keys) are used only while they exist,
+ *   destroyed once and only when unused, and all gone when the driver is
+ *   unbound
+ * - SAVE and LOAD stay within the key, with access rights and mapped memory
+ * - one SAVE at a time; no SUSPEND, LOAD or incremental QUERY during a SAVE
+ * - suspend the initiator first, then the responder; resume in the opposite
+ *   order; do not suspend or resume anything twice
+ * - track changes (SAVE with set_track) before any incremental command
+ * - while suspended, do not begin tracking; while running, no LOAD, and no
+ *   untracked SAVE except the one that ends tracking
+ * - a SAVE has at least the memory that QUERY reports
+ * - no chunks without that capability when the driver was bound
+ * - commands name the function that they are for, and have full length
  */
 #include <linux/slab.h>
 
@@ -41,8 +41,8 @@
 #define TIMEOUT		(60 * HZ)
 
 /*
- * Fields that older kernels don't know of. An adapter may be newer than the
- * driver, so it has them whatever the kernel.
+ * Fields that older kernels do not know. An adapter may be newer than the
+ * driver, so it has them with every kernel.
  */
 struct mlx5_ifc_vfio_double_cap_2_bits {
 	u8	reserved_at_0[0xd9];
@@ -64,15 +64,15 @@ enum {
 };
 
 /**
- * struct mlx5_double_command - what the firmware does at a command
- * @opcode: in its first field
- * @in: least length
- * @out: least length of the answer
- * @begin: check it, and do it unless there is @finish
- * @finish: do it; if @begin gave MLX5_CMD_STAT_OK
+ * struct mlx5_double_command - the firmware's implementation of a command
+ * @opcode: in the command's first field
+ * @in: minimum length of the input
+ * @out: minimum length of the output
+ * @begin: check the command, and execute it unless it has @finish
+ * @finish: execute the command, if @begin returned MLX5_CMD_STAT_OK
  *
- * Both are called with the function's lock held, give MLX5_CMD_STAT_*, and
- * aren't to do anything if the call is to fail.
+ * Both are called with the function's lock held, return MLX5_CMD_STAT_*, and
+ * must not change anything if a test wants the call to fail.
  */
 struct mlx5_double_command {
 	u16 opcode;
@@ -133,7 +133,7 @@ static void fill_general_2(struct mlx5_double_vf *v, void *cap)
 		 vfio_double_has(vf, CAP_MIGRATION_STATE));
 }
 
-/* What the driver reads here when it is bound it goes by until it is unbound */
+/* The driver reads these when it binds, and relies on them until unbound */
 void mlx5_double_show_caps(struct mlx5_double_vf *v)
 {
 	struct mlx5_double_caps *caps = v->caps;
@@ -294,7 +294,7 @@ static u8 create_mkey(struct mlx5_double_call *call)
 	mkey->writable = MLX5_GET(mkc, mkc, lw);
 	mkey->nr_pages = nr_pages;
 	for (i = 0; i < nr_pages; i++)
-		/* In the low bits: MLX5_MTT_PERM_* */
+		/* The low bits are MLX5_MTT_PERM_* */
 		mkey->pages[i] = be64_to_cpu(mtt[i]) & PAGE_MASK;
 	list_add_tail(&mkey->link, &v->mkeys);
 	MLX5_SET(create_mkey_out, call->out, mkey_index,
@@ -358,7 +358,7 @@ static struct mkey *use_mkey(struct mlx5_double_call *call, u32 number,
 	return NULL;
 }
 
-/* Move bytes at @off of what the key describes. What lies behind may be gone */
+/* Move bytes at @off in the key's memory, which may be unmapped by now */
 static bool transfer(struct mlx5_double_call *call, struct mkey *mkey,
 		     size_t off, void *data, size_t len, bool write)
 {
@@ -381,9 +381,9 @@ static bool transfer(struct mlx5_double_call *call, struct mkey *mkey,
 }
 
 /*
- * What is to be saved. Since tracking began, @saved bytes of the state were
- * saved once, the rest is to come. Then what of them was changed since, which
- * begins at 0. Some bytes may be in both, and are then saved twice.
+ * The unsaved data. First come the state's bytes from @saved on, which were not
+ * saved since tracking began. Then come the dirty bytes, from offset 0. Bytes
+ * that are in both parts are saved twice.
  */
 static void save_from_start(struct mlx5_double_vf *v)
 {
@@ -471,7 +471,7 @@ static u8 resume_vhca(struct mlx5_double_call *call)
 	return MLX5_CMD_STAT_OK;
 }
 
-/* Take up to @room bytes of what is to be saved: where they are, and how many */
+/* Take up to @room unsaved bytes: return their number, and their offset in @off */
 static size_t take_unsaved(struct mlx5_double_vf *v, size_t room, size_t *off)
 {
 	struct vfio_double_vf *vf = &v->vf;
@@ -493,7 +493,7 @@ static size_t take_unsaved(struct mlx5_double_vf *v, size_t room, size_t *off)
 	return n;
 }
 
-/* Length of all images that it takes, if each may have up to @room bytes */
+/* Total length of the images, if each has at most @room bytes */
 static size_t images_size(struct mlx5_double_vf *v, bool incremental,
 			  size_t room)
 {
@@ -567,7 +567,7 @@ static u8 query_vhca_migration_state(struct mlx5_double_call *call)
 
 	v->chunked = chunk;
 	total = images_size(v, incremental, image_room(v));
-	/* There is always an image that ends a migration */
+	/* A migration always has a last image */
 	if (!total && v->responder_suspended)
 		total = EXTENT_SIZE;
 	required = min(total, image_room(v));
@@ -576,8 +576,8 @@ static u8 query_vhca_migration_state(struct mlx5_double_call *call)
 	MLX5_SET64(query_vhca_migration_state_out, call->out,
 		   remaining_total_size, total);
 	/*
-	 * Without CAP_MIGRATION_STATE this field is reserved. It is filled even
-	 * then, so that a driver is noticed that goes by it all the same.
+	 * Without CAP_MIGRATION_STATE this field is reserved. Fill it anyway, to
+	 * expose a driver that uses the reserved field.
 	 */
 	state = migration_state(v);
 	MLX5_SET(vfio_double_query_out, call->out, migration_state, state);
@@ -606,7 +606,7 @@ static void get_save(struct mlx5_double_call *call, struct save *save)
 	save->size = MLX5_GET(save_vhca_state_in, in, size);
 }
 
-/* A migration is given up: this writes nothing, it ends the tracking */
+/* An aborted migration: this SAVE only ends the tracking, and writes nothing */
 static bool ends_tracking(struct mlx5_double_vf *v, const struct save *save)
 {
 	return v->tracking && !v->responder_suspended && !save->incremental &&
@@ -639,12 +639,12 @@ static u8 save_begin(struct mlx5_double_call *call)
 		violation(call, "the last one, but not suspended");
 		return MLX5_CMD_STAT_BAD_RES_STATE_ERR;
 	}
-	/* A driver that gives up may have no key to give */
+	/* A driver that aborts may have no key */
 	if (!(ends_tracking(v, &save) && !save.size) &&
 	    !use_mkey(call, save.mkey, save.size, true))
 		return MLX5_CMD_STAT_BAD_RES_ERR;
 
-	/* Even if this fails later: the driver then gives up as it always does */
+	/* Even if this fails later: the driver then aborts as usual */
 	if (save.track)
 		v->tracking = true;
 	if (!save.incremental)
@@ -712,7 +712,7 @@ static u8 save_write(struct mlx5_double_call *call)
 	if (!mkey)
 		return MLX5_CMD_STAT_BAD_RES_ERR;
 
-	/* While it runs its state may grow after QUERY, and what is left waits */
+	/* A running function's state may grow after QUERY; the rest can wait */
 	final = !save.track;
 	needed = images_size(v, save.incremental, image_room(v));
 	needed = min(needed, image_room(v));
@@ -724,7 +724,7 @@ static u8 save_write(struct mlx5_double_call *call)
 		return MLX5_CMD_STAT_LIM_ERR;
 	}
 
-	/* Again: it may have been dirtied while this was held */
+	/* Again, because "dirty" may have run while this was held */
 	if (!save.incremental)
 		save_from_start(v);
 	room = final ? min(save.size, image_room(v)) : save.size;
@@ -759,7 +759,7 @@ static u8 save_finish(struct mlx5_double_call *call)
 	return call->fail ?: save_write(call);
 }
 
-/* Nobody is to wait forever for a command that a test held and forgot */
+/* Do not wait forever for a command that a test has held and forgotten */
 static void timeout(struct work_struct *work)
 {
 	struct mlx5_double_vf *v = container_of(to_delayed_work(work),
@@ -781,7 +781,7 @@ static u8 load_image(struct mlx5_double_call *call, const u8 *image,
 	struct mlx5_double_vf *v = call->v;
 	struct vfio_double_vf *vf = &v->vf;
 
-	/* It comes from another machine: what is wrong is no driver's fault */
+	/* The image comes from another machine: errors are not the driver's fault */
 	while (size) {
 		u64 off, len, total;
 		u32 flags;
@@ -964,7 +964,7 @@ bool mlx5_double_begin(struct mlx5_double_call *call)
 		return false;
 	}
 
-	/* What ends later is held in between */
+	/* Commands with a finish() are held between begin() and finish() */
 	if (!command->finish)
 		vfio_double_wait_released(&v->vf, call_number(call));
 
@@ -1013,8 +1013,9 @@ static void function_reset(struct vfio_double_vf *vf)
 }
 
 /*
- * mlx5_core tells the driver before the physical function goes down, as at a
- * reset, and once it is up again. The driver gives commands meanwhile.
+ * mlx5_core notifies the driver before the physical function goes down, for
+ * instance for a reset, and when it is up again. The driver issues commands in
+ * these notifications.
  */
 static void notify(struct work_struct *work)
 {
@@ -1071,7 +1072,7 @@ static int vf_init(struct vfio_double_vf *vf)
 	return 0;
 }
 
-/* The driver has let go: what it holds is lost */
+/* The driver is unbound: objects that it still holds are leaked */
 static void free_objects(struct mlx5_double_vf *v, bool leaked)
 {
 	struct mkey *mkey, *next_mkey;
@@ -1103,7 +1104,7 @@ static void vf_unbound(struct vfio_double_vf *vf)
 	struct mlx5_double_vf *v = to_mlx5_double_vf(vf);
 
 	free_objects(v, true);
-	/* The next driver starts with it attached */
+	/* The next driver starts with an attached function */
 	mutex_lock(&vf->lock);
 	v->detach = false;
 	v->detached = false;
@@ -1121,7 +1122,7 @@ static void vf_release(struct vfio_double_vf *vf)
 	kvfree(v->caps);
 }
 
-/* A state that is constant, or about to be written, can't be another */
+/* Refuse if the state is constant, or if it grows while a SAVE is in flight */
 static int resized(struct vfio_double_vf *vf, size_t size)
 {
 	struct mlx5_double_vf *v = to_mlx5_double_vf(vf);
@@ -1132,7 +1133,7 @@ static int resized(struct vfio_double_vf *vf, size_t size)
 	return 0;
 }
 
-/* As "dirty", and the first SAVE after it brings a new initial part */
+/* Like "dirty", but the next SAVE brings new initial data */
 static int reinit(struct mlx5_double_vf *v, int argc, char **argv)
 {
 	struct vfio_double_vf *vf = &v->vf;
@@ -1160,7 +1161,7 @@ static int reinit(struct mlx5_double_vf *v, int argc, char **argv)
 	return 0;
 }
 
-/* "chunk <bytes>": most bytes of an image in chunk mode */
+/* "chunk <bytes>": maximum size of an image in chunk mode */
 static int chunk(struct mlx5_double_vf *v, int argc, char **argv)
 {
 	u64 bytes;
@@ -1179,7 +1180,7 @@ static int chunk(struct mlx5_double_vf *v, int argc, char **argv)
 	return 0;
 }
 
-/* "detach", "attach": done when info says detached=1, or 0 */
+/* "detach", "attach": done when info shows detached=1, or detached=0 */
 static int detach(struct mlx5_double_vf *v, int argc, bool detach)
 {
 	if (argc != 1)
@@ -1261,7 +1262,7 @@ const struct vfio_double_ops mlx5_double_ops = {
 	.commands = command_names,
 	.holdable = ~0UL,
 	.capabilities = capability_names,
-	/* In one piece, as that is easier to follow; a test may grant chunks */
+	/* In one piece, which is easier to read; a test may grant chunks */
 	.default_capabilities = BIT(CAP_MIGRATION) | BIT(CAP_MIGRATABLE) |
 				BIT(CAP_MIGRATION_MULTI_LOAD) |
 				BIT(CAP_MIGRATION_TRACKING_STATE) |

@@ -383,8 +383,8 @@ int qat_vfmig_suspend(struct qat_mig_dev *mdev)
 	int ret = qat_begin(mig, QAT_SUSPEND, true);
 
 	/*
-	 * Bank by bank, and again where one has stopped already. One that does
-	 * not drain is told, and those before it stay stopped.
+	 * The core stops bank by bank, also banks that are already stopped. If
+	 * a bank does not drain, this fails, and earlier banks stay stopped.
 	 */
 	if (mig->opened && !mig->destroyed)
 		vf->suspended = true;
@@ -398,7 +398,7 @@ int qat_vfmig_resume(struct qat_mig_dev *mdev)
 	struct vfio_double_vf *vf = &mig->qvf->vf;
 	int ret = qat_begin(mig, QAT_RESUME, true);
 
-	/* Only what was stopped, and always with success */
+	/* The core resumes only stopped banks, and always succeeds */
 	if (!ret)
 		vf->suspended = false;
 	return qat_end(mig, QAT_RESUME, ret);
@@ -474,7 +474,7 @@ static int qat_check_setup(struct qat_mig *mig, size_t size)
 	    le32_to_cpu(setup.image_size) != mdev->state_size)
 		return -EINVAL;
 
-	/* Set before the configuration is compared, also where that differs */
+	/* Set before the comparison of services, so also if they differ */
 	mdev->remote_setup_size = setup_size;
 	if (le16_to_cpu(setup.services) & ~qat_services(&mig->qvf->vf))
 		return -EINVAL;
