@@ -102,7 +102,7 @@ def test_a_repository_that_was_cloned_again(bisect: Bisect) -> None:
 
 @pytest.fixture
 def forked(bisect: Bisect, monkeypatch: pytest.MonkeyPatch) -> Bisect:
-    """A bisect of commits that do what their subject says, except for "broken" ones."""
+    """A bisect of commits whose subject is their measured value; "broken" does not build."""
 
     def measured(spec: RefSpec, *_: object, **__: object) -> Measured:
         value = git(bisect.tree, "log", "-1", "--format=%s", spec.commit).strip()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""setup.sh: when it installs something, and where; its programs do nothing here."""
+"""setup.sh: when and where it installs something. The programs that it runs do nothing here."""
 
 from __future__ import annotations
 

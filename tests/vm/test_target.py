@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Hardware in a remote machine: the same suites over ssh, on a machine that stands in for it."""
+"""Hardware in a remote machine: the same suites over ssh, with a VM as the remote machine."""
 
 from __future__ import annotations
 
