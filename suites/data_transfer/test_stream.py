@@ -91,12 +91,9 @@ def test_data_that_is_there_can_be_read_without_blocking(
 )
 @pytest.mark.parametrize("room", [1, LENGTH - 1, LENGTH], ids=str)
 def test_a_read_to_memory_that_ends_takes_no_more_than_it_returns(
-    session: Session, fsm: StateMachine, state: State, room: int
+    session: Session, stream: tuple[DataFd, bytes], state: State, room: int
 ) -> None:
-    fsm.need(state)
-    whole, _ = session.start(state).read_on()
-    session.reset()
-    data_fd = session.start(state)
+    data_fd, whole = stream
     taken = data_fd.read_to(session.memory(bytes(room), writable=True), len(whole))
     rest, _ = data_fd.read_on()
     assert whole[max(taken.ret, 0) :] == rest, f"the read returned {taken.error or taken.ret}"

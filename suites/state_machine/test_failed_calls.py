@@ -9,7 +9,7 @@ import pytest
 
 from fixtures.oracle import SESSIONS, StateMachine
 from fixtures.session import Session, State
-from suites.state_machine.test_reset import check_works
+from suites.state_machine.checks import check_works
 
 pytestmark = pytest.mark.any_api
 

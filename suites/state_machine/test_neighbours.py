@@ -16,26 +16,11 @@ from fixtures.oracle import SAVING
 from fixtures.session import ArrangementFailed, Feature, Session, State
 from fixtures.session.transfer import Arrived
 from fixtures.uapi import Op
-from suites import must
 from suites.calls import SOON
-from suites.state_machine.test_reset import check_works
+from suites.state_machine.checks import check_it_continues, check_works
 
 REQUEST = 4  # VFIO_PCI_REQ_IRQ_INDEX
 A_WHILE = 200  # milliseconds
-
-
-def check_it_continues(session: Session, arrived: Arrived) -> None:
-    """Check that the session that a device has is not disturbed."""
-    assert session.state() is arrived.state
-    if arrived.data_fd is not None and arrived.state in SAVING:
-        stream, _ = arrived.data_fd.read_on()
-        session.reset()
-        anew = must.arrive(session, arrived.state).data_fd
-        assert anew is not None
-        assert stream == anew.read_on()[0]
-    if arrived.state is State.RESUMING:
-        must.move(session, State.STOP)  # with the stream that was written before
-    must.move(session, State.RUNNING)
 
 
 @pytest.mark.clause("state-machine.address-space")

@@ -15,7 +15,7 @@ from fixtures.session import Session, State
 from fixtures.session.config_space import ConfigSpace
 from fixtures.session.transfer import Arrived
 from suites.calls import SOON
-from suites.state_machine.test_reset import check_works
+from suites.state_machine.checks import check_works
 
 pytestmark = pytest.mark.any_api
 

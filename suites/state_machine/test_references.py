@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-from fixtures.oracle import SAVING, StateMachine
+from fixtures.oracle import StateMachine
 from fixtures.session import Session, State
 from fixtures.session.transfer import Arrived, save
 from suites import must
 from suites.calls import ask
+from suites.state_machine.checks import check_it_continues
 
 UNKNOWN_FLAGS = 0x80000000
 
@@ -26,16 +27,7 @@ def test_the_first_close_keeps_state_and_session(
     session: Session, arrived: Arrived, again: Callable[[Session], None]
 ) -> None:
     again(session)
-    assert session.state() is arrived.state
-    if arrived.data_fd is not None and arrived.state in SAVING:
-        stream, _ = arrived.data_fd.read_on()
-        session.reset()
-        anew = must.arrive(session, arrived.state).data_fd
-        assert anew is not None
-        assert stream == anew.read_on()[0]
-    if arrived.state is State.RESUMING:
-        must.move(session, State.STOP)  # with the stream that was written before
-    must.move(session, State.RUNNING)
+    check_it_continues(session, arrived)
 
 
 @pytest.mark.clause("feature.precopy-info-v2.first-close")

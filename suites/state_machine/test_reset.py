@@ -8,19 +8,13 @@ import pytest
 from fixtures.oracle import SAVING
 from fixtures.session import Session, State
 from fixtures.session.transfer import Arrived
-from suites import must
+from suites.state_machine.checks import check_works
 
 A_WHILE = 0.2  # seconds without a call
 
 on_saving = pytest.mark.parametrize(
     "arrived", sorted(SAVING), indirect=True, ids=lambda state: state.name
 )
-
-
-def check_works(session: Session) -> None:
-    """Check that a device in RUNNING can be saved, loaded, and set running again."""
-    must.migrate(session)
-    assert session.state() is State.RUNNING
 
 
 @pytest.mark.clause("state-machine.reset.running")
