@@ -43,24 +43,25 @@ bool vfio_double_has(struct vfio_double_vf *vf, unsigned int capability)
 }
 EXPORT_SYMBOL_GPL(vfio_double_has);
 
-bool vfio_double_held(struct vfio_double_vf *vf, unsigned int cmd)
+/* @commands is vf->held or vf->held_after */
+static bool is_held(struct vfio_double_vf *vf, const unsigned long *commands,
+		    unsigned int cmd)
 {
 	bool held;
 
 	spin_lock(&vf->ctl_lock);
-	held = vf->held & BIT(cmd);
+	held = *commands & BIT(cmd);
 	spin_unlock(&vf->ctl_lock);
 
 	return held;
 }
-EXPORT_SYMBOL_GPL(vfio_double_held);
 
 int vfio_double_wait_released(struct vfio_double_vf *vf, unsigned int cmd)
 {
 	bool going;
 
 	/* Idle: a test may hold for longer than the hung task timeout */
-	wait_event_idle(vf->hold_wait, !vfio_double_held(vf, cmd));
+	wait_event_idle(vf->hold_wait, !is_held(vf, &vf->held, cmd));
 
 	spin_lock(&vf->ctl_lock);
 	going = vf->going;
@@ -70,20 +71,9 @@ int vfio_double_wait_released(struct vfio_double_vf *vf, unsigned int cmd)
 }
 EXPORT_SYMBOL_GPL(vfio_double_wait_released);
 
-static bool held_after(struct vfio_double_vf *vf, unsigned int cmd)
-{
-	bool held;
-
-	spin_lock(&vf->ctl_lock);
-	held = vf->held_after & BIT(cmd);
-	spin_unlock(&vf->ctl_lock);
-
-	return held;
-}
-
 void vfio_double_wait_told(struct vfio_double_vf *vf, unsigned int cmd)
 {
-	wait_event_idle(vf->hold_wait, !held_after(vf, cmd));
+	wait_event_idle(vf->hold_wait, !is_held(vf, &vf->held_after, cmd));
 }
 EXPORT_SYMBOL_GPL(vfio_double_wait_told);
 

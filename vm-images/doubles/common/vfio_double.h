@@ -299,9 +299,6 @@ unsigned int vfio_double_fail_take(struct vfio_double_vf *vf, unsigned int cmd);
 /* Is this capability granted? */
 bool vfio_double_has(struct vfio_double_vf *vf, unsigned int capability);
 
-/* Is this command held? */
-bool vfio_double_held(struct vfio_double_vf *vf, unsigned int cmd);
-
 /*
  * Sleep until the command is released. Do not hold vf->lock: another control
  * command may wait for it before "release" runs. -ESHUTDOWN: the function is
