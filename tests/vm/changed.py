@@ -18,24 +18,27 @@ from tests.vm.conftest import copy_of_build
 
 @dataclass(frozen=True)
 class Module:
-    """A module: the path of the source file to change in a kernel tree, and the module's name.
+    """A driver's module: the path of the source file to change in a kernel tree, and its name.
 
-    ``others`` are its other files.
+    ``driver`` is the name of its file in ``fixtures/drivers/``, ``others`` are its other files.
     """
 
+    driver: str
     source: str
     name: str
     others: tuple[str, ...] = ()
 
 
-MTTY = Module("samples/vfio-mdev/mtty.c", "mtty")
-QAT = Module("drivers/vfio/pci/qat/main.c", "qat_vfio_pci")
+MTTY = Module("mtty", "samples/vfio-mdev/mtty.c", "mtty")
+QAT = Module("qat", "drivers/vfio/pci/qat/main.c", "qat_vfio_pci")
 HISI_ACC = Module(
-    "drivers/vfio/pci/hisilicon/hisi_acc_vfio_pci.c", "hisi-acc-vfio-pci", ("hisi_acc_vfio_pci.h",)
+    "hisi_acc",
+    "drivers/vfio/pci/hisilicon/hisi_acc_vfio_pci.c",
+    "hisi-acc-vfio-pci",
+    ("hisi_acc_vfio_pci.h",),
 )
-MLX5 = Module("drivers/vfio/pci/mlx5/cmd.c", "mlx5-vfio-pci", ("main.c", "cmd.h"))
-MLX5_FILES = Module("drivers/vfio/pci/mlx5/main.c", "mlx5-vfio-pci", ("cmd.c", "cmd.h"))
-DRIVER = {MTTY: "mtty", QAT: "qat", HISI_ACC: "hisi_acc", MLX5: "mlx5", MLX5_FILES: "mlx5"}
+MLX5 = Module("mlx5", "drivers/vfio/pci/mlx5/cmd.c", "mlx5-vfio-pci", ("main.c", "cmd.h"))
+MLX5_FILES = Module("mlx5", "drivers/vfio/pci/mlx5/main.c", "mlx5-vfio-pci", ("cmd.c", "cmd.h"))
 
 
 def with_change(kernel: Kernel, module: Module, old: str, new: str, folder: Path) -> Path:

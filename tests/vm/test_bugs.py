@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Bugs that these drivers once had, put back by edits of our own."""
+"""Bugs that these drivers once had, and others, put into a driver by an edit of our own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fixtures.kernel import parse, provide
 from fixtures.kernel.kconfig import DEBUG
 from fixtures.plugin.run import Run
 from fixtures.progress import Progress
-from tests.vm.changed import DRIVER, HISI_ACC, MLX5, MLX5_FILES, MTTY, QAT, Module, with_change
+from tests.vm.changed import HISI_ACC, MLX5, MLX5_FILES, MTTY, QAT, Module, with_change
 from tests.vm.conftest import NEW, Suites
 
 ANSWERS = (
@@ -75,17 +75,7 @@ CLOSES_UNLOCKED = """	mlx5vf_disable_fds(mvdev, NULL);
             "state-machine.close.session",
             id="c816e3fb69ba-a-session-that-outlives-the-close",
         ),
-    ],
-)
-def test_a_bug_of_the_past_is_caught(
-    run: Run, suites: Suites, tmp_path: Path, module: Module, old: str, new: str, clause: str
-) -> None:
-    check_caught(run, suites, tmp_path, module, old, new, clause)
-
-
-@pytest.mark.parametrize(
-    ("module", "old", "new", "clause"),
-    [
+        # Bugs that no driver has had.
         pytest.param(
             MLX5_FILES,
             "\tmvdev->deferred_reset = true;\n",
@@ -116,21 +106,15 @@ def test_a_bug_of_the_past_is_caught(
         ),
     ],
 )
-def test_a_bug_that_none_has_had_yet_is_caught(
+def test_a_bug_is_caught(
     run: Run, suites: Suites, tmp_path: Path, module: Module, old: str, new: str, clause: str
 ) -> None:
-    check_caught(run, suites, tmp_path, module, old, new, clause)
-
-
-def check_caught(
-    run: Run, suites: Suites, tmp_path: Path, module: Module, old: str, new: str, clause: str
-) -> None:
-    """Check that ``clause`` has a deviation that is not known, in the changed ``module``."""
+    """As a deviation of ``clause`` that is not a known one."""
     kernel = with_change(run.prepare().kernel, module, old, new, tmp_path)
-    options = (f"--driver={DRIVER[module]}", f"--clause={clause}", "--retries=0")
+    options = (f"--driver={module.driver}", f"--clause={clause}", "--retries=0")
     done = suites.run(f"--kernel={kernel}", *options)
     assert done.status == 1, done.output
-    failures = done.held(DRIVER[module], clause).failures
+    failures = done.held(module.driver, clause).failures
     assert [one for one in failures if one.verdict == "deviates" and not one.known]
 
 

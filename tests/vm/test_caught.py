@@ -12,7 +12,7 @@ from fixtures.kernel import parse, provide
 from fixtures.kernel.kconfig import DEBUG, FAULT
 from fixtures.plugin.run import Run
 from fixtures.progress import Progress
-from tests.vm.changed import DRIVER, HISI_ACC, MLX5, MLX5_FILES, MTTY, QAT, Module, with_change
+from tests.vm.changed import HISI_ACC, MLX5, MLX5_FILES, MTTY, QAT, Module, with_change
 from tests.vm.conftest import NEW, Suites
 
 
@@ -126,7 +126,7 @@ def test_calls_that_meet_badly_are_caught(
     run: Run, suites: Suites, tmp_path: Path, module: Module, old: str, new: str, clause: str
 ) -> None:
     kernel = with_change(run.prepare().kernel, module, old, new, tmp_path)
-    driver = DRIVER[module]
+    driver = module.driver
     done = suites.run(f"--kernel={kernel}", f"--driver={driver}", f"--clause={clause}")
     assert done.status == 1, done.output
     assert done.results.drivers[driver].clauses[clause].kind == "deviates"
