@@ -5,6 +5,7 @@ pytest_plugins = [
     "fixtures.plugin.selection",
     "fixtures.plugin.baseline",
     "fixtures.plugin.options",
+    "fixtures.plugin.interrupt",
     "fixtures.plugin.running",
     "fixtures.plugin.recorder",
     "fixtures.plugin.listening",

@@ -11,7 +11,7 @@ import pytest
 
 from fixtures import process
 from fixtures.errors import RunError
-from fixtures.machine.machine import WRAPPER, _by_a_signal, qemu_version
+from fixtures.machine.machine import WRAPPER, qemu_version
 
 SANDBOX = "-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
@@ -26,7 +26,10 @@ def programs(tmp_path: Path) -> Path:
         "id": "echo $UID_OF_THE_USER",
         "stat": "echo 108",
         "chown": note,
-        "setpriv": f'{note}; case "$*" in *$REFUSED*) exit 1;; esac',
+        "setpriv": f"""
+            case "$*" in "--pdeathsig KILL -- {WRAPPER} "*) shift 3; exec "$@";; esac
+            {note}
+            case "$*" in *$REFUSED*) exit 1;; *qemu-system*) exit 139;; esac""",
     }.items():
         (folder / name).write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
         (folder / name).chmod(0o755)
@@ -41,8 +44,11 @@ def start(programs: Path, user: int, accelerator: str = "tcg", refused: str = "n
         "ACCELERATOR": accelerator,
         "UID_OF_THE_USER": str(user),
         "REFUSED": refused,
+        "QEMU_STATUS": str(programs.parent / "status"),
     }
-    subprocess.run([WRAPPER, "-m", "512M"], env=environment, check=False)
+    done = subprocess.run([WRAPPER, "-m", "512M"], env=environment, check=False)
+    assert done.returncode == 139
+    assert (programs.parent / "status").read_text(encoding="utf-8") == "139\n"
     return (programs.parent / "calls").read_text(encoding="utf-8").splitlines()
 
 
@@ -94,11 +100,3 @@ def test_a_qemu_that_does_not_run_is_one_line(
     monkeypatch.setattr(process, "need", lambda _: str(broken))
     with pytest.raises(RunError, match=f"^{broken} does not run: libx.so.1: no such file$"):
         qemu_version()
-
-
-@pytest.mark.parametrize(
-    ("status", "by_a_signal"),
-    [(-9, True), (-11, True), (137, True), (139, True), (0, False), (1, False), (255, False)],
-)
-def test_whose_end_it_is_that_qemu_ends_with(status: int, by_a_signal: bool) -> None:
-    assert _by_a_signal(status) is by_a_signal

@@ -28,8 +28,8 @@ from fixtures.splat import Splat
 pytest_plugins = ["pytester"]
 
 PLUGINS = (
-    *("selection", "baseline", "options", "running", "recorder", "listening", "recording"),
-    *("summary", "onfailure", "retry", "fixtures"),
+    *("selection", "baseline", "options", "interrupt", "running", "recorder", "listening"),
+    *("recording", "summary", "onfailure", "retry", "fixtures"),
 )
 NOWHERE = Path("/nonexistent")
 ARCS, REOPEN = "state-machine.arcs", "state-machine.reopen"
@@ -704,6 +704,29 @@ def test_ctrl_c_ends_a_run_though_the_kernel_complained(suites: Suites) -> None:
     """)
     assert (done.status, done.results.complete) == (2, False)
     assert done.held(ARCS).fingerprints == ("kasan-060c1a1e",)
+    assert REOPEN not in done.results.drivers["mtty"].clauses
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_ctrl_c_ends_a_run_though_python_drops_it(suites: Suites) -> None:
+    done = suites.run("""
+        import os
+        import signal
+
+        class Last:
+            def __del__(self):
+                os.kill(os.getpid(), signal.SIGINT)
+
+        @arcs
+        def test_it(record, driver_name):
+            Last()
+
+        @reopen
+        def test_that(record, driver_name):
+            pass
+    """)
+    assert (done.status, done.results.complete) == (2, False)
+    assert done.held(ARCS).verdict == "conforms"
     assert REOPEN not in done.results.drivers["mtty"].clauses
 
 

@@ -7,13 +7,14 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from fixtures.errors import BootError, GuestError, KernelDied
+from fixtures.errors import BootError, GuestError, HostFailed, KernelDied
 from fixtures.guest import Guest
 from fixtures.machine import Machine, MachineSpec, machine
 from fixtures.machine.keys import KeyPair
@@ -197,8 +198,28 @@ def test_a_killed_qemu_is_told_by_the_next_call(booted: Machine) -> None:
     guest = Guest(booted)
     assert booted._process is not None
     os.killpg(booted._process.pid, signal.SIGKILL)
-    with pytest.raises(GuestError, match="QEMU ended"):
+    with pytest.raises(HostFailed, match="QEMU ended with status -9"):
         guest.call("run", argv=["sleep", "5"])
+
+
+def test_a_crash_of_qemu_is_not_the_kernels(booted: Machine) -> None:
+    guest = Guest(booted)
+    subprocess.run(["pkill", "-SEGV", "-f", f"qemu-system.*{booted._private}"], check=True)
+    with pytest.raises(HostFailed, match="QEMU ended with status 139"):
+        guest.call("run", argv=["sleep", "5"])
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        "killall dropbear",
+        "echo b > /proc/sysrq-trigger",  # at once, as a triple fault
+    ],
+)
+def test_a_guest_that_ends_without_a_word_died(booted: Machine, ends: str) -> None:
+    guest = Guest(booted)
+    with pytest.raises(KernelDied, match="QEMU ended with status 0"):
+        guest.call("run", argv=["sh", "-c", f"{ends}; sleep 5"])
 
 
 def test_a_dead_machine_is_replaced(run: Run, guest: Guest) -> None:

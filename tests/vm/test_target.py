@@ -97,8 +97,11 @@ def test_a_host_that_is_not_known_is_refused(stand_in: StandIn, suites: Suites) 
         (["--target=ssh://host"], "--target needs --device"),
         (["--device=0000:08:00.1"], "--device needs --target"),
         (["--target=host", "--device=0000:08:00.1", "--driver=qat"], r"ssh://[user@]host[:port]"),
-        (["--target=ssh://host", "--device=08:00", "--driver=qat"], "by its PCI address"),
-        (["--target=ssh://host", "--device=0000:08:00.1", "--driver=mtty"], "no PCI functions"),
+        (["--target=ssh://host", "--device=08:00", "--driver=qat"], "takes a PCI address"),
+        (
+            ["--target=ssh://host", "--device=0000:08:00.1", "--driver=mtty"],
+            "its devices are not PCI functions",
+        ),
     ],
 )
 def test_options_that_make_no_sense(suites: Suites, options: list[str], says: str) -> None:
