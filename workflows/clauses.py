@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Print the catalogue: every clause with its tests, and the number of clauses of each level.
 
-Exit status: 1 if a clause has no test, or a test in the suites has no clause.
+Exit status: 1 if a clause has no test or is not written yet, or a test in the suites has no clause.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import io
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import pytest
 
@@ -22,6 +22,7 @@ from fixtures.record.catalogue import Citation, Clause
 from fixtures.record.level import LEVELS, with_level
 
 WIDTH = 100  # columns
+UNWRITTEN = "WRITE: "
 
 
 class _Collector:
@@ -52,11 +53,22 @@ def collected() -> dict[str, set[str]]:
     return collector.clauses
 
 
-def gaps(tests: dict[str, set[str]], clauses: Iterable[str]) -> list[str]:
-    """Return a line for each clause without a test, and for each test without a clause."""
-    covered = set().union(*tests.values())
-    return [f"{name}: this clause has no test" for name in clauses if name not in covered] + [
-        f"{test}: this test has no clause" for test, of_this in tests.items() if not of_this
+def gaps(tests: dict[str, set[str]], clauses: Mapping[str, Clause]) -> list[str]:
+    """Return a line for each clause without a test, text or source, and each test without a clause.
+
+    ``./new clause`` leaves the word WRITE where text belongs.
+    """
+    covered: set[str] = set().union(*tests.values())
+    unwritten = (
+        f"{name}: its {key} is not written yet"
+        for name, clause in clauses.items()
+        for key in ("text", "source")
+        if getattr(clause, key).startswith(UNWRITTEN)
+    )
+    return [
+        *(f"{name}: this clause has no test" for name in clauses if name not in covered),
+        *unwritten,
+        *(f"{test}: this test has no clause" for test, of_this in tests.items() if not of_this),
     ]
 
 

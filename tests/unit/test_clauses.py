@@ -13,6 +13,7 @@ from fixtures import description
 from fixtures.errors import DescriptionError
 from fixtures.paths import CHECKOUT
 from fixtures.record import catalogue
+from fixtures.record.catalogue import Clause
 from workflows.clauses import gaps
 
 
@@ -62,7 +63,10 @@ def test_a_source_that_is_not_in_the_table(tmp_path: Path) -> None:
 
 def test_a_gap_is_told() -> None:
     tests = {"suites/a.py::test_a": {"a.rule"}, "suites/b.py::test_b": set[str]()}
-    assert gaps(tests, ["a.rule", "b.rule"]) == [
+    written = Clause(level="MUST", text="It holds.", source="header")
+    skeleton = Clause(level="MUST", text="It holds.", source="WRITE: the struct")
+    assert gaps(tests, {"a.rule": skeleton, "b.rule": written}) == [
         "b.rule: this clause has no test",
+        "a.rule: its source is not written yet",
         "suites/b.py::test_b: this test has no clause",
     ]

@@ -13,6 +13,7 @@ import pytest
 from fixtures.device import known_drivers
 from fixtures.paths import CHECKOUT
 from fixtures.record import catalogue
+from workflows.clauses import gaps
 
 ID = "data-transfer.skeleton"
 
@@ -58,6 +59,7 @@ def test_a_clause_has_an_entry_and_a_test(checkout: Path) -> None:
     assert done.returncode == 0, done.stderr
     clauses = catalogue.read(checkout / "suites/clauses.yaml").clauses
     assert clauses[ID].level == "MUST"
+    assert f"{ID}: its text is not written yet" in gaps({}, clauses)
     names = list(clauses)
     assert names[names.index(ID) - 1].startswith("data-transfer.")
     test = checkout / "suites/data_transfer/test_skeleton.py"
