@@ -7,6 +7,7 @@
  * exist only so that the driver can be loaded: the adapter's capabilities do
  * not have a page tracker.
  */
+#include <linux/irq_work.h>
 #include <linux/mlx5/cq.h>
 #include <linux/mlx5/vport.h>
 #include <linux/slab.h>
@@ -159,8 +160,12 @@ EXPORT_SYMBOL_GPL(mlx5_cmd_exec);
 
 struct async_call {
 	struct work_struct work;
+	struct irq_work interrupt;
 	struct mlx5_double_call call;
 	bool unfinished;
+	int status;
+	/* Whether the context is released only later, see LET_WORK_END */
+	bool late;
 	struct mlx5_async_work *context;
 	u8 in[];
 };
@@ -171,30 +176,60 @@ static void async_ctx_put(struct mlx5_async_ctx *ctx)
 		complete(&ctx->inflight_done);
 }
 
+static void async_complete(struct async_call *async)
+{
+	struct mlx5_async_work *context = async->context;
+	struct mlx5_async_ctx *ctx = context->ctx;
+
+	/* The context may be gone after the callback */
+	context->user_callback(async->status, context);
+	if (!async->late)
+		async_ctx_put(ctx);
+}
+
+/* As mlx5_core's handler of the event queue, whose lock is held meanwhile */
+static void async_interrupt(struct irq_work *work)
+{
+	struct async_call *async = container_of(work, struct async_call,
+						interrupt);
+	struct mlx5_double_vf *v = async->call.v;
+	unsigned long flags;
+
+	spin_lock_irqsave(&v->event_queue, flags);
+	async_complete(async);
+	spin_unlock_irqrestore(&v->event_queue, flags);
+}
+
 static void async_work(struct work_struct *work)
 {
 	struct async_call *async = container_of(work, struct async_call, work);
-	struct mlx5_async_work *context = async->context;
-	struct mlx5_async_ctx *ctx = context->ctx;
+	struct mlx5_async_ctx *ctx = async->context->ctx;
 	struct mlx5_double_call *call = &async->call;
-	bool overtaken;
-	int status;
 
 	if (async->unfinished)
 		mlx5_double_finish(call);
-	status = call->err ?: call->status ? -EREMOTEIO : 0;
-	overtaken = READ_ONCE(call->v->overtaker);
-	kfree(async);
+	async->status = call->err ?: call->status ? -EREMOTEIO : 0;
+	async->late = async->status && !READ_ONCE(call->v->overtaker);
 
-	if (overtaken)
-		preempt_disable();
-	/* The context may be gone after the callback */
-	context->user_callback(status, context);
-	if (status && !overtaken)
+	/* The adapter answers with an interrupt. Without an answer, mlx5_core
+	 * completes the command itself, in a work item.
+	 */
+	if (call->err) {
+		if (!async->late)
+			preempt_disable();
+		async_complete(async);
+		if (!async->late)
+			preempt_enable();
+	} else {
+		irq_work_queue(&async->interrupt);
+		irq_work_sync(&async->interrupt);
+	}
+
+	if (async->late) {
 		msleep(LET_WORK_END);
-	async_ctx_put(ctx);
-	if (overtaken)
-		preempt_enable();
+		async_ctx_put(ctx);
+	}
+	kfree(async);
 }
 
 int mlx5_cmd_exec_cb(struct mlx5_async_ctx *ctx, void *in, int in_size,
@@ -216,6 +251,7 @@ int mlx5_cmd_exec_cb(struct mlx5_async_ctx *ctx, void *in, int in_size,
 	async->call.out_size = out_size;
 	async->context = work;
 	INIT_WORK(&async->work, async_work);
+	init_irq_work(&async->interrupt, async_interrupt);
 
 	if (!atomic_inc_not_zero(&ctx->num_inflight)) {
 		vfio_double_violation(&v->vf,

@@ -1062,6 +1062,7 @@ static int vf_init(struct vfio_double_vf *vf)
 	mdev->caps.hca[MLX5_CAP_GENERAL_2] = &v->caps->general_2;
 
 	BLOCKING_INIT_NOTIFIER_HEAD(&v->notifier);
+	spin_lock_init(&v->event_queue);
 	INIT_LIST_HEAD(&v->pds);
 	INIT_LIST_HEAD(&v->mkeys);
 	INIT_DELAYED_WORK(&v->timeout, timeout);

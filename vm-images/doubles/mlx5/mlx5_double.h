@@ -102,7 +102,8 @@ struct mlx5_double_caps {
  * @caps: the capabilities in @mdev
  * @notifier: mlx5_core calls it when it removes the function from its driver,
  *	or returns it
- * @wq: completes commands
+ * @wq: executes asynchronous commands
+ * @event_queue: as the lock of an event queue
  * @pds: protection domains
  * @mkeys: memory keys
  * @next_pd: number of the next protection domain
@@ -142,6 +143,7 @@ struct mlx5_double_vf {
 	struct mlx5_double_caps *caps;
 	struct blocking_notifier_head notifier;
 	struct workqueue_struct *wq;
+	spinlock_t event_queue; /* held while a callback runs */
 
 	struct list_head pds;
 	struct list_head mkeys;
