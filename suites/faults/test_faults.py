@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from fixtures.errors import NotThere
-from fixtures.guest import Answer, Guest, Injection, kmemleak, write_file
+from fixtures.guest import Answer, Guest, Injection, memory, write_file
 from fixtures.oracle import StateMachine
 from fixtures.session import ArrangementFailed, DataFd, Session, State
 from fixtures.session.transfer import arrive, save
@@ -84,7 +84,7 @@ def test_a_request_for_a_state_that_meets_a_fault(
 def test_requests_that_meet_faults_lose_no_memory(
     session: Session, guest: Guest, fsm: StateMachine
 ) -> None:
-    began = kmemleak.forget(guest)
+    began = memory.forget(guest)
     for begin, end in fsm.arcs:
 
         def prepare(begin: State = begin) -> None:
@@ -95,7 +95,7 @@ def test_requests_that_meet_faults_lose_no_memory(
             session.set_state(end)
     session.reset()
     session.reopen()
-    kmemleak.check(guest, began)
+    memory.check(guest, began)
 
 
 @pytest.mark.clause("faults.call")

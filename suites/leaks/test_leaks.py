@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from fixtures.device.firmware import Firmware
-from fixtures.guest import Guest, kmemleak
+from fixtures.guest import Guest, memory
 from fixtures.oracle import StateMachine
 from fixtures.session import Session, State
 from fixtures.session.transfer import load, save
@@ -44,10 +44,10 @@ def test_a_save_that_fails_as_pre_copy_is_left_leaves_nothing(
 
 @pytest.mark.clause("leaks.memory")
 def test_kmemleak_finds_nothing(guest: Guest, session: Session, fsm: StateMachine) -> None:
-    began = kmemleak.forget(guest)
+    began = memory.forget(guest)
     session.reopen()  # so that the check covers the allocations of an open
     for _ in range(ROUNDS):
         migrate(session, fsm)
         session.reset()
     session.reopen()
-    kmemleak.check(guest, began)
+    memory.check(guest, began)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.guest import Guest, kmemleak
+from fixtures.guest import Guest, memory
 from fixtures.session import Session, State
 
 CONTROL = "/sys/kernel/debug/vfio-misbehave"
@@ -26,7 +26,7 @@ ONCE = Path(os.environ["MISDEEDS_ONCE"]) if "MISDEEDS_ONCE" in os.environ else N
 class TestMisdeed:
     def test_it(self, guest: Guest, session: Session, word: str) -> None:
         assert session.state() is State.RUNNING
-        began = kmemleak.forget(guest) if word == "leak" else None
+        began = memory.forget(guest) if word == "leak" else None
         if ONCE:
             if not ONCE.exists():
                 return
@@ -36,7 +36,7 @@ class TestMisdeed:
         guest.call("write_file", path=CONTROL, data=word.encode())
         assert session.state() is State.RUNNING
         if began is not None:
-            kmemleak.check(guest, began)
+            memory.check(guest, began)
 
 
 @pytest.mark.any_api

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""kmemleak's reports: a test is blamed for memory that was allocated while it ran."""
+"""Lost memory: a test is blamed for what was allocated while it ran."""
 
 from __future__ import annotations
 
-from fixtures.guest.kmemleak import MemoryLost, lost_since
+from fixtures.guest.memory import MemoryLost, lost_since, more_pages, pages_of_modules
 
 OLD = """\
 unreferenced object 0xff11000006feb000 (size 1024):
@@ -49,3 +49,35 @@ def test_a_loss_is_told_with_who_allocated_it_and_how_much_more_there_is() -> No
     said = "unreferenced object (size 1024), allocated by mlx5vf_pci_save_device_data, and 1 more"
     assert str(lost) == said
     assert lost.lost[0].fingerprint != lost_since(NEW, 0)[0].fingerprint
+
+
+PAGES = """\
+ get_page_from_freelist+0x100/0x200
+ __alloc_frozen_pages_noprof+0x10/0x20
+ alloc_pages_bulk_noprof+0x1/0x2
+ virtiovf_add_migration_pages+0x9d/0x1f0 [virtio_vfio_pci]
+ virtiovf_pci_save_device_data+0x1/0x2 [virtio_vfio_pci]
+nr_base_pages: {pages}
+
+ get_page_from_freelist+0x100/0x200
+ allocate_slab+0x10/0x20
+ __kmalloc_cache_noprof+0x1/0x2
+ virtiovf_pci_save_device_data+0x1/0x2 [virtio_vfio_pci]
+nr_base_pages: {slabs}
+
+ get_page_from_freelist+0x100/0x200
+ iommu_alloc_pages_node_sz+0x1/0x2
+ intel_iommu_map+0x1/0x2
+ vfio_iommu_map+0x1/0x2 [vfio_iommu_type1]
+nr_base_pages: {tables}
+"""
+
+
+def test_pages_that_a_module_asked_for_are_counted() -> None:
+    before = pages_of_modules(PAGES.format(pages=3, slabs=1, tables=1))
+    assert more_pages(before, before) == []
+    (lost,) = more_pages(before, pages_of_modules(PAGES.format(pages=5, slabs=7, tables=9)))
+    assert lost.kind == "leak"
+    assert lost.headline == "2 pages more than before"
+    assert lost.top[0] == "virtiovf_add_migration_pages"
+    assert pages_of_modules("") == {}
