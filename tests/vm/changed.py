@@ -37,6 +37,9 @@ HISI_ACC = Module(
     "hisi-acc-vfio-pci",
     ("hisi_acc_vfio_pci.h",),
 )
+VIRTIO = Module(
+    "virtio", "drivers/vfio/pci/virtio/migrate.c", "virtio-vfio-pci", ("main.c", "common.h")
+)
 MLX5 = Module("mlx5", "drivers/vfio/pci/mlx5/cmd.c", "mlx5-vfio-pci", ("main.c", "cmd.h"))
 MLX5_FILES = Module("mlx5", "drivers/vfio/pci/mlx5/main.c", "mlx5-vfio-pci", ("cmd.c", "cmd.h"))
 

@@ -9,10 +9,10 @@ import pytest
 
 from fixtures.device import all_needs
 from fixtures.kernel import parse, provide
-from fixtures.kernel.kconfig import DEBUG
+from fixtures.kernel.kconfig import DEBUG, FAULT
 from fixtures.plugin.run import Run
 from fixtures.progress import Progress
-from tests.vm.changed import HISI_ACC, MLX5, MLX5_FILES, MTTY, QAT, Module, with_change
+from tests.vm.changed import HISI_ACC, MLX5, MLX5_FILES, MTTY, QAT, VIRTIO, Module, with_change
 from tests.vm.conftest import NEW, Suites
 
 ANSWERS = (
@@ -41,6 +41,15 @@ CLOSES = """	mutex_lock(&mvdev->state_mutex);
 """
 CLOSES_UNLOCKED = """	mlx5vf_disable_fds(mvdev, NULL);
 	_mlx5vf_free_page_tracker_resources(mvdev);
+"""
+FREES_PAGES = """err_append:
+	for (i = filled - 1; i >= 0; i--)
+		__free_page(page_list[i]);
+err:
+"""
+KEEPS_PAGES = """err_append:
+	i = 0;
+err:
 """
 
 
@@ -119,13 +128,44 @@ def test_a_bug_is_caught(
 
 
 @pytest.mark.long
-def test_a_close_without_its_lock_is_caught(suites: Suites, tmp_path: Path) -> None:
-    """2b1c1906286f, "vfio/mlx5: Protect mlx5vf_disable_fds() upon close device"."""
-    debug = provide(parse(NEW), all_needs(), Progress(), DEBUG)
-    kernel = with_change(debug, MLX5, CLOSES, CLOSES_UNLOCKED, tmp_path)
-    options = ("--driver=mlx5", "--flavour=debug", "--clause=state-machine.reopen", "--retries=0")
-    done = suites.run(f"--kernel={kernel}", *options)
+@pytest.mark.parametrize(
+    ("flavour", "module", "old", "new", "clause", "function"),
+    [
+        pytest.param(
+            DEBUG,
+            MLX5,
+            CLOSES,
+            CLOSES_UNLOCKED,
+            "state-machine.reopen",
+            "mlx5vf_disable_fds",
+            id="2b1c1906286f-a-close-without-its-lock",
+        ),
+        pytest.param(
+            FAULT,
+            VIRTIO,
+            FREES_PAGES,
+            KEEPS_PAGES,
+            "faults.memory",
+            "virtiovf_add_migration_pages",
+            id="22e87bf3f77c-pages-that-a-failed-allocation-loses",
+        ),
+    ],
+)
+def test_a_bug_is_caught_in_its_flavour(
+    suites: Suites,
+    tmp_path: Path,
+    flavour: str,
+    module: Module,
+    old: str,
+    new: str,
+    clause: str,
+    function: str,
+) -> None:
+    built = provide(parse(NEW), all_needs(), Progress(), flavour)
+    kernel = with_change(built, module, old, new, tmp_path)
+    options = (f"--driver={module.driver}", f"--flavour={flavour}", f"--clause={clause}")
+    done = suites.run(f"--kernel={kernel}", *options, "--retries=0")
     assert done.status == 1, done.output
-    entry = done.held("mlx5", "state-machine.reopen")
+    entry = done.held(module.driver, clause)
     assert entry.verdict == "deviates"
-    assert "mlx5vf_disable_fds" in entry.why
+    assert function in entry.why
