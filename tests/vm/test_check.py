@@ -101,25 +101,33 @@ def test_two_runs_at_the_same_time(suites: Suites) -> None:
     assert len(list(suites.folder.glob("2*/results.yaml"))) == 2
 
 
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("int broken(void) { return no_such_thing; }", "error: .*no_such_thing"),
+        (
+            "int no_such_thing(void); int broken(void) { return no_such_thing(); }",
+            "ERROR: modpost: .*no_such_thing",
+        ),
+    ],
+    ids=["name", "import"],
+)
 def test_a_double_that_does_not_compile_leaves_the_others(
-    suites: Suites, tmp_path: Path, run: Run
+    suites: Suites, tmp_path: Path, run: Run, code: str, error: str
 ) -> None:
     checkout = tmp_path / "checkout"
     shutil.copytree(
         CHECKOUT, checkout, ignore=shutil.ignore_patterns(".git", ".venv", "results", ".*_cache")
     )
     source = checkout / "vm-images/doubles/qat/vfio_double_qat.c"
-    source.write_text(
-        source.read_text(encoding="utf-8") + "\nint broken(void) { return no_such_thing; }\n",
-        encoding="utf-8",
-    )
+    source.write_text(source.read_text(encoding="utf-8") + f"\n{code}\n", encoding="utf-8")
     # With a build folder no kernel has to be built for the changed doubles.
     kernel = run.prepare().kernel.build
     done = suites.run(f"--kernel={kernel}", "--driver=qat,mtty", "-k", "flags", checkout=checkout)
     assert done.status == 2, done.output
     broken = done.held("qat", "precopy-info.flags.v1-echo")
     assert broken.verdict == "broken"
-    assert re.search(r"doubles/qat does not compile: .*error: .*no_such_thing", broken.why)
+    assert re.search(f"doubles/qat does not compile: .*{error}", broken.why)
     assert done.results.drivers["mtty"].counts["conforms"] > 0
 
 
