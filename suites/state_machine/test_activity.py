@@ -10,8 +10,9 @@ from fixtures.oracle import PRE_COPIES, StateMachine
 from fixtures.session import Session, State
 from fixtures.session.transfer import Arrived
 from suites import must
+from suites.state_machine.settled import settled
 from suites.state_machine.test_arcs import NAME, PAIRS
-from suites.state_machine.test_failed_arcs import attempts, settled
+from suites.state_machine.test_failed_arcs import attempts
 
 pytestmark = pytest.mark.any_api
 

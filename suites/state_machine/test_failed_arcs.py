@@ -12,10 +12,9 @@ from fixtures.device.firmware import Firmware
 from fixtures.errors import NotThere
 from fixtures.oracle import SAVING, StateMachine
 from fixtures.session import ArrangementFailed, DataFd, Session, State
-from fixtures.session.transfer import Arrived, arrive
 from suites import must
-from suites.calls import SOON
 from suites.state_machine.checks import check_answered
+from suites.state_machine.settled import settled
 
 pytestmark = pytest.mark.any_api
 
@@ -58,17 +57,6 @@ def attempts(session: Session, firmware: Firmware, begin: State, end: State) -> 
         firmware.fail(command, status, skip=commands[:number].count(command))
         answer, given = session.set_state(end)
         yield Attempt(command, answer.error, session.state(), given or arrived.data_fd)
-
-
-def settled(session: Session, state: State) -> Arrived:
-    """Take a device to ``state``, and wait for a save that this may have begun in the background.
-
-    Otherwise the save's command would be counted for the next arc.
-    """
-    arrived = arrive(session, state)
-    if arrived.data_fd is not None and state in SAVING:
-        arrived.data_fd.poll(SOON)
-    return arrived
 
 
 @pytest.mark.clause("state-machine.failed-arc")

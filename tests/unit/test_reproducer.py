@@ -190,6 +190,7 @@ def everything() -> Calls:
     calls.made("close", Answer(0), fd=41)
     calls.made("begin", Answer(0), what={"op": "read", "fd": stream, "count": 64})
     calls.made("end", Answer(-1, errno.EINPROGRESS), begun=0, what="read", timeout=10)
+    calls.made("interrupt", Answer(0), begun=0)
     poll = {"op": "poll", "fd": stream, "events": READABLE, "timeout": 9}
     calls.made("begin", Answer(1), what=poll)
     calls.made("end", Answer(0, more={"revents": 0}), begun=1, what="poll", timeout=1000)

@@ -107,6 +107,14 @@ err:
             id="a-device-that-is-not-resumed",
         ),
         pytest.param(
+            QAT,
+            "\t\tret = qat_vfmig_suspend(qat_vdev->mdev);\n",
+            "\t\tret = qat_vfmig_suspend(qat_vdev->mdev);\n"
+            "\t\tif (!ret && signal_pending(current))\n\t\t\tret = -EIO;\n",
+            "state-machine.signal",
+            id="a-signal-that-is-told-as-another-error",
+        ),
+        pytest.param(
             MTTY,
             "\tif (copy_to_user(buf, (void *)&migf->data + *pos, len)) {\n",
             "\t*pos += len;\n\tif (copy_to_user(buf, (void *)&migf->data + *pos - len, len)) {\n",

@@ -115,6 +115,7 @@ static int info_show(struct seq_file *m, void *unused)
 		   vf->suspended);
 	seq_printf(m, "loaded=%zu\n", vf->loaded_size);
 	show_names(m, "capabilities", ops->capabilities, capabilities);
+	show_names(m, "holdable", ops->commands, ops->holdable);
 	show_names(m, "held", ops->commands, held);
 	show_names(m, "failing", ops->commands, failing);
 	if (ops->info)

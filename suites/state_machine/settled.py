@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The beginning of an arc whose firmware commands are counted."""
+
+from __future__ import annotations
+
+from fixtures.oracle import SAVING
+from fixtures.session import Session, State
+from fixtures.session.transfer import Arrived, arrive
+from suites.calls import SOON
+
+
+def settled(session: Session, state: State) -> Arrived:
+    """Take a device to ``state``, and wait for a save that this may have begun in the background.
+
+    Otherwise the save's command would be counted for the next arc.
+    """
+    arrived = arrive(session, state)
+    if arrived.data_fd is not None and state in SAVING:
+        arrived.data_fd.poll(SOON)
+    return arrived
