@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The adapter goes away and comes back while its function is in use."""
+"""The adapter is reset, or goes away and comes back, while its function is in use."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from fixtures.device.firmware import Firmware
 from fixtures.oracle import SAVING, StateMachine
 from fixtures.session import Session, State
 from fixtures.session.transfer import Arrived
+from suites.calls import SOON
 from suites.state_machine.checks import check_answered, check_works
 
 pytestmark = pytest.mark.any_api
+
+A_WHILE = 100  # milliseconds; a reset that has not ended by then waits for the adapter's
 
 
 @pytest.mark.clause("state-machine.adapter-restart")
@@ -34,4 +37,21 @@ def test_state_requests_are_answered_then(
     for requested in (State.STOP, State.RUNNING):
         check_answered(session, fsm, requested)
     assert not session.reset().error
+    check_works(session)
+
+
+@pytest.mark.clause("state-machine.reset.adapter")
+def test_a_reset_while_the_adapter_is_reset(
+    session: Session, firmware: Firmware, arrived: Arrived
+) -> None:
+    firmware.begin_adapter_reset()
+    reset = session.begin_reset()
+    early = reset.end(A_WHILE)
+    firmware.end_adapter_reset()
+    answer = reset.end(SOON) if early.error == "EINPROGRESS" else early
+    assert answer.error != "EINPROGRESS"
+    if not answer.error:
+        assert session.state() is State.RUNNING
+    assert not session.reset().error
+    assert session.state() is State.RUNNING
     check_works(session)

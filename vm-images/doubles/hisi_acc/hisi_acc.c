@@ -188,6 +188,7 @@ struct hisi_acc_pf {
 	void __iomem *mem;
 	struct trap_window trap;
 
+	bool resetting;			/* by a test */
 	struct mutex vfs_lock;		/* protects vfs[], with lock to write */
 	struct work_struct report;
 
@@ -1134,7 +1135,26 @@ static void hisi_acc_look(struct vfio_double_vf *base)
 
 static void hisi_acc_function_reset(struct vfio_double_vf *base)
 {
-	run_again(to_vf(base));
+	struct hisi_acc_vf *vf = to_vf(base);
+
+	if (READ_ONCE(pf_of(vf)->resetting))
+		vfio_double_violation(base,
+				      "function reset while the PF is reset");
+	run_again(vf);
+}
+
+/* As the PF's own driver, which waits until no other reset goes on */
+static int control_resetting(struct hisi_acc_pf *pf, bool begin)
+{
+	if (begin) {
+		if (test_and_set_bit(QM_RESETTING, &pf->qm.misc_ctl))
+			return -EBUSY;
+		WRITE_ONCE(pf->resetting, true);
+	} else if (READ_ONCE(pf->resetting)) {
+		WRITE_ONCE(pf->resetting, false);
+		clear_bit(QM_RESETTING, &pf->qm.misc_ctl);
+	}
+	return 0;
 }
 
 static void hisi_acc_vf_unbound(struct vfio_double_vf *base)
@@ -1154,6 +1174,7 @@ static void hisi_acc_reset(struct vfio_double_vf *base)
 	regs_init(&vf->bar);
 	regs_init(&vf->mig);
 	run_again(vf);
+	control_resetting(pf, false);
 
 	spin_lock(&pf->lock);
 	vf->queues = DEFAULT_QUEUES;
@@ -1184,6 +1205,7 @@ static int control_adapter(struct hisi_acc_vf *vf, const char *name)
  * ready 0|1			a guest's driver has set up the VF; default 1
  * queues <n>			number of queue pairs, 1 to 1024
  * isolation <n>		the PF's isolation setting, for all its VFs
+ * resetting 0|1		whether the PF is being reset
  */
 static int hisi_acc_control(struct vfio_double_vf *base, int argc, char **argv)
 {
@@ -1208,6 +1230,10 @@ static int hisi_acc_control(struct vfio_double_vf *base, int argc, char **argv)
 		writel(number ? QM_READY : QM_NOT_READY,
 		       vf->mig.base + QM_VF_STATE);
 		return 0;
+	}
+	if (!strcmp(argv[0], "resetting")) {
+		ret = vfio_double_number(argv[1], 1, &number);
+		return ret ?: control_resetting(pf, number);
 	}
 	if (!strcmp(argv[0], "queues")) {
 		ret = vfio_double_number(argv[1], MAX_QUEUES, &number);
