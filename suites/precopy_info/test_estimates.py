@@ -10,6 +10,7 @@ from fixtures.oracle import PRE_COPIES, StateMachine
 from fixtures.session import DataFd, Session, State
 from fixtures.session.transfer import read_pre_copy
 from fixtures.uapi import PRECOPY_INFO, Ioctl
+from suites import must
 from suites.calls import ASKED_AGAIN, announced_changes, ask
 from suites.contents import CHANGED
 
@@ -93,7 +94,7 @@ def test_data_comes_exactly_while_there_are_bytes(in_pre_copies: DataFd) -> None
 
 @pytest.mark.clause("precopy-info.idle")
 def test_a_device_that_changes_nothing_has_nothing_more_to_send(in_pre_copies: DataFd) -> None:
-    read_pre_copy(in_pre_copies)
+    must.read_pre_copy(in_pre_copies)
     for _ in range(2):  # also once its driver has asked it again
         in_pre_copies.wait(ASKED_AGAIN)
         info = ask(in_pre_copies)

@@ -7,6 +7,7 @@ import operator
 
 import pytest
 
+from fixtures.guest import Guest
 from fixtures.oracle import SESSIONS, StateMachine
 from fixtures.session import Session, State
 from suites.state_machine.checks import check_works
@@ -16,6 +17,12 @@ pytestmark = pytest.mark.any_api
 NAME = operator.attrgetter("name")
 
 opening = pytest.mark.parametrize("state", sorted(SESSIONS), ids=NAME)
+
+
+def open_files(guest: Guest) -> list[str]:
+    """Return the descriptors of the process that makes the tests' calls."""
+    names: list[str] = guest.call("list", path="/proc/self/fd").more["names"]
+    return names
 
 
 def check_it_failed(session: Session, fsm: StateMachine, state: State) -> None:
@@ -36,8 +43,11 @@ def test_no_file_can_be_opened(session: Session, fsm: StateMachine, state: State
 
 @pytest.mark.clause("state-machine.no-answer")
 @opening
-def test_the_answer_cannot_be_written(session: Session, fsm: StateMachine, state: State) -> None:
-    """The data fd would be lost: the test's end counts the files that are open."""
+def test_the_answer_cannot_be_written(
+    session: Session, fsm: StateMachine, state: State, guest: Guest
+) -> None:
     fsm.need(state)
+    before = open_files(guest)
     assert session.set_state_at(state, writable=False).error == "EFAULT"
+    assert open_files(guest) == before
     check_it_failed(session, fsm, state)

@@ -25,6 +25,7 @@ in_stop = pytest.mark.parametrize(
 @pytest.fixture
 def index(session: Session) -> int:
     """The kind of interrupts that a VMM would use for the device."""
+    session.device_info()  # as a VMM does first; mtty does not know its interrupts without it
     for index in (MSIX, MSI, INTX):
         if session.irq_count(index):
             return index
