@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Kernels with one line of a driver changed.
+"""Kernels with some lines of a driver, or of VFIO itself, changed.
 
 The kernel under test is a build folder with the changed module in it, so that this also tests
 that form of a kernel spec.
@@ -8,6 +8,7 @@ that form of a kernel spec.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,27 +43,53 @@ VIRTIO = Module(
 )
 MLX5 = Module("mlx5", "drivers/vfio/pci/mlx5/cmd.c", "mlx5-vfio-pci", ("main.c", "cmd.h"))
 MLX5_FILES = Module("mlx5", "drivers/vfio/pci/mlx5/main.c", "mlx5-vfio-pci", ("cmd.c", "cmd.h"))
+# VFIO itself, with the driver that is the cheapest to run.
+VFIO = Module(
+    "mtty",
+    "drivers/vfio/vfio_main.c",
+    "vfio",
+    ("device_cdev.c", "group.c", "iommufd.c", "container.c", "virqfd.c", "debugfs.c", "vfio.h"),
+)
 
 
 def with_change(kernel: Kernel, module: Module, old: str, new: str, folder: Path) -> Path:
     """Return a copy of the kernel's build folder, with ``new`` instead of ``old`` in ``module``."""
+    return with_changes(kernel, module, [(old, new)], folder)
+
+
+def with_changes(
+    kernel: Kernel, module: Module, changes: Sequence[tuple[str, str]], folder: Path
+) -> Path:
+    """Return a copy of the kernel's build folder, with ``changes`` of lines made to ``module``.
+
+    The lines stand once in one of the module's files.
+    """
     built = kernel.build
     original = built / "source" / module.source
-    source = original.read_text(encoding="utf-8")
-    assert source.count(old) == 1
+    made = (
+        built / Path(module.source).parent
+    )  # a file that the configuration leaves out has no object
+    texts = {"changed.c": original.read_text(encoding="utf-8")}
+    for name in module.others:
+        # The configuration may leave out a source file: it has no object.
+        if name.endswith(".h") or (made / name).with_suffix(".o").exists():
+            texts[name] = original.with_name(name).read_text(encoding="utf-8")
+    for old, new in changes:
+        (name,) = [name for name, text in texts.items() if old in text]
+        assert texts[name].count(old) == 1
+        texts[name] = texts[name].replace(old, new)
     place = folder / "module"
     place.mkdir()
-    (place / "changed.c").write_text(source.replace(old, new), encoding="utf-8")
-    for other in module.others:
-        shutil.copy(original.with_name(other), place)
-    objects = [name.replace(".c", ".o") for name in ("changed.c", *module.others) if ".c" in name]
+    for name, text in texts.items():
+        (place / name).write_text(text, encoding="utf-8")
+    objects = [name.replace(".c", ".o") for name in texts if name.endswith(".c")]
     kbuild = f"obj-m := {module.name}.o\n{module.name}-y := {' '.join(objects)}\n"
     (place / "Kbuild").write_text(kbuild, encoding="utf-8")
     # The kernel's own build does not know the exports of a double.
     argv = ["make", "-C", str(built), f"M={place}", "KBUILD_MODPOST_WARN=1", "modules"]
     process.run(argv, folder / "make.log")
     copy = copy_of_build(kernel, folder)
-    target = copy / Path(module.source).parent / f"{module.name}.ko"
+    target = copy / made.relative_to(built) / f"{module.name}.ko"
     assert target.exists()
     shutil.copy(place / f"{module.name}.ko", target)
     return copy
