@@ -2,7 +2,7 @@
 #
 # The jobs of this suite. `make help` lists them.
 
-jobs = check premerge matrix bisect bisect-step baseline history shell
+jobs = check premerge matrix bisect bisect-step baseline history shell selftests
 targets = $(jobs) help setup soak report clauses unit test test-long lint bench cache clean
 goals := $(MAKECMDGOALS)
 
@@ -160,6 +160,11 @@ shell: ## open a shell in the guest, with a device of each driver; KERNEL=, DRIV
 		--drivers="$$DRIVERS $$DRIVER" --cmd="$$CMD" $(machine); status=$$?; \
 		[ $$status -le 2 ] || { echo "the command ended with $$status" >&2; exit 2; }; exit $$status
 
+selftests: ## run the kernel's own VFIO selftests on a function of each driver; KERNEL=, DRIVERS=
+	$(really)@$(call ready_for,$$KERNEL) packages-selftests.txt || exit 2
+	$(really)@$(run) $(python) -m workflows.selftests --kernel="$$KERNEL" --flavour="$$FLAVOUR" \
+		--drivers="$$DRIVERS $$DRIVER" $(machine)
+
 soak: ## run the suites RUNS times and print where the runs disagree; KERNEL=, DRIVERS=, PYTEST=
 	@$(call ready_for,$$KERNEL)
 	@$(run) $(python) -m workflows.soak "$$RUNS" --kernel="$$KERNEL" $(about) $(step) $(machine)
@@ -182,7 +187,7 @@ test: ## run the project's own tests: unit tests, and real kernels in VMs; PYTES
 		-n auto --dist loadgroup $$PYTEST"
 
 test-long: ## run the tests that take more than ten minutes; PYTEST=
-	@$(call ready_for,debian:newest) packages-test.txt
+	@$(call ready_for,debian:newest) packages-test.txt packages-selftests.txt
 	@eval "$(run) $(python) -m pytest $(call but_for,tests) --results=results/tests -m long $$PYTEST"
 
 lint: ## check the code's form: ruff, mypy; shellcheck and checkpatch, if they are there

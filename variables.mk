@@ -14,6 +14,7 @@ takes.bisect-step = TREE GOOD $(choice) $(subject)
 takes.baseline = KERNEL BASELINE $(choice) $(subject) $(machine)
 takes.history = DRIVERS DRIVER BEHAVIOUR CLAUSE
 takes.shell = KERNEL DRIVERS DRIVER FLAVOUR CMD $(machine)
+takes.selftests = KERNEL DRIVERS DRIVER FLAVOUR $(machine)
 takes.soak = RUNS KERNEL $(choice) $(subject) $(machine)
 takes.report = RESULTS FORMATS
 takes.unit = PYTEST

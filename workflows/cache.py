@@ -63,7 +63,7 @@ class CacheKind:
 def kinds() -> list[CacheKind]:
     """Return all kinds: the cache first, then the results."""
     results = RESULTS.resolve()
-    jobs = tuple(results / job for job in ("premerge", "matrix", "bisect"))
+    jobs = tuple(results / job for job in ("premerge", "matrix", "bisect", "selftests"))
     return [
         *(CacheKind(name, (paths.cache() / name,), kept) for name, kept in cache.KEPT.items()),
         CacheKind("steps", (step.STEPS.resolve(),), step.KEPT),

@@ -242,9 +242,10 @@ class Bench:
                 where = program if isinstance(error, GuestLost) else ""
                 outcome.problems.append(Problem(where, "", tuple(str(error).splitlines())))
         outcome.problems += self._splats("")
-        if not outcome.problems:  # the console has also what came after the last call
-            outcome.problems += _complaints("", machine.splats())
-        if outcome.problems:
+        found = machine.splats()
+        if found and not outcome.problems:  # the console has also what came after the last call
+            outcome.problems += _complaints("", found)
+        if found or guest.loss:
             self.stop()
         return outcome
 

@@ -81,7 +81,9 @@ def option(call: list[str], name: str) -> str:
 
 
 @pytest.mark.parametrize("status", [0, 1, 2])
-@pytest.mark.parametrize("goal", ["check", "premerge", "matrix", "bisect", "baseline", "history"])
+@pytest.mark.parametrize(
+    "goal", ["check", "premerge", "matrix", "bisect", "baseline", "history", "selftests"]
+)
 def test_a_job_ends_as_its_program_does(checkout: Checkout, goal: str, status: int) -> None:
     checkout.ends(f"workflows.{goal}", status)
     assert checkout.make(goal).returncode == status

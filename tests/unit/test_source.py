@@ -54,6 +54,18 @@ def test_an_edit_changes_the_identity_and_not_the_lineage(tree: Path) -> None:
     assert before.lineage == after.lineage
 
 
+@pytest.mark.parametrize("at", ["", "@v1"])
+def test_the_state_of_some_files_is_theirs_alone(tree: Path, at: str) -> None:
+    parts = ("include", "Makefile", "nowhere")
+    spec = f"{tree}{at}"
+    before, edited = of(spec).state_of(parts), of(f"{tree}@v2" if at else spec)
+    (tree / "drivers/vfio/vfio_main.c").write_text("edited\n", encoding="utf-8")
+    assert edited.state_of(parts) == before
+    (tree / "Makefile").write_text("edited\n", encoding="utf-8")
+    git(tree, "commit", "--quiet", "--all", "--message=edit")
+    assert of(f"{tree}@HEAD" if at else spec).state_of(parts) != before
+
+
 def test_a_commit_without_an_edit_changes_nothing(tree: Path) -> None:
     before = of(str(tree))
     git(tree, "commit", "--quiet", "--allow-empty", "-m", "nothing")
