@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -76,6 +77,7 @@ QUIET_LIMIT = 60.0
 LIMIT = 300.0
 DYING = 1.0  # seconds from the loss of the connection to what shows that the guest died
 SHOWN = 8  # lines of a failure
+IN_FULL = 3  # failures of a program on a device
 _PART = 1 << 15  # bytes
 
 
@@ -111,13 +113,15 @@ def main(argv: Sequence[str]) -> int:
     devices = [*machine_options(needed.values(), spare), *shared_folder(TAG, tests.folder)]
     machine = replace(described, accelerator=chosen_accelerator, devices=tuple(devices))
     folder = make_folder("selftests")
-    with Bench(kernel, tests, rootfs, machine, folder, progress) as bench:
+    omitted = rules.not_for(kernel.release)
+    programs = [name for name in tests.programs if name not in omitted]
+    with Bench(kernel, programs, rootfs, machine, folder, progress) as bench:
         outcomes = [bench.run(kind) for kind in kinds(usable, owners, spare)]
     judged = {
         one.kind: skips.judge(one.kind, kernel.release, one.reports, one.problems, rules)
         for one in outcomes
     }
-    text = "\n".join(table(kernel, tests, judged))
+    text = "\n".join(table(kernel, tests, judged, omitted))
     write_report(folder, as_data(kernel, tests, judged), {"report.txt": text + "\n"})
     print(untrusted.clean(text))
     print(f"results: {folder}")
@@ -187,20 +191,21 @@ class Bench:
     def __init__(
         self,
         kernel: Kernel,
-        tests: Selftests,
+        programs: Sequence[str],
         rootfs: Path,
         spec: MachineSpec,
         folder: Path,
         progress: Progress,
     ) -> None:
         self._kernel = kernel
-        self._tests = tests
+        self._programs = programs
         self._rootfs = rootfs
         self._spec = spec
         self._folder = folder
         self._progress = progress
         self._machine: Machine | None = None
         self._booted = 0
+        self._interrupted = False  # during a program
         self._said: list[str] = []  # of the kernel's log, since it was last looked at
 
     def __enter__(self) -> Bench:
@@ -229,7 +234,7 @@ class Bench:
         with self._progress.step(f"selftests on {kind.name}") as step:
             try:
                 with kind.make(devices) as device:
-                    for program in self._tests.programs:
+                    for program in self._programs:
                         step.update(program)
                         outcome.reports[program] = self._run(machine, guest, kind, program, device)
                         outcome.problems += self._splats(program)
@@ -239,6 +244,8 @@ class Bench:
             except HostFailed:
                 raise
             except (Deviation, GuestError) as error:
+                if self._interrupted:
+                    raise KeyboardInterrupt from error
                 where = program if isinstance(error, GuestLost) else ""
                 outcome.problems.append(Problem(where, "", tuple(str(error).splitlines())))
         outcome.problems += self._splats("")
@@ -296,6 +303,11 @@ class Bench:
             except (OSError, paramiko.SSHException) as error:
                 guest.loss = _loss(machine, program, error)
                 raise guest.loss from error
+            except KeyboardInterrupt:
+                # The program still has the device open, so that clean-up would wait for its end.
+                self._interrupted = True
+                guest.loss = GuestLost("interrupted")
+                raise
         guest.call("hello")  # brings what the kernel has logged since
         output = untrusted.decode((folder / f"{program}.log").read_bytes())
         return tap.read(output, status)
@@ -383,8 +395,10 @@ def _loss(machine: Machine, program: str, error: Exception) -> GuestLost:
     return CallBlocked(f"{program} does not end{f' ({found})' if found else ''}", found)
 
 
-def table(kernel: Kernel, tests: Selftests, judged: Mapping[str, Judgement]) -> list[str]:
-    """Return the result for people."""
+def table(
+    kernel: Kernel, tests: Selftests, judged: Mapping[str, Judgement], omitted: Mapping[str, str]
+) -> list[str]:
+    """Return the result for people; ``omitted`` are the programs that were not run, and why."""
     rows = [["device", "pass", "fail", "known", "skip"]]
     for kind, one in judged.items():
         counts = (one.passed, len(one.problems), len(one.known), one.skipped)
@@ -395,19 +409,39 @@ def table(kernel: Kernel, tests: Selftests, judged: Mapping[str, Judgement]) -> 
     lines += [row[0].ljust(wide) + "".join(cell.rjust(7) for cell in row[1:]) for row in rows]
     lines.append("")
     for kind, one in judged.items():
-        for problem in one.problems:
-            lines.append(f"{': '.join(filter(None, (kind, problem.where)))}: fails:")
-            lines += [f"    {line}" for line in problem.lines[-SHOWN:]]
-    for kind, one in judged.items():
-        for rule, problem in one.known:
-            where = ": ".join(filter(None, (kind, problem.where)))
-            lines.append(f"{where}: fails, as is known: {rule.reason}")
+        lines += failures(kind, one.problems)
+    lines += _known(judged)
+    lines += [f"{program}: not run: {reason}" for program, reason in omitted.items()]
     reasons = {
         f"{rule.program}: {rule.number} skipped: {rule.reason}": None
         for one in judged.values()
         for rule, _ in one.skips
     }
     return [*lines, *reasons]
+
+
+def failures(kind: str, problems: Iterable[Problem]) -> Iterator[str]:
+    """Yield the lines that tell of ``problems``, the first few of each program in full."""
+    told = Counter[str]()
+    for problem in problems:
+        told[problem.program] += 1
+        if told[problem.program] <= IN_FULL:
+            yield f"{': '.join(filter(None, (kind, problem.where)))}: fails:"
+            yield from (f"    {line}" for line in problem.lines[-SHOWN:])
+    for program, number in told.items():
+        if number > IN_FULL:
+            yield f"{kind}: {program}: {number - IN_FULL} more failures: see {kind}/{program}.log"
+
+
+def _known(judged: Mapping[str, Judgement]) -> Iterator[str]:
+    """Yield a line for each known failure that came: where, and why."""
+    where: dict[str, dict[str, None]] = {}
+    for kind, one in judged.items():
+        for rule, problem in one.known:
+            about = problem.where if rule.device == "*" else f"{kind}: {problem.where}"
+            where.setdefault(rule.reason, {})[about.removesuffix(": ")] = None
+    for reason, places in where.items():
+        yield f"{', '.join(places)}: fails, as is known: {reason}"
 
 
 def as_data(kernel: Kernel, tests: Selftests, judged: Mapping[str, Judgement]) -> dict[str, Any]:

@@ -38,9 +38,9 @@ class ExpectedSkip(Description):
 class KnownFailure(Description):
     """A failure that does not fail the job. "*" in ``program``, ``test``, ``says``: anything.
 
-    ``device`` is the kind of device. ``program`` is "" if the device cannot be had, or fails beside
-    the programs; ``test`` is "" if the program fails as a whole. ``says`` is a part of what is
-    printed. ``kernels`` are ranges of versions, one of which must hold.
+    ``device`` is the kind of device, "*" all. ``program`` is "" if the device cannot be had,
+    or fails beside the programs; ``test`` is "" if the program fails as a whole. ``says`` is a part
+    of what is printed. ``kernels`` are ranges of versions, one of which must hold.
     """
 
     device: str
@@ -51,11 +51,26 @@ class KnownFailure(Description):
     reason: str
 
 
+class NotRun(Description):
+    """A program that is not run on some kernels: ``kernels`` as for a known failure."""
+
+    program: str
+    kernels: tuple[KernelRange, ...]
+    reason: str
+
+
 class Expected(Description):
     """The whole file."""
 
+    not_run: tuple[NotRun, ...] = Field(default=(), alias="not-run")
     skips: tuple[ExpectedSkip, ...]
     known: tuple[KnownFailure, ...]
+
+    def not_for(self, release: str) -> dict[str, str]:
+        """Return the programs that are not run on kernel ``release``, and why."""
+        return {
+            rule.program: rule.reason for rule in self.not_run if _is_for(release, rule.kernels)
+        }
 
 
 @functools.cache
@@ -114,7 +129,7 @@ def judge(
     wanted = [
         one
         for one in rules.known
-        if one.device == kind and any(in_range(release, kernels) for kernels in one.kernels)
+        if fnmatchcase(kind, one.device) and _is_for(release, one.kernels)
     ]
     for problem in found:
         rule = next((one for one in wanted if _names(one, problem)), None)
@@ -124,7 +139,8 @@ def judge(
             judged.known.append((rule, problem))
     came = [rule for rule, _ in judged.known]
     for rule in wanted:
-        if rule not in came:
+        tried = not rule.program or any(fnmatchcase(one, rule.program) for one in reports)
+        if tried and rule not in came:
             gone = f"it is known to fail ({rule.says}) and does not: remove that from {PATH.name}"
             judged.problems.append(Problem(rule.program, rule.test, (gone,)))
     failed = {problem.program for problem in found}
@@ -134,6 +150,10 @@ def judge(
         judged.skips += _counted(report.skips, rules_of)
         judged.problems += _other_skips(program, report.skips, rules_of, program in failed)
     return judged
+
+
+def _is_for(release: str, kernels: Iterable[KernelRange]) -> bool:
+    return any(in_range(release, one) for one in kernels)
 
 
 def _counted(

@@ -13,7 +13,7 @@ from fixtures.kernel.selftests import Selftests
 from fixtures.progress import Progress
 from tests.unit.tools import needs
 from workflows import skips, tap
-from workflows.selftests import main
+from workflows.selftests import failures, main
 from workflows.skips import Expected, ExpectedSkip, Judgement, KnownFailure, Problem
 
 # As vfio_pci_device_test printed it on 7.3.4, with one assertion of its own that fails.
@@ -177,6 +177,35 @@ def test_a_known_failure_is_of_one_device_and_some_kernels(
 def test_a_known_failure_that_does_not_come_is_a_problem() -> None:
     (problem,) = judge(rules=Expected(skips=(SKIP,), known=(FAILS,))).problems
     assert "is known to fail" in problem.lines[0]
+
+
+def test_a_known_failure_need_not_come_where_its_program_did_not_run() -> None:
+    rules = Expected(skips=(), known=(FAILS.model_copy(update={"program": "another"}),))
+    assert "known to fail" not in str(judge(rules=rules).problems)
+
+
+def test_a_device_that_cannot_be_had_may_be_known() -> None:
+    refused = Problem("", "", ("it does not bind to 0000:01:00.1",))
+    known = FAILS.model_copy(update={"program": "", "test": "", "says": "it does not bind"})
+    rules = Expected(skips=(), known=(known,))
+    judged = skips.judge("mlx5", "7.3.4", {}, [refused], rules)
+    assert (len(judged.known), judged.problems) == (1, [])
+    assert skips.judge("mlx5", "7.3.4", {}, [], rules).problems
+
+
+def test_a_program_may_be_for_some_kernels_only() -> None:
+    rules = skips.expected()
+    assert "vfio_pci_sriov_uapi_test" in rules.not_for("6.12.117")
+    assert not rules.not_for("7.3.4")
+
+
+def test_of_manyfailures_of_a_program_the_first_few_are_shown() -> None:
+    problems = [Problem(PROGRAM, f"a.{number}", ("why",)) for number in range(9)]
+    shown = list(failures("mlx5", [*problems, Problem("", "", ("a leak",))]))
+    assert shown[:2] == [f"mlx5: {PROGRAM}: a.0: fails:", "    why"]
+    assert f"mlx5: {PROGRAM}: 6 more failures: see mlx5/{PROGRAM}.log" in shown
+    assert "    a leak" in shown
+    assert len(shown) == 2 * 4 + 1
 
 
 def test_a_known_failure_covers_no_other() -> None:
