@@ -218,6 +218,17 @@ def test_more_options_of_pytest_are_read_as_a_shell_does(checkout: Checkout) -> 
     assert checkout.calls[0][-3:] == ["-k", "one and two", "-x"]
 
 
+@pytest.mark.parametrize(
+    ("goal", "lists"), [("check", ""), ("selftests", "packages-selftests.txt")]
+)
+def test_a_package_is_asked_for_by_what_needs_it(checkout: Checkout, goal: str, lists: str) -> None:
+    recorder = '#!/bin/sh\necho "$@" >"$(dirname "$0")/lists"\n'
+    (checkout.folder / "setup.sh").write_text(recorder, encoding="utf-8")
+    assert checkout.make(goal).returncode == 0
+    assert (checkout.folder / "lists").read_text(encoding="utf-8").strip() == lists
+    assert (CHECKOUT / lists).exists()
+
+
 def test_what_is_not_given_is_the_default(checkout: Checkout) -> None:
     done = checkout.make("check", KERNEL="", TREE="/elsewhere")
     (call,) = checkout.calls
