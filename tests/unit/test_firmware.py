@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from typing import cast, get_args
 
 import pytest
 
 from fixtures.device import Driver, known_drivers
+from fixtures.device.double import Ability
 from fixtures.device.firmware import Firmware, need
 from fixtures.errors import NotThere
 from fixtures.guest import Answer, Guest, Request
@@ -94,3 +95,12 @@ def test_every_double_has_the_words_that_all_tests_need(driver: Driver) -> None:
     assert {"suspend", "save"} <= set(about.commands)
     assert "internal_error" in about.statuses
     assert about.sizes.small <= about.sizes.usual <= about.sizes.large
+
+
+@pytest.mark.parametrize("ability", get_args(Ability))
+def test_an_ability_that_is_missing_has_words(ability: Ability) -> None:
+    lacking = next(
+        one for one in known_drivers().values() if one.firmware and ability not in one.firmware.can
+    )
+    with pytest.raises(NotThere, match=r"^this firmware cannot "):
+        need(lacking, ability)
