@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 from fixtures.device.firmware import Firmware
 from fixtures.errors import NotThere
-from fixtures.guest import Pending
+from fixtures.guest import Guest, Pending, write_file
 from fixtures.session import DataFd, Session, State
+from fixtures.session.config_space import ConfigSpace
 from fixtures.uapi import PrecopyInfo
 from suites.contents import CHANGED
 
@@ -23,6 +24,25 @@ WAYS_TO_END: dict[str, Callable[[Session], Pending]] = {
     "reset": Session.begin_reset,
     "STOP": lambda session: session.begin_state(State.STOP),
     "close": Session.begin_close,
+}
+
+
+def _reset_by_guest(session: Session, guest: Guest) -> None:
+    assert not ConfigSpace(session).function_reset().error
+
+
+def _reset_by_host(session: Session, guest: Guest) -> None:
+    answer = guest.calls(write_file(f"/sys/bus/pci/devices/{session.device.name}/reset", "1"))[0]
+    if answer.error == "ENOENT":
+        raise NotThere("this is no PCI device: it has no reset in sysfs")
+    assert not answer.error
+
+
+# Resets that are not VFIO_DEVICE_RESET: a guest makes one in configuration space, the host by the
+# device's file in sysfs. Each asserts that it succeeds.
+OTHER_RESETS: dict[str, Callable[[Session, Guest], None]] = {
+    "guest": _reset_by_guest,
+    "host": _reset_by_host,
 }
 
 

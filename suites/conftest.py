@@ -12,12 +12,24 @@ from fixtures.oracle import REQUESTABLE, StateMachine
 from fixtures.session import ArrangementFailed, DataFd, Session, State
 from fixtures.session.transfer import Arrived, arrive
 
+INTX, MSI, MSIX = 0, 1, 2  # VFIO_PCI_INTX_IRQ_INDEX and the following
+
 
 @pytest.fixture(params=REQUESTABLE, ids=operator.attrgetter("name"))
 def arrived(request: pytest.FixtureRequest, session: Session, fsm: StateMachine) -> Arrived:
     """A device in a state; the test runs once for each state that the device has."""
     fsm.need(request.param)
     return arrive(session, request.param)
+
+
+@pytest.fixture
+def index(session: Session) -> int:
+    """The kind of interrupts that a VMM would use for the device."""
+    session.device_info()  # as a VMM does first; mtty does not know its interrupts without it
+    for index in (MSIX, MSI, INTX):
+        if session.irq_count(index):
+            return index
+    raise NotThere("this device has no interrupts")
 
 
 @pytest.fixture

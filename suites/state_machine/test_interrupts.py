@@ -7,29 +7,17 @@ import operator
 
 import pytest
 
-from fixtures.errors import NotThere
 from fixtures.session import Session, State
 from fixtures.session.transfer import arrive
 from suites import must
 
 pytestmark = pytest.mark.any_api
 
-INTX, MSI, MSIX = 0, 1, 2  # VFIO_PCI_INTX_IRQ_INDEX and the following
 A_WHILE = 0.1  # seconds
 
 in_stop = pytest.mark.parametrize(
     "state", [State.STOP, State.STOP_COPY], ids=operator.attrgetter("name")
 )
-
-
-@pytest.fixture
-def index(session: Session) -> int:
-    """The kind of interrupts that a VMM would use for the device."""
-    session.device_info()  # as a VMM does first; mtty does not know its interrupts without it
-    for index in (MSIX, MSI, INTX):
-        if session.irq_count(index):
-            return index
-    raise NotThere("this device has no interrupts")
 
 
 @in_stop

@@ -8,13 +8,11 @@ from collections.abc import Callable
 import pytest
 
 from fixtures.device.firmware import Firmware
-from fixtures.errors import NotThere
-from fixtures.guest import Guest, write_file
+from fixtures.guest import Guest
 from fixtures.oracle import SAVING
 from fixtures.session import Session, State
-from fixtures.session.config_space import ConfigSpace
 from fixtures.session.transfer import Arrived
-from suites.calls import SOON
+from suites.calls import OTHER_RESETS, SOON
 from suites.state_machine.checks import check_works
 
 pytestmark = pytest.mark.any_api
@@ -22,20 +20,7 @@ pytestmark = pytest.mark.any_api
 A_WHILE = 100  # milliseconds; a reset that has not ended by then waits for the arc
 
 
-def by_guest(session: Session, guest: Guest) -> None:
-    """Make a function level reset through the configuration space."""
-    assert not ConfigSpace(session).function_reset().error
-
-
-def by_host(session: Session, guest: Guest) -> None:
-    """Write to the device's file ``reset`` in sysfs."""
-    answer = guest.calls(write_file(f"/sys/bus/pci/devices/{session.device.name}/reset", "1"))[0]
-    if answer.error == "ENOENT":
-        raise NotThere("this is no PCI device: it has no reset in sysfs")
-    assert not answer.error
-
-
-each_way = pytest.mark.parametrize("reset", [by_guest, by_host], ids=["guest", "host"])
+each_way = pytest.mark.parametrize("reset", OTHER_RESETS.values(), ids=OTHER_RESETS)
 
 
 @pytest.mark.clause("state-machine.reset.other")

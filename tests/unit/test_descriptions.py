@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from fixtures.device.driver import Driver, chosen, known_drivers
+from fixtures.device.driver import Driver, Variant, chosen, known_drivers
 from fixtures.device.expectation import Expectation, in_range
 from fixtures.errors import DescriptionError, SpecError
 from fixtures.paths import CHECKOUT, DRIVERS
@@ -125,6 +125,40 @@ def test_an_expectation_that_names_what_is_not_there_is_one_line(
     assert line.startswith("fixtures/drivers/mlx5.yaml:")
     assert said.startswith(message)
     assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "clauses", "clause", "needs", "is_for"),
+    [
+        ((), ("*",), "feature.no-migration", set(), True),
+        ((), ("*",), "state-machine.arcs", {"migration"}, False),
+        (("STOP_COPY",), ("*",), "state-machine.arcs", {"migration"}, True),
+        (("STOP_COPY",), ("*",), "precopy-info.support", {"PRE_COPY"}, False),
+        ((), ("device.*",), "device.bind", set(), True),
+        ((), ("device.*",), "feature.no-migration", set(), False),
+    ],
+)
+def test_a_variant_is_tested_for_what_it_can_be(
+    capabilities: tuple[str, ...],
+    clauses: tuple[str, ...],
+    clause: str,
+    needs: set[str],
+    is_for: bool,
+) -> None:
+    about = {"firmware": ("x",), "kernels": ">=6.12", "capabilities": capabilities}
+    variant = Variant.model_validate(about | {"clauses": clauses})
+    assert variant.is_for(clause, needs) is is_for
+
+
+def test_a_variant_for_clauses_that_are_not_there_is_one_line() -> None:
+    driver = known_drivers()["hisi_acc"]
+    changed = driver.variants["old-qm"].model_copy(update={"clauses": ("devise.*",)})
+    broken = driver.model_copy(update={"variants": {**driver.variants, "old-qm": changed}})
+    with pytest.raises(DescriptionError) as caught:
+        expected.check([broken])
+    line, _, said = str(caught.value).partition(": ")
+    assert line.startswith("fixtures/drivers/hisi_acc.yaml:")
+    assert said == "clauses: there is no devise.*"
 
 
 def test_two_drivers_cannot_have_one_slot(tmp_path: Path) -> None:

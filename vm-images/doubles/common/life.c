@@ -165,7 +165,9 @@ static int bus_notify(struct notifier_block *nb, unsigned long action,
 	vf = vfio_double_vf(dbl, pdev);
 	if (!vf)
 		return NOTIFY_DONE;
-	if (action == BUS_NOTIFY_UNBOUND_DRIVER && dbl->ops->vf_unbound)
+	if (action == BUS_NOTIFY_BIND_DRIVER && dbl->ops->vf_binding)
+		dbl->ops->vf_binding(vf);
+	else if (action == BUS_NOTIFY_UNBOUND_DRIVER && dbl->ops->vf_unbound)
 		dbl->ops->vf_unbound(vf);
 	else if (action == BUS_NOTIFY_REMOVED_DEVICE)
 		vf_removed(vf);

@@ -18,6 +18,7 @@
  *
  *	vf_init()	the PCI core has just added the function; its IDs and
  *			BARs can still change, as drivers have not seen it yet
+ *	vf_binding()	a driver is about to be bound
  *	...		driver bound: it calls the vendor's exported functions
  *	vf_unbound()	the driver is unbound: anything that it still holds is
  *			a leak
@@ -100,6 +101,7 @@ static inline u8 vfio_double_byte(u32 seed, size_t off)
  * @vfs_disabling: the virtual functions are about to be removed, with drivers
  *	still bound to them
  * @vf_init: see above; an error makes the function unknown to the double
+ * @vf_binding: see above; for what drivers read without a call: from the PF
  * @vf_unbound: see above
  * @vf_release: see above
  * @stamp: write the headers, which are not seeded, into a new state
@@ -141,6 +143,7 @@ struct vfio_double_ops {
 	void (*vfs_disabling)(struct vfio_double_pf *pf);
 
 	int (*vf_init)(struct vfio_double_vf *vf);
+	void (*vf_binding)(struct vfio_double_vf *vf);
 	void (*vf_unbound)(struct vfio_double_vf *vf);
 	void (*vf_release)(struct vfio_double_vf *vf);
 

@@ -129,10 +129,14 @@ static const char * const commands[] = {
 
 enum {
 	PF_MIGRATION_REGION,
+	VENDORS_PF,
+	QM_V3,
 };
 
 static const char * const capabilities[] = {
 	[PF_MIGRATION_REGION] = "pf_migration_region",
+	[VENDORS_PF] = "vendors_pf",
+	[QM_V3] = "qm_v3",
 	NULL
 };
 
@@ -729,21 +733,31 @@ EXPORT_SYMBOL_GPL(hisi_qm_wait_mb_ready);
  * The driver requests the PF's driver for the kind of adapter. Only if the PF is
  * bound to it does the driver use the PF's drvdata as its QM.
  */
+/* The vendor's driver, in a system where the PF has another one */
+static struct pci_driver not_the_pfs;
+static bool vendors_pf = true;		/* of the VF that was bound last */
+
+static struct pci_driver *vendors_driver(void)
+{
+	return READ_ONCE(vendors_pf) ? &hisi_acc_double.pci_driver :
+				       &not_the_pfs;
+}
+
 struct pci_driver *hisi_sec_get_pf_driver(void)
 {
-	return &hisi_acc_double.pci_driver;
+	return vendors_driver();
 }
 EXPORT_SYMBOL_GPL(hisi_sec_get_pf_driver);
 
 struct pci_driver *hisi_hpre_get_pf_driver(void)
 {
-	return &hisi_acc_double.pci_driver;
+	return vendors_driver();
 }
 EXPORT_SYMBOL_GPL(hisi_hpre_get_pf_driver);
 
 struct pci_driver *hisi_zip_get_pf_driver(void)
 {
-	return &hisi_acc_double.pci_driver;
+	return vendors_driver();
 }
 EXPORT_SYMBOL_GPL(hisi_zip_get_pf_driver);
 
@@ -1157,6 +1171,17 @@ static int control_resetting(struct hisi_acc_pf *pf, bool begin)
 	return 0;
 }
 
+/* A driver decides by the PF, when it is bound, if it offers migration */
+static void hisi_acc_vf_binding(struct vfio_double_vf *base)
+{
+	struct hisi_acc_pf *pf = pf_of(to_vf(base));
+
+	WRITE_ONCE(vendors_pf, vfio_double_has(base, VENDORS_PF));
+	spin_lock(&pf->lock);
+	pf->qm.ver = vfio_double_has(base, QM_V3) ? QM_HW_V3 : QM_HW_V2;
+	spin_unlock(&pf->lock);
+}
+
 static void hisi_acc_vf_unbound(struct vfio_double_vf *base)
 {
 	struct hisi_acc_vf *vf = to_vf(base);
@@ -1278,12 +1303,14 @@ static const struct vfio_double_ops hisi_acc_ops = {
 	.holdable = BIT(PAUSE_QM) | BIT(SQC_BT_GET) | BIT(CQC_BT_GET) |
 		    BIT(SQC_BT_SET) | BIT(CQC_BT_SET) | BIT(VFT_GET),
 	.capabilities = capabilities,
+	.default_capabilities = BIT(VENDORS_PF) | BIT(QM_V3),
 	.default_state = STATE_SIZE,
 	.min_state = STATE_SIZE,
 	.max_state = STATE_SIZE,
 	.pf_probe = hisi_acc_pf_probe,
 	.pf_remove = hisi_acc_pf_remove,
 	.vf_init = hisi_acc_vf_init,
+	.vf_binding = hisi_acc_vf_binding,
 	.vf_unbound = hisi_acc_vf_unbound,
 	.vf_release = hisi_acc_vf_release,
 	.stamp = hisi_acc_stamp,
