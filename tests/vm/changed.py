@@ -51,6 +51,13 @@ VFIO = Module(
     ("device_cdev.c", "group.c", "iommufd.c", "container.c", "virqfd.c", "debugfs.c", "vfio.h"),
 )
 
+VFIO_PCI = Module(
+    "mlx5",
+    "drivers/vfio/pci/vfio_pci_core.c",
+    "vfio-pci-core",
+    ("vfio_pci_intrs.c", "vfio_pci_rdwr.c", "vfio_pci_config.c", "vfio_pci_priv.h"),
+)
+
 
 def with_change(kernel: Kernel, module: Module, old: str, new: str, folder: Path) -> Path:
     """Return a copy of the kernel's build folder, with ``new`` instead of ``old`` in ``module``."""

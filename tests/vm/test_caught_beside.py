@@ -11,6 +11,9 @@ from fixtures.plugin.run import Run
 from tests.vm.changed import (
     HISI_ACC,
     MLX5,
+    MTTY,
+    VFIO,
+    VFIO_PCI,
     Module,
     with_change,
     with_changes,
@@ -62,6 +65,29 @@ CLOSES = """	if (!mvdev->migrate_cap)
 
 	/* Must be done outside the lock to let it progress */
 """
+READS = "	len = min_t(size_t, migf->total_length - *pos, len);\n"
+IN_LOW_POWER = """	if (migf->hisi_acc_vdev->vf_dev->dev.power.runtime_status == RPM_SUSPENDED) {
+		done = -EIO;
+		goto out_unlock;
+	}
+"""
+NOT_OPEN = """	if (!hisi_acc_vdev->dev_opened) {
+		seq_puts(seq, "device not opened!\\n");
+		return -EINVAL;
+	}
+"""
+GONE = """	debugfs_remove_recursive(vdev->debug_root);
+	vdev->debug_root = NULL;
+"""
+# A driver's own that two devices use, without a lock.
+MTTY_CLOSES = "\tmtty_disable_files(mdev_state);\n\tmtty_disable_intx"
+MTTY_CLOSES_ONE = """	static bool closing;
+
+	WARN_ON(closing);
+	closing = true;
+	mdelay(2);
+	closing = false;
+"""
 
 
 @pytest.mark.parametrize(
@@ -73,6 +99,65 @@ CLOSES = """	if (!mvdev->migrate_cap)
             CLOSES.partition("\n\n")[2],
             WITHOUT,
             id="a-close-for-a-migration-that-is-not-there",
+        ),
+        pytest.param(
+            VFIO,
+            '"STOP_COPY\\n"',
+            '"STOP\\n"',
+            "state-machine.debugfs.state",
+            id="another-state-in-debugfs",
+        ),
+        pytest.param(
+            VFIO,
+            "if (vdev->migration_flags & VFIO_MIGRATION_P2P)",
+            "if (vdev->log_ops)",
+            "state-machine.debugfs.features",
+            id="another-capability-in-debugfs",
+        ),
+        pytest.param(
+            VFIO, GONE, "", "state-machine.debugfs.removed", id="a-folder-that-stays-in-debugfs"
+        ),
+        pytest.param(
+            HISI_ACC,
+            NOT_OPEN,
+            "",
+            "state-machine.debugfs.undisturbed",
+            id="a-closed-device-that-is-read",
+        ),
+        pytest.param(
+            HISI_ACC,
+            "\tvf_data->vf_qm_state = hisi_acc_vdev->vf_qm_state;\n\tret = vf_qm_read_data(",
+            "\thisi_acc_vf_disable_fds(hisi_acc_vdev);\n\tret = vf_qm_read_data(",
+            "state-machine.debugfs.undisturbed",
+            id="a-session-that-a-look-ends",
+        ),
+        pytest.param(
+            VFIO_PCI,
+            "\t\teventfd_signal(vdev->pm_wake_eventfd_ctx);\n",
+            "",
+            "state-machine.low-power.wake-up",
+            id="a-wake-up-that-is-not-told",
+        ),
+        pytest.param(
+            VFIO_PCI,
+            "\t\teventfd_signal(vdev->pm_wake_eventfd_ctx);\n\t\t__vfio_pci_runtime_pm_exit(vdev);\n",
+            "\t\teventfd_signal(vdev->pm_wake_eventfd_ctx);\n",
+            "state-machine.low-power.wake-up",
+            id="a-wake-up-after-which-low-power-goes-on",
+        ),
+        pytest.param(
+            HISI_ACC,
+            READS,
+            IN_LOW_POWER + READS,
+            "state-machine.low-power.data-fd",
+            id="a-read-that-fails-in-low-power",
+        ),
+        pytest.param(
+            MTTY,
+            MTTY_CLOSES,
+            MTTY_CLOSES_ONE + MTTY_CLOSES,
+            "race.opens",
+            id="a-close-that-another-one-meets",
         ),
     ],
 )
