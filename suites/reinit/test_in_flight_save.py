@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 
 import pytest
@@ -230,6 +231,31 @@ def test_a_read_that_waits_ends_with_its_session(in_flight: InFlight, how: str) 
     assert answer.error != "EINPROGRESS", "the read does not return"
     if how == "close":
         session.reopen()
+    assert not session.reset().error
+    assert session.state() is State.RUNNING
+
+
+@pytest.mark.clause("in-flight-save.session-end")
+@pytest.mark.parametrize("state", [State.STOP, State.RUNNING], ids=operator.attrgetter("name"))
+def test_a_read_that_waits_ends_with_its_session_before_it_hears_of_a_failure(
+    session: Session, saves: Firmware, state: State
+) -> None:
+    """The save that ends PRE_COPY fails, and the work that would wake the reader is cancelled."""
+    data_fd = session.start(State.PRE_COPY)
+    data_fd.read_on()
+    saves.hold_save()
+    saves.fail_save("internal_error")
+    saves.overtake()
+    ending = session.begin_state(state)
+    if ending.end(A_WHILE).error != "EINPROGRESS":
+        raise NotThere("this device saves nothing as it leaves PRE_COPY")
+    reading = data_fd.begin_read(COUNT)
+    early = reading.end(A_WHILE)
+    saves.release_save()
+    assert ending.end(SOON).error != "EINPROGRESS", "the call that ends the session does not return"
+    check_waited(early)
+    answer = reading.end(SOON) if early.error == "EINPROGRESS" else early
+    assert answer.error != "EINPROGRESS", "the read does not return"
     assert not session.reset().error
     assert session.state() is State.RUNNING
 

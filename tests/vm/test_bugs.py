@@ -84,6 +84,14 @@ err:
             "state-machine.close.session",
             id="c816e3fb69ba-a-session-that-outlives-the-close",
         ),
+        pytest.param(
+            MLX5_FILES,
+            "\t\tmlx5vf_disable_fd(mvdev->saving_migf);\n"
+            "\t\twake_up_interruptible(&mvdev->saving_migf->poll_wait);\n",
+            "\t\tmlx5vf_disable_fd(mvdev->saving_migf);\n",
+            "in-flight-save.session-end",
+            id="82470eba9df9-a-reader-that-is-not-woken",
+        ),
         # Bugs that no driver has had.
         pytest.param(
             MLX5_FILES,
