@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from fixtures.record import catalogue
 from workflows.clauses import gaps
 
 ID = "data-transfer.skeleton"
+LIFE = CHECKOUT / "vm-images" / "doubles" / "common" / "life.c"
 
 
 @pytest.fixture
@@ -72,6 +74,13 @@ def test_a_driver_is_one_that_can_be_read(checkout: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert known_drivers(checkout / "fixtures/drivers")["nic"].realization == "double"
     double = checkout / "vm-images/doubles/nic"
+    demanded = re.search(
+        r"^static bool ops_valid.*?^}", LIFE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
+    assert demanded
+    written = (double / "vfio_double_nic.c").read_text(encoding="utf-8")
+    for member in set(re.findall(r"ops->(\w+)", demanded[0])):
+        assert f"\t.{member} = " in written
     assert {path.name for path in double.iterdir()} == {"Kbuild", "vfio_double_nic.c"}
 
 
