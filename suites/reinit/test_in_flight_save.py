@@ -199,7 +199,9 @@ def test_nothing_is_lost_by_a_read_that_a_signal_ended(in_flight: InFlight, arri
 @pytest.mark.clause("in-flight-save.fails")
 @at("start", "dirty", "stop_copy")
 @pytest.mark.parametrize(
-    "fail_with", ["internal_error", "bad_resource_state"], ids=["internal", "resource-state"]
+    "fail_with",
+    ["internal_error", "bad_resource_state", "no_answer"],
+    ids=["internal", "resource-state", "no-answer"],
 )
 def test_a_read_that_waits_ends_without_data_when_the_save_fails(
     in_flight: InFlight, fail_with: StatusName

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -32,11 +33,12 @@ class Attempt:
 def attempts(session: Session, firmware: Firmware, begin: State, end: State) -> Iterator[Attempt]:
     """Make the arc, note its firmware commands, and repeat it with each of these failing in turn.
 
+    Each fails with every status that a command of this firmware can fail with.
+
     Commands that only release resources are skipped: if they fail, the arc itself still completes.
 
     Raises NotThere if the arc has no other commands, and ArrangementFailed if it fails by itself.
     """
-    status = firmware.status("internal_error")
     arrived = settled(session, begin)
     firmware.clear_journal()
     answer, given = session.set_state(end)
@@ -52,11 +54,12 @@ def attempts(session: Session, firmware: Firmware, begin: State, end: State) -> 
     for number, command in enumerate(commands):
         if command in cannot:
             continue
-        session.reset()
-        arrived = settled(session, begin)
-        firmware.fail(command, status, skip=commands[:number].count(command))
-        answer, given = session.set_state(end)
-        yield Attempt(command, answer.error, session.state(), given or arrived.data_fd)
+        for status in firmware.failures():
+            session.reset()
+            arrived = settled(session, begin)
+            firmware.fail(command, status, skip=commands[:number].count(command))
+            answer, given = session.set_state(end)
+            yield Attempt(command, answer.error, session.state(), given or arrived.data_fd)
 
 
 @pytest.mark.clause("state-machine.failed-arc")
@@ -124,3 +127,25 @@ def test_error_is_left_by_a_reset_alone(
                 assert session.state() is State.ERROR
             assert not session.reset().error
             assert session.state() is State.RUNNING
+
+
+@pytest.mark.clause("state-machine.failed-arc")
+def test_a_save_that_is_refused(
+    session: Session, firmware: Firmware, arc: tuple[State, State], fsm: StateMachine
+) -> None:
+    """The vendor's core may have no room for the command: the firmware never has it."""
+    begin, end = arc
+    settled(session, begin)
+    firmware.refuse_save(errno.ENOMEM)
+    answer, data_fd = session.set_state(end)
+    state = session.state()
+    if answer.error:
+        path = fsm.outcome(begin, end).path or ()
+        assert state in (begin, *path, State.ERROR)
+    else:
+        assert state is end
+        if data_fd is not None and end in SAVING:
+            data_fd.read_on()
+    assert not session.reset().error
+    firmware.refuse_save(0)  # if this arc has no save
+    must.migrate(session)

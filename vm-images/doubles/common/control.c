@@ -13,10 +13,10 @@
 
 #define CONTROL_SIZE	128
 
-unsigned int vfio_double_fail_take(struct vfio_double_vf *vf, unsigned int cmd)
+int vfio_double_fail_take(struct vfio_double_vf *vf, unsigned int cmd)
 {
 	struct vfio_double_fail *fail = &vf->fail[cmd];
-	unsigned int status = 0;
+	int status = 0;
 
 	spin_lock(&vf->ctl_lock);
 	if (fail->status) {
@@ -206,6 +206,7 @@ static int do_fail(struct vfio_double_vf *vf, int argc, char **argv)
 {
 	const struct vfio_double_ops *ops = vf->pf->owner->ops;
 	u64 status, skip = 0;
+	bool no_answer;
 	int cmd, ret;
 
 	if (argc != 3 && argc != 4)
@@ -213,7 +214,14 @@ static int do_fail(struct vfio_double_vf *vf, int argc, char **argv)
 	cmd = find_name(ops->commands, argv[1]);
 	if (cmd < 0)
 		return cmd;
-	ret = vfio_double_number(argv[2], ops->max_status ?: MAX_ERRNO, &status);
+	no_answer = argv[2][0] == '-';
+	if (no_answer && !ops->max_status)
+		return -EINVAL;
+	if (no_answer)
+		ret = vfio_double_number(argv[2] + 1, MAX_ERRNO, &status);
+	else
+		ret = vfio_double_number(argv[2], ops->max_status ?: MAX_ERRNO,
+					 &status);
 	if (!ret && argc == 4)
 		ret = vfio_double_number(argv[3], U32_MAX, &skip);
 	if (ret)
@@ -224,7 +232,7 @@ static int do_fail(struct vfio_double_vf *vf, int argc, char **argv)
 		return -EOPNOTSUPP;
 
 	spin_lock(&vf->ctl_lock);
-	vf->fail[cmd].status = status;
+	vf->fail[cmd].status = no_answer ? -(int)status : (int)status;
 	vf->fail[cmd].skip = skip;
 	spin_unlock(&vf->ctl_lock);
 	return 0;

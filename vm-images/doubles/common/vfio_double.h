@@ -190,7 +190,7 @@ struct vfio_double_pf {
 };
 
 struct vfio_double_fail {
-	unsigned int status;
+	int status;
 	unsigned int skip;
 };
 
@@ -295,9 +295,11 @@ void vfio_double_violation(struct vfio_double_vf *vf, const char *fmt, ...);
 
 /*
  * Should this command fail? Counts the command; returns the positive status
- * that "fail" requested, once, or 0.
+ * that "fail" requested, once, or 0. A negative errno if the status is the
+ * vendor's own (@max_status) and the test wants none: the firmware does not
+ * answer.
  */
-unsigned int vfio_double_fail_take(struct vfio_double_vf *vf, unsigned int cmd);
+int vfio_double_fail_take(struct vfio_double_vf *vf, unsigned int cmd);
 
 /* Is this capability granted? */
 bool vfio_double_has(struct vfio_double_vf *vf, unsigned int capability);

@@ -238,6 +238,12 @@ int mlx5_cmd_exec_cb(struct mlx5_async_ctx *ctx, void *in, int in_size,
 {
 	struct mlx5_double_vf *v = mdev_vf(ctx->dev);
 	struct async_call *async;
+	int refused;
+
+	/* As where mlx5_core has no slot or no memory for the command */
+	refused = xchg(&v->refuse, 0);
+	if (refused)
+		return refused;
 
 	async = kzalloc(struct_size(async, in, in_size), GFP_KERNEL);
 	if (!async)

@@ -944,7 +944,9 @@ bool mlx5_double_begin(struct mlx5_double_call *call)
 {
 	const struct mlx5_double_command *command;
 	struct mlx5_double_vf *v = call->v;
+	bool unfinished;
 	u8 status;
+	int fail;
 
 	memset(call->out, 0, call->out_size);
 	find_command(call);
@@ -970,14 +972,21 @@ bool mlx5_double_begin(struct mlx5_double_call *call)
 
 	mutex_lock(&v->vf.lock);
 	vfio_double_catch_up(&v->vf);
-	call->fail = vfio_double_fail_take(&v->vf, call_number(call));
-	status = command->begin(call);
-	if (status || !command->finish)
+	fail = vfio_double_fail_take(&v->vf, call_number(call));
+	if (fail < 0) {
+		call->err = fail;
+		status = 0;
+	} else {
+		call->fail = fail;
+		status = command->begin(call);
+	}
+	unfinished = command->finish && !status && !call->err;
+	if (!unfinished)
 		call_done(call, status);
 	mutex_unlock(&v->vf.lock);
 	if (!command->finish)
 		vfio_double_wait_told(&v->vf, call_number(call));
-	return !status && command->finish;
+	return unfinished;
 }
 
 void mlx5_double_finish(struct mlx5_double_call *call)
@@ -1200,6 +1209,21 @@ static int overtake(struct mlx5_double_vf *v, int argc)
 	return 0;
 }
 
+/* "refuse <errno>": see struct mlx5_double_vf */
+static int refuse(struct mlx5_double_vf *v, int argc, char **argv)
+{
+	u64 error;
+	int ret;
+
+	if (argc != 2)
+		return -EINVAL;
+	ret = vfio_double_number(argv[1], MAX_ERRNO, &error);
+	if (ret)
+		return ret;
+	WRITE_ONCE(v->refuse, -(int)error);
+	return 0;
+}
+
 static int control(struct vfio_double_vf *vf, int argc, char **argv)
 {
 	struct mlx5_double_vf *v = to_mlx5_double_vf(vf);
@@ -1214,6 +1238,8 @@ static int control(struct vfio_double_vf *vf, int argc, char **argv)
 		return detach(v, argc, false);
 	if (!strcmp(argv[0], "overtake"))
 		return overtake(v, argc);
+	if (!strcmp(argv[0], "refuse"))
+		return refuse(v, argc, argv);
 	return -EINVAL;
 }
 
@@ -1223,6 +1249,7 @@ static void reset(struct vfio_double_vf *vf)
 
 	v->chunk_size = CHUNK_SIZE;
 	WRITE_ONCE(v->overtake, false);
+	WRITE_ONCE(v->refuse, 0);
 	if (v->detach)
 		detach(v, 1, false);
 }

@@ -134,6 +134,8 @@ struct mlx5_double_caps {
  * @notify: calls @notifier
  * @overtake: a test wants the caller of the next asynchronous command to
  *	continue before the work that its callback leaves; not under the lock
+ * @refuse: a test wants the next asynchronous command to be refused with this
+ *	errno, before the adapter sees it; not under the lock
  * @overtaker: the task that does so now; not under the lock
  */
 struct mlx5_double_vf {
@@ -174,6 +176,7 @@ struct mlx5_double_vf {
 	bool detached;
 	struct work_struct notify;
 	bool overtake;
+	int refuse;
 	struct task_struct *overtaker;
 };
 
