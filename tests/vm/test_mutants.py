@@ -25,7 +25,7 @@ def modules() -> Iterator[Any]:
         )
 
 
-@pytest.mark.parametrize(("module", "mutants"), modules())
+@pytest.mark.parametrize(("module", "mutants"), list(modules()))
 def test_each_clause_catches_its_mistake(
     run: Run,
     suites: Suites,

@@ -972,6 +972,8 @@ bool mlx5_double_begin(struct mlx5_double_call *call)
 
 	mutex_lock(&v->vf.lock);
 	vfio_double_catch_up(&v->vf);
+	if (v->detached)
+		violation(call, "given while the function is detached");
 	fail = vfio_double_fail_take(&v->vf, call_number(call));
 	if (fail < 0) {
 		call->err = fail;
@@ -1043,6 +1045,11 @@ static void notify(struct work_struct *work)
 
 	mutex_lock(&v->vf.lock);
 	v->detached = detach;
+	if (detach && !list_empty(&v->pds))
+		vfio_double_violation(&v->vf,
+				      "detached, but %zu PDs and %zu mkeys are left",
+				      list_count_nodes(&v->pds),
+				      list_count_nodes(&v->mkeys));
 	mutex_unlock(&v->vf.lock);
 }
 
