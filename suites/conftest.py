@@ -46,10 +46,16 @@ def opted_in(session: Session) -> Session:
 @pytest.fixture
 def pre_copy(session: Session) -> DataFd:
     """The data fd of a device in PRE_COPY, without the opt-in."""
-    return session.start(State.PRE_COPY)
+    return _settled(session)
 
 
 @pytest.fixture
 def pre_copy_v2(opted_in: Session) -> DataFd:
     """The data fd of a device in PRE_COPY, after the opt-in."""
-    return opted_in.start(State.PRE_COPY)
+    return _settled(opted_in)
+
+
+def _settled(session: Session) -> DataFd:
+    data_fd = session.start(State.PRE_COPY)
+    session.settle()
+    return data_fd

@@ -23,7 +23,9 @@ PARTS = 5  # the initial data is read in so many parts
 def in_pre_copies(request: pytest.FixtureRequest, session: Session, fsm: StateMachine) -> DataFd:
     """The data fd of a device in PRE_COPY or PRE_COPY_P2P; the test runs once for each."""
     fsm.need(request.param)
-    return session.start(request.param)
+    data_fd = session.start(request.param)
+    session.settle()
+    return data_fd
 
 
 @pytest.mark.clause("precopy-info.initial-bytes.start")

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-from fixtures.oracle import SAVING
 from fixtures.session import Session, State
 from fixtures.session.transfer import Arrived, arrive
-from suites.calls import SOON
 
 
 def settled(session: Session, state: State) -> Arrived:
@@ -15,6 +13,5 @@ def settled(session: Session, state: State) -> Arrived:
     Otherwise the save's command would be counted for the next arc.
     """
     arrived = arrive(session, state)
-    if arrived.data_fd is not None and state in SAVING:
-        arrived.data_fd.poll(SOON)
+    session.settle()
     return arrived

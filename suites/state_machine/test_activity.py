@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from fixtures.device.firmware import Activity, Firmware
-from fixtures.oracle import PRE_COPIES, StateMachine
+from fixtures.oracle import StateMachine
 from fixtures.session import Session, State
 from fixtures.session.transfer import Arrived
 from suites import must
@@ -81,10 +81,9 @@ def commands(session: Session, firmware: Firmware, begin: State, *then: State) -
     settled(session, begin)
     firmware.clear_journal()
     for state in then:
-        answer, data_fd = session.set_state(state)
+        answer, _ = session.set_state(state)
         assert not answer.error
-        if data_fd is not None and state in PRE_COPIES:
-            data_fd.read_on()  # so that a save in the background has ended
+        session.settle()
     return [line.split()[0] for line in firmware.journal()]
 
 

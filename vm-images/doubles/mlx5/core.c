@@ -229,6 +229,7 @@ static void async_work(struct work_struct *work)
 		msleep(LET_WORK_END);
 		async_ctx_put(ctx);
 	}
+	atomic_dec(&call->v->in_flight);
 	kfree(async);
 }
 
@@ -273,6 +274,7 @@ int mlx5_cmd_exec_cb(struct mlx5_async_ctx *ctx, void *in, int in_size,
 
 	async->unfinished = mlx5_double_begin(&async->call);
 	overtake_begin(v);
+	atomic_inc(&v->in_flight);
 	queue_work(v->wq, &async->work);
 	return 0;
 }

@@ -1270,6 +1270,7 @@ static void info(struct vfio_double_vf *vf, struct seq_file *m)
 	seq_printf(m, "responder_suspended=%d\n", v->responder_suspended);
 	seq_printf(m, "tracking=%d\n", v->tracking);
 	seq_printf(m, "saving=%d\n", v->saving);
+	seq_printf(m, "in_flight=%d\n", atomic_read(&v->in_flight));
 	seq_printf(m, "unsaved=%zu\n", images_size(v, v->tracking, SIZE_MAX));
 	seq_printf(m, "migration_state=%u\n", migration_state(v));
 	seq_printf(m, "chunk=%zu\n", v->chunk_size);

@@ -103,6 +103,7 @@ struct mlx5_double_caps {
  * @notifier: mlx5_core calls it when it removes the function from its driver,
  *	or returns it
  * @wq: executes asynchronous commands
+ * @in_flight: asynchronous commands whose callers have not heard of their end
  * @event_queue: as the lock of an event queue
  * @pds: protection domains
  * @mkeys: memory keys
@@ -145,6 +146,7 @@ struct mlx5_double_vf {
 	struct mlx5_double_caps *caps;
 	struct blocking_notifier_head notifier;
 	struct workqueue_struct *wq;
+	atomic_t in_flight;
 	spinlock_t event_queue; /* held while a callback runs */
 
 	struct list_head pds;
