@@ -59,6 +59,20 @@ def test_initial_bytes_fall_to_zero(in_pre_copies: DataFd) -> None:
 
 
 @pytest.mark.clause("precopy-info.initial-bytes.monotone")
+def test_initial_bytes_do_not_rise_as_a_save_ends(
+    session: Session, firmware: Firmware, fsm: StateMachine
+) -> None:
+    """The path from RUNNING leads through RUNNING_P2P, so that the save begins in PRE_COPY_P2P."""
+    fsm.need(State.PRE_COPY_P2P)
+    firmware.hold_save()
+    data_fd = session.start(State.PRE_COPY_P2P)
+    first = ask(data_fd).initial_bytes
+    firmware.release_save()
+    session.settle()
+    assert ask(data_fd).initial_bytes <= first
+
+
+@pytest.mark.clause("precopy-info.initial-bytes.monotone")
 def test_initial_bytes_never_rise(session: Session, pre_copy: DataFd, fsm: StateMachine) -> None:
     firmware = session.device.firmware
     first = last = ask(pre_copy).initial_bytes
