@@ -115,16 +115,19 @@ def main(argv: Sequence[str]) -> int:
     folder = make_folder("selftests")
     omitted = rules.not_for(kernel.release)
     programs = [name for name in tests.programs if name not in omitted]
-    with Bench(kernel, programs, rootfs, machine, folder, progress) as bench:
-        outcomes = [bench.run(kind) for kind in kinds(usable, owners, spare)]
-    judged = {
-        one.kind: skips.judge(one.kind, kernel.release, one.reports, one.problems, rules)
-        for one in outcomes
-    }
-    text = "\n".join(table(kernel, tests, judged, omitted))
-    write_report(folder, as_data(kernel, tests, judged), {"report.txt": text + "\n"})
-    print(untrusted.clean(text))
-    print(f"results: {folder}")
+    judged: dict[str, skips.Judgement] = {}
+    try:
+        with Bench(kernel, programs, rootfs, machine, folder, progress) as bench:
+            for kind in kinds(usable, owners, spare):
+                one = bench.run(kind)
+                judged[one.kind] = skips.judge(
+                    one.kind, kernel.release, one.reports, one.problems, rules
+                )
+    finally:  # what was learnt before an error, too
+        text = "\n".join(table(kernel, tests, judged, omitted))
+        write_report(folder, as_data(kernel, tests, judged), {"report.txt": text + "\n"})
+        print(untrusted.clean(text))
+        print(f"results: {folder}")
     if any(one.problems for one in judged.values()):
         return DEVIATED
     return CANNOT if missing else 0
@@ -250,8 +253,9 @@ class Bench:
                 outcome.problems.append(Problem(where, "", tuple(str(error).splitlines())))
         outcome.problems += self._splats("")
         found = machine.splats()
-        if found and not outcome.problems:  # the console has also what came after the last call
-            outcome.problems += _complaints("", found)
+        told = "\n".join(line for problem in outcome.problems for line in problem.lines)
+        # The console has also what came after the last call.
+        outcome.problems += _complaints("", [one for one in found if one.headline not in told])
         if found or guest.loss:
             self.stop()
         return outcome

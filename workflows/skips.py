@@ -143,7 +143,8 @@ def judge(
         if tried and rule not in came:
             gone = f"it is known to fail ({rule.says}) and does not: remove that from {PATH.name}"
             judged.problems.append(Problem(rule.program, rule.test, (gone,)))
-    failed = {problem.program for problem in found}
+    # What a program skips is not known if it failed as a whole.
+    failed = {problem.program for problem in found if not problem.test}
     for program, report in reports.items():
         rules_of = [one for one in rules.skips if one.program == program]
         rules_of = [one for one in rules_of if kind not in one.but_not_on]

@@ -91,7 +91,9 @@ def test_its_files_go_with_the_device(
 ) -> None:
     device = session.device
     paths = files_in(guest, device.debugfs)
+    assert paths
     opened = [guest.call("open", path=path, flags=os.O_RDONLY).ret for path in paths]
+    assert min(opened) >= 0
     session.close()
     remove_device(False)
     for fd in opened:

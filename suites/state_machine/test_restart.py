@@ -45,11 +45,14 @@ def test_a_reset_while_the_adapter_is_reset(
     session: Session, firmware: Firmware, arrived: Arrived
 ) -> None:
     firmware.begin_adapter_reset()
-    reset = session.begin_reset()
-    early = reset.end(A_WHILE)
-    firmware.end_adapter_reset()
+    try:
+        reset = session.begin_reset()
+        early = reset.end(A_WHILE)
+    finally:
+        firmware.end_adapter_reset()
     answer = reset.end(SOON) if early.error == "EINPROGRESS" else early
     assert answer.error != "EINPROGRESS"
+    assert early.error, "the reset did not wait"
     if not answer.error:
         assert session.state() is State.RUNNING
     assert not session.reset().error

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from fixtures.device.double import FirmwareDescription
 from fixtures.device.driver import Driver, Variant, chosen, known_drivers
 from fixtures.device.expectation import Expectation, in_range
 from fixtures.errors import DescriptionError, SpecError
@@ -307,3 +308,10 @@ def test_where_an_expectation_stands_is_known() -> None:
 )
 def test_ranges_of_kernels(release: str, kernels: str, inside: bool) -> None:
     assert in_range(release, kernels) is inside
+
+
+@pytest.mark.parametrize(("name", "status"), [("internal_error", 0), ("no_answer", 110)])
+def test_a_status_with_the_wrong_sign_is_refused(name: str, status: int) -> None:
+    about = {"sizes": {"small": 1, "usual": 1, "large": 1}, "commands": {}}
+    with pytest.raises(ValueError, match=f"{name}: {status}; only no_answer is negative"):
+        FirmwareDescription.model_validate(about | {"statuses": {name: status}})

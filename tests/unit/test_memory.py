@@ -70,6 +70,20 @@ nr_base_pages: {slabs}
  intel_iommu_map+0x1/0x2
  vfio_iommu_map+0x1/0x2 [vfio_iommu_type1]
 nr_base_pages: {tables}
+
+ get_page_from_freelist+0x100/0x200
+ alloc_pages_mpol+0x1/0x2
+ ___kmalloc_large_node+0x1/0x2
+ vfio_double_state_set+0x1/0x2 [vfio_double]
+nr_base_pages: {tables}
+
+ get_page_from_freelist+0x100/0x200
+ alloc_pages_bulk_noprof+0x1/0x2
+ virtiovf_add_migration_pages+0x9d/0x1f0 [virtio_vfio_pci]
+ virtiovf_pci_save_device_data+0x1/0x2 [virtio_vfio_pci]
+ by_another_way+0x1/0x2
+ and_on+0x1/0x2
+nr_base_pages: 4
 """
 
 
@@ -80,4 +94,5 @@ def test_pages_that_a_module_asked_for_are_counted() -> None:
     assert lost.kind == "leak"
     assert lost.headline == "2 pages more than before"
     assert lost.top[0] == "virtiovf_add_migration_pages"
+    assert sum(before.values()) == 3 + 4
     assert pages_of_modules("") == {}

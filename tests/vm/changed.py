@@ -73,9 +73,7 @@ def with_changes(
     """
     built = kernel.build
     original = built / "source" / module.source
-    made = (
-        built / Path(module.source).parent
-    )  # a file that the configuration leaves out has no object
+    made = built / Path(module.source).parent
     texts = {"changed.c": original.read_text(encoding="utf-8")}
     for name in module.others:
         # The configuration may leave out a source file: it has no object.

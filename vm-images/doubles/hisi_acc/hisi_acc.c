@@ -729,10 +729,6 @@ int hisi_qm_wait_mb_ready(struct hisi_qm *qm)
 }
 EXPORT_SYMBOL_GPL(hisi_qm_wait_mb_ready);
 
-/*
- * The driver requests the PF's driver for the kind of adapter. Only if the PF is
- * bound to it does the driver use the PF's drvdata as its QM.
- */
 /* The vendor's driver, in a system where the PF has another one */
 static struct pci_driver not_the_pfs;
 static bool vendors_pf = true;		/* of the VF that was bound last */
@@ -743,6 +739,10 @@ static struct pci_driver *vendors_driver(void)
 				       &not_the_pfs;
 }
 
+/*
+ * The driver requests the PF's driver for the kind of adapter. Only if the PF is
+ * bound to it does the driver use the PF's drvdata as its QM.
+ */
 struct pci_driver *hisi_sec_get_pf_driver(void)
 {
 	return vendors_driver();

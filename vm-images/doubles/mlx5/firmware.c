@@ -975,14 +975,15 @@ bool mlx5_double_begin(struct mlx5_double_call *call)
 	if (v->detached)
 		violation(call, "given while the function is detached");
 	fail = vfio_double_fail_take(&v->vf, call_number(call));
-	if (fail < 0) {
+	if (fail < 0 && !command->finish) {
 		call->err = fail;
 		status = 0;
 	} else {
-		call->fail = fail;
+		call->no_answer = min(fail, 0);
+		call->fail = max(fail, 0);
 		status = command->begin(call);
 	}
-	unfinished = command->finish && !status && !call->err;
+	unfinished = command->finish && !status;
 	if (!unfinished)
 		call_done(call, status);
 	mutex_unlock(&v->vf.lock);
@@ -994,12 +995,15 @@ bool mlx5_double_begin(struct mlx5_double_call *call)
 void mlx5_double_finish(struct mlx5_double_call *call)
 {
 	struct mlx5_double_vf *v = call->v;
+	u8 status;
 
 	vfio_double_wait_released(&v->vf, call_number(call));
 
 	mutex_lock(&v->vf.lock);
 	vfio_double_catch_up(&v->vf);
-	call_done(call, call->command->finish(call));
+	status = call->command->finish(call);
+	call->err = call->err ?: call->no_answer;
+	call_done(call, call->err ? 0 : status);
 	mutex_unlock(&v->vf.lock);
 	vfio_double_wait_told(&v->vf, call_number(call));
 }
@@ -1036,6 +1040,8 @@ static void notify(struct work_struct *work)
 
 	mutex_lock(&v->vf.lock);
 	detach = v->detach;
+	if (!detach)
+		v->detached = false;
 	mutex_unlock(&v->vf.lock);
 
 	blocking_notifier_call_chain(&v->notifier,
@@ -1271,6 +1277,7 @@ static void info(struct vfio_double_vf *vf, struct seq_file *m)
 	seq_printf(m, "tracking=%d\n", v->tracking);
 	seq_printf(m, "saving=%d\n", v->saving);
 	seq_printf(m, "in_flight=%d\n", atomic_read(&v->in_flight));
+	seq_printf(m, "refuse=%d\n", -READ_ONCE(v->refuse));
 	seq_printf(m, "unsaved=%zu\n", images_size(v, v->tracking, SIZE_MAX));
 	seq_printf(m, "migration_state=%u\n", migration_state(v));
 	seq_printf(m, "chunk=%zu\n", v->chunk_size);

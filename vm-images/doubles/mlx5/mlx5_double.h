@@ -215,6 +215,8 @@ struct mlx5_double_command;
  * @out: the adapter's output
  * @out_size: its maximum length
  * @fail: a test wants the command to fail with this status
+ * @no_answer: a test wants the command to be executed, and to end with this
+ *	errno
  * @err: negative errno if the command was not executed
  * @status: its result otherwise: MLX5_CMD_STAT_*
  * @args: for the journal
@@ -227,6 +229,7 @@ struct mlx5_double_call {
 	void *out;
 	size_t out_size;
 	unsigned int fail;
+	int no_answer;
 	int err;
 	u8 status;
 	char args[160];
