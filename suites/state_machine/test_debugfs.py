@@ -87,7 +87,7 @@ def test_its_files_can_be_read_when_it_is_closed(
 @pytest.mark.any_api
 @pytest.mark.clause("state-machine.debugfs.removed")
 def test_its_files_go_with_the_device(
-    session: Session, guest: Guest, remove_device: Callable[[bool], None]
+    session: Session, guest: Guest, remove_device: Callable[[Device, bool], None]
 ) -> None:
     device = session.device
     paths = files_in(guest, device.debugfs)
@@ -95,8 +95,10 @@ def test_its_files_go_with_the_device(
     opened = [guest.call("open", path=path, flags=os.O_RDONLY).ret for path in paths]
     assert min(opened) >= 0
     session.close()
-    remove_device(False)
-    for fd in opened:
-        guest.call("read", fd=fd, count=SOME)
-        guest.call("close", fd=fd)
+    try:
+        remove_device(device, False)
+    finally:
+        for fd in opened:
+            guest.call("read", fd=fd, count=SOME)
+            guest.call("close", fd=fd)
     assert guest.call("list", path=device.debugfs).error == "ENOENT"

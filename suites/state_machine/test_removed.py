@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
+from fixtures.device import Device
 from fixtures.session import DataFd, Session, State
 from fixtures.session.transfer import Arrived
 from suites.state_machine.test_data_fd import on_opening
@@ -33,11 +34,14 @@ def check_it_is_dead(data_fd: DataFd, state: State) -> None:
 @pytest.mark.parametrize("functions_go", [False, True], ids=["unbound", "gone"])
 @on_opening
 def test_a_data_fd_outlives_its_device(
-    session: Session, arrived: Arrived, remove_device: Callable[[bool], None], functions_go: bool
+    session: Session,
+    arrived: Arrived,
+    remove_device: Callable[[Device, bool], None],
+    functions_go: bool,
 ) -> None:
     data_fd = arrived.data_fd
     assert data_fd is not None
     session.close_device(keep=data_fd)
-    remove_device(functions_go)
+    remove_device(session.device, functions_go)
     check_it_is_dead(data_fd, arrived.state)
     session.close_data(data_fd)

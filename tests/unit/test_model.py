@@ -563,6 +563,10 @@ KNOWN: dict[str, tuple[str, list[Step]]] = {
         ANNOUNCED,
         [*ENDED, changed, told(0, 64), no_data("ENOMSG", told(0, 64)), read(64)],
     ),
+    "initial_bytes rises in PRE_COPY_P2P": (
+        "precopy-info.initial-bytes.monotone",
+        [move(PRE_COPY_P2P), told(24), read(20), told(1000), read(996), told(4)],
+    ),
     "RESUMING is left without data": (
         "data-transfer.nothing",
         [*SAVED, move(RESUMING), move(STOP)],
@@ -618,6 +622,21 @@ BESIDE_KNOWN: dict[str, tuple[str, str, list[Step]]] = {
         ANNOUNCED,
         ANNOUNCED,
         [*ENDED, changed, told(0, 64), no_data("", told(0, 64))],
+    ),
+    "initial_bytes rises in PRE_COPY": (
+        "precopy-info.initial-bytes.monotone",
+        "precopy-info.initial-bytes.monotone",
+        [move(PRE_COPY), told(24), told(1000)],
+    ),
+    "initial_bytes rises in PRE_COPY_P2P, after PRE_COPY": (
+        "precopy-info.initial-bytes.monotone",
+        "precopy-info.initial-bytes.monotone",
+        [move(PRE_COPY), told(24), move(PRE_COPY_P2P), told(1000)],
+    ),
+    "initial_bytes rises, and then does not fall": (
+        "precopy-info.initial-bytes.monotone",
+        "precopy-info.initial-bytes.falls",
+        [move(PRE_COPY_P2P), told(24), told(1000), read(100), told(600)],
     ),
     "RESUMING is left with more than 0": (
         "data-transfer.truncated",

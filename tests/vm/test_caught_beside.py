@@ -85,7 +85,7 @@ MTTY_CLOSES_ONE = """	static bool closing;
 
 	WARN_ON(closing);
 	closing = true;
-	mdelay(2);
+	schedule_timeout_uninterruptible(HZ / 50);
 	closing = false;
 """
 
@@ -109,8 +109,8 @@ MTTY_CLOSES_ONE = """	static bool closing;
         ),
         pytest.param(
             VFIO,
-            "if (vdev->migration_flags & VFIO_MIGRATION_P2P)",
-            "if (vdev->log_ops)",
+            '"p2p\\n"',
+            '"stop-copy\\n"',
             "state-machine.debugfs.features",
             id="another-capability-in-debugfs",
         ),
