@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
+from fixtures.device import Device
 from fixtures.errors import NotThere
+from fixtures.guest import Guest
 from fixtures.oracle import REQUESTABLE, StateMachine
-from fixtures.session import ArrangementFailed, DataFd, Session, State
+from fixtures.session import ArrangementFailed, DataFd, Session, State, opened
 from fixtures.session.transfer import Arrived, arrive
 
 INTX, MSI, MSIX = 0, 1, 2  # VFIO_PCI_INTX_IRQ_INDEX and the following
@@ -59,3 +63,12 @@ def _settled(session: Session) -> DataFd:
     data_fd = session.start(State.PRE_COPY)
     session.settle()
     return data_fd
+
+
+@pytest.fixture
+def open_variant(
+    guest: Guest, api: str, make_device: Callable[..., Device]
+) -> Iterator[Callable[..., Session]]:
+    """Open a device whose firmware gets commands before the driver is bound."""
+    with ExitStack() as opens:
+        yield lambda *commands: opens.enter_context(opened(guest, make_device(*commands), api))

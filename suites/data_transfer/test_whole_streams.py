@@ -3,13 +3,19 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
 import pytest
 
+from fixtures.device import Driver
+from fixtures.device.double import SetupName
+from fixtures.device.firmware import Firmware, need
 from fixtures.errors import NotThere
 from fixtures.oracle import StateMachine
 from fixtures.plugin.recorder import Recorder
 from fixtures.plugin.run import Run
-from fixtures.session import State, stop_copy_length
+from fixtures.session import ArrangementFailed, Session, State, stop_copy_length
 from fixtures.session.transfer import read_stop_copy, save, to_stop_copy
 from suites import must
 from suites.calls import ask
@@ -22,6 +28,8 @@ PAGE = 4096
 COPIES = 16  # of a state, in two devices, two drivers and the agent, and what else the guest needs
 LARGE = [2 * MIB - PAGE, 2 * MIB, 2 * MIB + PAGE, 8 * MIB + PAGE, 64 * MIB]
 LARGE_NAMES = ["2 MiB less a page", "2 MiB", "2 MiB and a page", "8 MiB and a page", "64 MiB"]
+LARGEST_BUFFER = 8 * MIB  # MAX_CHUNK_SIZE in drivers/vfio/pci/mlx5/main.c
+LARGE_CHUNKS = 20 * MIB  # a state of more than one chunk
 WAYS = {
     "PRE_COPY": (State.PRE_COPY,),
     "PRE_COPY_P2P": (State.PRE_COPY_P2P,),
@@ -133,6 +141,71 @@ def test_a_large_state_arrives(source: Contents, target: Contents, size: int, ru
     must.move(target.session, State.STOP)
     # Compared outside the assert: pytest takes hours to show the difference of so many bytes.
     same = must.save(target.session) == stream
+    assert same
+
+
+@pytest.mark.clause("data-transfer.large")
+@pytest.mark.parametrize("grown", [False, True], ids=["always", "at the end"])
+def test_chunks_larger_than_a_drivers_buffers_arrive(
+    firmware: Firmware,
+    session: Session,
+    open_variant: Callable[..., Session],
+    *,
+    grown: bool,
+) -> None:
+    """A driver makes its buffers before STOP_COPY, and hears only then how much there is."""
+    chunks = firmware.setup("large_chunks")
+    saving = open_variant(*(firmware.setup("chunks") if grown else chunks))
+    source = saving.device.firmware
+    assert source is not None
+    source.set_state(LARGE_CHUNKS, seed=1)
+    saving.reopen()
+    data_fd = saving.start(State.PRE_COPY)
+    saving.settle()
+    if grown:
+        source.obey(*chunks)
+    source.dirty(LARGE_CHUNKS)
+    must.move(saving, State.STOP_COPY)
+    stream = must.read_stop_copy(data_fd)
+    if max(images(source)) <= LARGEST_BUFFER:
+        raise ArrangementFailed("no image was larger than the driver's buffers")
+    must.load(session, stream, count=1 << 20)
+    must.move(session, State.STOP)
+    assert firmware.same_state(source)
+
+
+def images(firmware: Firmware) -> list[int]:
+    """Return the lengths of the images that were saved."""
+    found = re.findall(r"actual_image_size=(\d+)", "\n".join(firmware.journal()))
+    return [int(length) for length in found]
+
+
+@pytest.mark.clause("data-transfer.grown")
+@pytest.mark.parametrize("setup", [None, "refuses_short"], ids=["cut off", "refused"])
+def test_a_state_that_grows_after_its_size_was_asked(
+    firmware: Firmware,
+    session: Session,
+    driver: Driver,
+    open_variant: Callable[..., Session],
+    setup: SetupName | None,
+) -> None:
+    need(driver, "announce")
+    saving = open_variant(*(firmware.setup(setup) if setup else ()))
+    source = saving.device.firmware
+    assert source is not None
+    source.set_state(source.sizes.large, seed=1)
+    saving.reopen()
+    saving.move(State.STOP)
+    source.announce(source.sizes.large // 2)
+    answer, data_fd = saving.set_state(State.STOP_COPY)
+    if answer.error or data_fd is None:
+        return
+    stream, end = data_fd.read_on(1 << 16)
+    if end.error:
+        return
+    must.load(session, stream)
+    must.move(session, State.STOP)
+    same = firmware.state() == source.state()
     assert same
 
 

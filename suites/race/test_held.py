@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import pytest
 
+from fixtures.device.firmware import Firmware
 from fixtures.guest import Answer, Guest, Pending
 from fixtures.session import ArrangementFailed, DataFd, Session, State
 from fixtures.session.held import MOST, HeldPage, held
 from fixtures.session.transfer import save
 from suites import must
-from suites.calls import SOON, WAYS_TO_END
+from suites.calls import ASKED_AGAIN, SOON, WAYS_TO_END
 from suites.race.errnos import LEGAL
 
 pytestmark = pytest.mark.any_api
@@ -103,6 +104,25 @@ def test_the_session_ends_beside_a_read(session: Session, guest: Guest, how: str
         first = page.read(data_fd, MOST)
         read, ended = both(first, WAYS_TO_END[how](session), page, b"")
     check_that_it_goes_on(session, how, read, ended)
+
+
+@pytest.mark.clause("race.query")
+@pytest.mark.parametrize("how", WAYS_TO_END)
+def test_the_session_ends_beside_a_query(session: Session, firmware: Firmware, how: str) -> None:
+    query = firmware.word("query")
+    data_fd = session.start(State.PRE_COPY)
+    data_fd.read_on()
+    data_fd.wait(ASKED_AGAIN)
+    firmware.clear_journal()
+    firmware.hold(query, after=True)
+    asking = data_fd.begin_precopy_info()
+    early = asking.end(A_WHILE)
+    if early.error != "EINPROGRESS":
+        raise ArrangementFailed(f"the query is not held: {early.error or 'success'}")
+    ending = WAYS_TO_END[how](session)
+    ending.end(A_WHILE)
+    firmware.release(query)
+    check_that_it_goes_on(session, how, asking.end(SOON), ending.end(SOON))
 
 
 def check_that_it_goes_on(session: Session, how: str, beside: Answer, ended: Answer) -> None:

@@ -4,15 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 
 import pytest
 
-from fixtures.device import Device, Driver
+from fixtures.device import Driver
 from fixtures.device.double import Ability
 from fixtures.device.firmware import Firmware, need
-from fixtures.guest import Guest
-from fixtures.session import ArrangementFailed, DataFd, Session, State, opened
+from fixtures.session import ArrangementFailed, DataFd, Session, State
 from suites.calls import SOON
 from suites.reinit.calls import Arrive
 
@@ -76,12 +74,3 @@ def arrive(open_session: Callable[[], Session]) -> Arrive:
         return target.device.firmware.state()
 
     return load
-
-
-@pytest.fixture
-def open_variant(
-    guest: Guest, api: str, make_device: Callable[..., Device]
-) -> Iterator[Callable[..., Session]]:
-    """Open a device whose firmware gets commands before the driver is bound."""
-    with ExitStack() as opens:
-        yield lambda *commands: opens.enter_context(opened(guest, make_device(*commands), api))

@@ -71,7 +71,7 @@ def test_a_failed_arc_leaves_the_device_in_its_state(
     for tried in attempts(session, firmware, *arc):
         activity = firmware.activity()
         if not is_as(tried.state, activity):
-            wrong.append(f"{activity.name} in {tried.state.name} after {tried.command} failed")
+            wrong.append(f"{activity.name} in {tried.state.name} after {tried.failed}")
     assert not wrong, f"it is {', '.join(wrong)}."
 
 

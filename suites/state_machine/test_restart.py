@@ -40,6 +40,35 @@ def test_state_requests_are_answered_then(
     check_works(session)
 
 
+@pytest.mark.clause("state-machine.adapter-down")
+def test_an_adapter_that_takes_no_commands(
+    session: Session, firmware: Firmware, arrived: Arrived, fsm: StateMachine
+) -> None:
+    firmware.go_down()
+    if arrived.data_fd is not None and arrived.state in SAVING:
+        arrived.data_fd.precopy_info()
+        arrived.data_fd.read(1 << 16)
+    for requested in (State.STOP, State.RUNNING):
+        check_answered(session, fsm, requested)
+    assert not session.reset().error
+    assert session.state() is State.RUNNING
+    firmware.come_up()
+    check_works(session)
+
+
+@pytest.mark.clause("state-machine.adapter-down")
+def test_an_adapter_that_goes_down_and_restarts(
+    session: Session, firmware: Firmware, arrived: Arrived
+) -> None:
+    firmware.go_down()
+    session.reset()
+    firmware.obey("detach")
+    firmware.come_up()
+    firmware.obey("attach")
+    assert not session.reset().error
+    check_works(session)
+
+
 @pytest.mark.clause("state-machine.reset.adapter")
 def test_a_reset_while_the_adapter_is_reset(
     session: Session, firmware: Firmware, arrived: Arrived

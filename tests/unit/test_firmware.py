@@ -44,6 +44,12 @@ def firmware(driver: str) -> tuple[Firmware, list[str]]:
         (Firmware.overtake, "overtake"),
         (lambda mlx5: mlx5.reinit(4096), "reinit 4096"),
         (Firmware.make_small, "state 600 1"),
+        (
+            lambda mlx5: mlx5.fail("LOAD_VHCA_STATE", -110, 2, late=True),
+            "fail LOAD_VHCA_STATE -110 2 late",
+        ),
+        (Firmware.go_down, "down"),
+        (Firmware.come_up, "up"),
     ],
 )
 def test_an_order_is_given_in_the_firmwares_own_words(
@@ -52,6 +58,24 @@ def test_an_order_is_given_in_the_firmwares_own_words(
     one, control = firmware("mlx5")
     order(one)
     assert control == [written]
+
+
+@pytest.mark.parametrize(
+    ("driver", "command", "failures"),
+    [
+        ("mlx5", "SUSPEND_VHCA", [(1, False), (-110, False), (-110, True)]),
+        ("qat", "SUSPEND", [(5, False), (5, True)]),
+        ("qat", "OPEN", [(5, False)]),
+        ("qat", "RESUME", []),
+        ("virtio", "RESOURCE_OBJ_CREATE", [(5, False)]),
+        ("hisi_acc", "MB_READY", [(5, False)]),
+    ],
+)
+def test_the_ways_in_which_a_command_can_fail(
+    driver: str, command: str, failures: list[tuple[int, bool]]
+) -> None:
+    one, _ = firmware(driver)
+    assert list(one.failures(command)) == failures
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,17 @@ def test_a_migration_region_is_told_by_its_type(
     assert (region.index, region.size, region.offset) == (9, 0x3000, 9 << 40)
 
 
+def test_the_parts_that_can_be_mapped() -> None:
+    assert Region.unpack(described([of_type(3, 1), SPARSE_MMAP])).mapped == ((0x1000, 0x1000),)
+    assert Region.unpack(described([of_type(3, 1)])).mapped == ()
+
+
+@pytest.mark.parametrize("areas", [2, 1 << 31])
+def test_more_mapped_parts_than_there_is_room_for_are_a_deviation(areas: int) -> None:
+    with pytest.raises(Deviation, match="capability"):
+        Region.unpack(described([SPARSE_MMAP[:8] + struct.pack("=I", areas) + SPARSE_MMAP[12:]]))
+
+
 def test_a_chain_that_leads_back_ends() -> None:
     data = bytearray(described([SPARSE_MMAP]))
     data[36:40] = struct.pack("=I", 32)

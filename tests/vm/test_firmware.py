@@ -6,13 +6,14 @@ Each test opens devices that are bound to the driver's real module.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 
 import pytest
 
 from fixtures.device import Driver
 from fixtures.device.double import Ability
-from fixtures.device.firmware import Firmware, content, need
+from fixtures.device.firmware import Activity, Firmware, content, need
 from fixtures.guest import Guest
 from fixtures.oracle import StateMachine
 from fixtures.plugin.run import Run
@@ -128,8 +129,26 @@ def test_the_double_obeys_the_words_in_its_drivers_file(firmware: Firmware, driv
     for command in (*about.commands.values(), *about.gives_back):
         for status in about.statuses.values():
             firmware.fail(command, status)
+        if command not in (*about.never_fail, *about.never_late):
+            firmware.fail(command, about.statuses["internal_error"], late=True)
     for command in about.never_fail:
         assert firmware.command(f"fail {command} 5").error == "EOPNOTSUPP"
+    for command in about.never_late:
+        assert firmware.command(f"fail {command} 5 late").error == "EOPNOTSUPP"
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+def test_a_command_fails_before_and_after_its_effect(
+    session: Session, firmware: Firmware, late: bool
+) -> None:
+    firmware.fail(firmware.word("suspend"), firmware.status("internal_error"), late=late)
+    assert session.set_state(State.STOP)[0].error
+    # qat's banks stop one after the other, so that one that fails has had a part of its effect.
+    had = late or firmware.word("suspend") == "SUSPEND"
+    assert (firmware.activity() is not Activity.RUNS) is had
+    session.reset()
+    session.move(State.STOP)
+    assert firmware.activity() is Activity.STOPPED
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -161,6 +180,11 @@ def test_the_double_can_do_what_its_drivers_file_says(
 def test_a_save_can_be_held_if_the_drivers_file_says_so(firmware: Firmware) -> None:
     firmware.hold_save()
     firmware.release_save()
+
+
+def test_a_status_of_no_answer_needs_a_vendors_numbers(firmware: Firmware, driver: Driver) -> None:
+    taken = not firmware.command(f"fail {firmware.word('suspend')} -110").error
+    assert taken is ("no_answer" in need(driver).statuses)
 
 
 class TestMlx5:
@@ -225,6 +249,135 @@ class TestMlx5:
         firmware.release_save()
         data, _ = data_fd.read_on()
         assert len(data) == asked.info.initial_bytes
+
+    @pytest.mark.parametrize(
+        ("status", "error"),
+        [(-errno.ETIMEDOUT, "ETIMEDOUT"), (-errno.EBADR, "EBADR"), (0x6, "EBUSY"), (0x9, "EINVAL")],
+        ids=str,
+    )
+    def test_a_command_ends_with_an_errno_or_a_status(
+        self, session: Session, firmware: Firmware, status: int, error: str
+    ) -> None:
+        firmware.fail("SUSPEND_VHCA", status)
+        assert session.set_state(State.STOP)[0].error == error
+        assert firmware.activity() is Activity.RUNS
+
+    @pytest.mark.parametrize("error", [errno.ENOMEM, errno.EAGAIN])
+    def test_a_save_is_refused_once(self, session: Session, firmware: Firmware, error: int) -> None:
+        firmware.refuse_save(error)
+        assert not firmware.refused()
+        assert session.set_state(State.STOP_COPY)[0].errno == error
+        assert firmware.refused()
+        assert not any(line.startswith("SAVE") for line in firmware.journal())
+        assert session.state() is State.STOP
+        transfer.save(session)
+
+    def test_a_refusal_can_be_taken_back(self, session: Session, firmware: Firmware) -> None:
+        for words, error in {
+            "refuse": "EINVAL",
+            "refuse -1": "EINVAL",
+            "refuse 5000": "ERANGE",
+        }.items():
+            assert firmware.command(words).error == error
+        firmware.refuse_save(errno.ENOMEM)
+        firmware.refuse_save(0)
+        transfer.save(session)
+
+    def test_an_adapter_that_is_down_takes_no_commands(
+        self, session: Session, firmware: Firmware
+    ) -> None:
+        firmware.go_down()
+        assert session.set_state(State.STOP)[0].error == "ENOLINK"
+        assert firmware.activity() is Activity.RUNS
+        firmware.come_up()
+        transfer.save(session)
+
+    def test_a_save_ends_if_its_adapter_goes_down(
+        self, session: Session, firmware: Firmware
+    ) -> None:
+        firmware.hold_save()
+        data_fd = session.start(State.PRE_COPY)
+        reading = data_fd.begin_read(1 << 16)
+        firmware.go_down()
+        reading.end(5000)
+        firmware.settle()
+        assert any(
+            line.startswith("SAVE") and line.endswith(f"= -{errno.ENXIO}")
+            for line in firmware.journal()
+        )
+        session.reset()
+        firmware.come_up()
+
+    def test_what_could_not_be_given_back_is_no_leak(
+        self, run: Run, guest: Guest, driver: Driver, api: str
+    ) -> None:
+        with (
+            run.devices().make(driver, ()) as device,
+            opened(guest, device, api) as session,
+        ):
+            assert device.firmware is not None
+            for command in ("DESTROY_MKEY", "DEALLOC_PD", "CREATE_MKEY", "ALLOC_PD"):
+                for late in (False, True):
+                    session.reset()
+                    device.firmware.fail(command, 1, late=late)
+                    session.set_state(State.STOP_COPY)
+                    session.reset()
+            assert device.firmware.violations() == []
+
+    def test_a_chunk_has_twice_the_drivers_buffers_at_most(self, firmware: Firmware) -> None:
+        assert not firmware.command(f"chunk {16 << 20}").error
+        assert firmware.command(f"chunk {(16 << 20) + 1}").error == "ERANGE"
+
+
+class TestHisiAcc:
+    """Abilities of hisi_acc's firmware alone."""
+
+    @pytest.fixture(autouse=True)
+    def _is_hisi_acc(self, driver: Driver) -> None:
+        if driver.name != "hisi_acc":
+            pytest.skip("this is about hisi_acc's firmware")
+
+    def test_one_reset_of_the_adapter_at_a_time(self, firmware: Firmware) -> None:
+        firmware.begin_adapter_reset()
+        assert firmware.command("resetting 1").error == "EBUSY"
+        assert firmware.command("resetting 2").error == "ERANGE"
+        firmware.end_adapter_reset()
+        firmware.end_adapter_reset()
+        firmware.begin_adapter_reset()
+        firmware.reset()  # ends it, too
+        firmware.begin_adapter_reset()
+        firmware.end_adapter_reset()
+
+    def test_a_function_is_not_reset_meanwhile(self, session: Session, firmware: Firmware) -> None:
+        firmware.begin_adapter_reset()
+        reset = session.begin_reset()
+        waits = reset.end(200).error == "EINPROGRESS"
+        firmware.end_adapter_reset()
+        reset.end(5000)
+        broken = "function reset while the PF is reset" in "".join(firmware.violations())
+        firmware.forgive()
+        assert waits is not broken
+
+
+class TestVirtio:
+    """Abilities of virtio's firmware alone."""
+
+    @pytest.fixture(autouse=True)
+    def _is_virtio(self, driver: Driver, fsm: StateMachine) -> None:
+        if driver.name != "virtio":
+            pytest.skip("this is about virtio's firmware")
+        fsm.need(State.STOP_COPY)
+
+    @pytest.mark.parametrize("cuts", [True, False])
+    def test_a_buffer_that_is_too_short(
+        self, session: Session, firmware: Firmware, cuts: bool
+    ) -> None:
+        if not cuts:
+            firmware.obey(*firmware.setup("refuses_short"))
+        firmware.announce(4096)
+        session.set_state(State.STOP_COPY)
+        (got,) = [line for line in firmware.journal() if line.startswith("DEV_PARTS_GET")]
+        assert got.endswith("size=4096 = 0" if cuts else f"size=0 = -{errno.ENOMEM}")
 
 
 def test_virtio_without_device_parts_does_not_migrate(

@@ -105,6 +105,13 @@ def changed(old: str, new: str, folder: Path) -> Path:
             },
             id="bitmap",
         ),
+        pytest.param(
+            "		dev->announced = dev->staged;\n",
+            "",
+            "mapped",
+            {"region.mapped.saving"},
+            id="mapped",
+        ),
     ],
 )
 def test_a_device_that_breaks_a_rule_is_caught(

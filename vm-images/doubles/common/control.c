@@ -19,17 +19,33 @@ int vfio_double_fail_take(struct vfio_double_vf *vf, unsigned int cmd)
 	int status = 0;
 
 	spin_lock(&vf->ctl_lock);
+	fail->due = 0;
 	if (fail->status) {
 		if (fail->skip)
 			fail->skip--;
 		else
 			swap(fail->status, status);
 	}
+	if (fail->late)
+		swap(fail->due, status);
 	spin_unlock(&vf->ctl_lock);
 
 	return status;
 }
 EXPORT_SYMBOL_GPL(vfio_double_fail_take);
+
+int vfio_double_fail_late(struct vfio_double_vf *vf, unsigned int cmd)
+{
+	struct vfio_double_fail *fail = &vf->fail[cmd];
+	int status = 0;
+
+	spin_lock(&vf->ctl_lock);
+	swap(fail->due, status);
+	spin_unlock(&vf->ctl_lock);
+
+	return status;
+}
+EXPORT_SYMBOL_GPL(vfio_double_fail_late);
 
 bool vfio_double_has(struct vfio_double_vf *vf, unsigned int capability)
 {
@@ -206,9 +222,12 @@ static int do_fail(struct vfio_double_vf *vf, int argc, char **argv)
 {
 	const struct vfio_double_ops *ops = vf->pf->owner->ops;
 	u64 status, skip = 0;
-	bool no_answer;
+	bool no_answer, late;
 	int cmd, ret;
 
+	late = argc > 3 && !strcmp(argv[argc - 1], "late");
+	if (late)
+		argc--;
 	if (argc != 3 && argc != 4)
 		return -EINVAL;
 	cmd = find_name(ops->commands, argv[1]);
@@ -228,12 +247,13 @@ static int do_fail(struct vfio_double_vf *vf, int argc, char **argv)
 		return ret;
 	if (!status)
 		return -EINVAL;
-	if (ops->never_fail & BIT(cmd))
+	if (ops->never_fail & BIT(cmd) || (late && ops->never_late & BIT(cmd)))
 		return -EOPNOTSUPP;
 
 	spin_lock(&vf->ctl_lock);
 	vf->fail[cmd].status = no_answer ? -(int)status : (int)status;
 	vf->fail[cmd].skip = skip;
+	vf->fail[cmd].late = late;
 	spin_unlock(&vf->ctl_lock);
 	return 0;
 }

@@ -85,6 +85,8 @@ static inline u8 vfio_double_byte(u32 seed, size_t off)
  * @holdable: bit mask of the commands that "hold" accepts
  * @never_fail: bit mask of the commands that "fail" rejects, because they
  *	always succeed in the vendor core
+ * @never_late: bit mask of the commands that "fail" lets fail only before their
+ *	effect, because the vendor core undoes the effect of one that fails
  * @capabilities: names for "withhold" and "grant", NULL-terminated; may be
  *	NULL; the index is the capability's number
  * @default_capabilities: bit mask of the capabilities granted by default
@@ -129,6 +131,7 @@ struct vfio_double_ops {
 	const char * const *commands;
 	unsigned long holdable;
 	unsigned long never_fail;
+	unsigned long never_late;
 	const char * const *capabilities;
 	unsigned long default_capabilities;
 	size_t default_state;
@@ -192,6 +195,8 @@ struct vfio_double_pf {
 struct vfio_double_fail {
 	int status;
 	unsigned int skip;
+	bool late;
+	int due;
 };
 
 struct vfio_double_log {
@@ -300,6 +305,13 @@ void vfio_double_violation(struct vfio_double_vf *vf, const char *fmt, ...);
  * answer.
  */
 int vfio_double_fail_take(struct vfio_double_vf *vf, unsigned int cmd);
+
+/*
+ * Should the command that was counted last fail after its effect ("late")?
+ * Returns the status for its caller, as vfio_double_fail_take(). Ask after each
+ * vfio_double_fail_take() that returned 0, before vf->lock is released.
+ */
+int vfio_double_fail_late(struct vfio_double_vf *vf, unsigned int cmd);
 
 /* Is this capability granted? */
 bool vfio_double_has(struct vfio_double_vf *vf, unsigned int capability);

@@ -672,6 +672,7 @@ static int use_mailbox(struct hisi_qm *qm, u8 cmd, u64 *data, u16 queue,
 	ret = -vfio_double_fail_take(&vf->base, command);
 	if (!ret)
 		ret = execute(vf, command, data);
+	ret = ret ?: -vfio_double_fail_late(&vf->base, command);
 	if (get) {
 		/* 6.12's driver reads the answer from here */
 		writel(lower_32_bits(*data),
@@ -719,12 +720,16 @@ int hisi_qm_wait_mb_ready(struct hisi_qm *qm)
 	if (!vf)
 		return -ENODEV;
 
+	if (vfio_double_wait_released(&vf->base, MB_READY))
+		return -ETIMEDOUT;
+
 	mutex_lock(&vf->base.lock);
 	vfio_double_catch_up(&vf->base);
 	ret = -vfio_double_fail_take(&vf->base, MB_READY);
 	vf->mb_ready = !ret;
 	vfio_double_journal(&vf->base, MB_READY, ret, "registers=%s", place(vf));
 	mutex_unlock(&vf->base.lock);
+	vfio_double_wait_told(&vf->base, MB_READY);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(hisi_qm_wait_mb_ready);
@@ -1301,7 +1306,12 @@ static const struct vfio_double_ops hisi_acc_ops = {
 	.pf_size = sizeof(struct hisi_acc_pf),
 	.commands = commands,
 	.holdable = BIT(PAUSE_QM) | BIT(SQC_BT_GET) | BIT(CQC_BT_GET) |
-		    BIT(SQC_BT_SET) | BIT(CQC_BT_SET) | BIT(VFT_GET),
+		    BIT(SQC_BT_SET) | BIT(CQC_BT_SET) | BIT(VFT_GET) |
+		    BIT(MB_READY),
+	/* These are registers, or have no effect */
+	.never_late = BIT(VFT_GET) | BIT(MB_READY) | BIT(PF_VFT_GET) |
+		      BIT(CACHE_WB) | BIT(START) | BIT(RAS_STATUS) |
+		      BIT(IFC_STATUS) | BIT(CORE_STATUS),
 	.capabilities = capabilities,
 	.default_capabilities = BIT(VENDORS_PF) | BIT(QM_V3),
 	.default_state = STATE_SIZE,

@@ -242,7 +242,7 @@ int mlx5_cmd_exec_cb(struct mlx5_async_ctx *ctx, void *in, int in_size,
 	int refused;
 
 	/* As where mlx5_core has no slot or no memory for the command */
-	refused = xchg(&v->refuse, 0);
+	refused = xchg(&v->refuse, 0) ?: READ_ONCE(v->down) ? -ENXIO : 0;
 	if (refused)
 		return refused;
 

@@ -35,7 +35,8 @@
 #define EXTENT_SIZE	sizeof(struct mlx5_double_extent)
 #define CHUNK_SIZE	SZ_16K
 #define CHUNK_MIN	(2 * EXTENT_SIZE)
-#define CHUNK_MAX	SZ_8M
+/* Twice the driver's own limit, MAX_CHUNK_SIZE in main.c */
+#define CHUNK_MAX	SZ_16M
 
 /* mlx5_core's default for most commands */
 #define TIMEOUT		(60 * HZ)
@@ -94,6 +95,24 @@ void violation(struct mlx5_double_call *call, const char *fmt, ...)
 	vaf.va = &ap;
 	vfio_double_violation(&call->v->vf, "%s: %pV", call_name(call), &vaf);
 	va_end(ap);
+}
+
+/*
+ * The function's state does not allow the command. That is the driver's fault,
+ * unless it was not told that an earlier command had its effect.
+ */
+static __printf(2, 3)
+u8 wrong_state(struct mlx5_double_call *call, const char *fmt, ...)
+{
+	struct va_format vaf = { .fmt = fmt };
+	va_list ap;
+
+	va_start(ap, fmt);
+	vaf.va = &ap;
+	if (!call->v->untold)
+		violation(call, "%pV", &vaf);
+	va_end(ap);
+	return MLX5_CMD_STAT_BAD_RES_STATE_ERR;
 }
 
 /* For the journal */
@@ -180,15 +199,20 @@ static u8 query_hca_cap(struct mlx5_double_call *call)
 
 /* Objects */
 
+/*
+ * @lost: nobody will give it back, as the driver has never heard of it, or has
+ * asked for its destruction, and that failed: so it is not the driver's leak.
+ */
 struct pd {
 	struct list_head link;
 	u32 number;
-	unsigned int users;
+	bool lost;
 };
 
 struct mkey {
 	struct list_head link;
 	struct pd *pd;
+	bool lost;
 	u32 mkey;
 	u64 len;
 	bool readable;
@@ -218,28 +242,43 @@ static u8 alloc_pd(struct mlx5_double_call *call)
 	if (!pd)
 		return MLX5_CMD_STAT_NO_RES_ERR;
 	pd->number = v->next_pd++ & 0xffffff;
+	pd->lost = call->late;
 	list_add_tail(&pd->link, &v->pds);
 	MLX5_SET(alloc_pd_out, call->out, pd, pd->number);
 	note(call, "pd=%u", pd->number);
 	return MLX5_CMD_STAT_OK;
 }
 
+static unsigned int users(struct mlx5_double_vf *v, struct pd *pd, bool lost)
+{
+	unsigned int nr = 0;
+	struct mkey *mkey;
+
+	list_for_each_entry(mkey, &v->mkeys, link)
+		if (mkey->pd == pd && mkey->lost == lost)
+			nr++;
+	return nr;
+}
+
 static u8 dealloc_pd(struct mlx5_double_call *call)
 {
 	u32 number = MLX5_GET(dealloc_pd_in, call->in, pd);
 	struct pd *pd = find_pd(call->v, number);
+	unsigned int nr;
 
 	note(call, "pd=%u", number);
 	if (!pd) {
 		violation(call, "there is no PD %u", number);
 		return MLX5_CMD_STAT_BAD_RES_ERR;
 	}
-	if (pd->users) {
-		violation(call, "PD %u is used by %u mkeys", number, pd->users);
+	nr = users(call->v, pd, false);
+	if (nr) {
+		violation(call, "PD %u is used by %u mkeys", number, nr);
 		return MLX5_CMD_STAT_BAD_RES_STATE_ERR;
 	}
-	if (call->fail)
-		return call->fail;
+	pd->lost = call->fail || users(call->v, pd, true);
+	if (pd->lost)
+		return call->fail ?: MLX5_CMD_STAT_BAD_RES_STATE_ERR;
 	list_del(&pd->link);
 	kfree(pd);
 	return MLX5_CMD_STAT_OK;
@@ -286,7 +325,7 @@ static u8 create_mkey(struct mlx5_double_call *call)
 	if (!mkey)
 		return MLX5_CMD_STAT_NO_RES_ERR;
 	mkey->pd = pd;
-	pd->users++;
+	mkey->lost = call->late;
 	mkey->mkey = mlx5_idx_to_mkey(v->next_mkey++ & 0xffffff) |
 		     MLX5_GET(mkc, mkc, mkey_7_0);
 	mkey->len = len;
@@ -305,7 +344,6 @@ static u8 create_mkey(struct mlx5_double_call *call)
 
 static void free_mkey(struct mkey *mkey)
 {
-	mkey->pd->users--;
 	list_del(&mkey->link);
 	kvfree(mkey);
 }
@@ -325,8 +363,10 @@ static u8 destroy_mkey(struct mlx5_double_call *call)
 				  mkey->mkey);
 			return MLX5_CMD_STAT_BAD_RES_STATE_ERR;
 		}
-		if (call->fail)
+		if (call->fail) {
+			mkey->lost = true;
 			return call->fail;
+		}
 		free_mkey(mkey);
 		return MLX5_CMD_STAT_OK;
 	}
@@ -412,6 +452,15 @@ static void set_stopped(struct mlx5_double_vf *v, bool stopped)
 	v->vf.suspended = stopped;
 }
 
+static u8 out_of_order(struct mlx5_double_call *call)
+{
+	struct mlx5_double_vf *v = call->v;
+
+	return wrong_state(call, "initiator is %s, responder is %s",
+			   v->initiator_suspended ? "suspended" : "running",
+			   v->responder_suspended ? "suspended" : "running");
+}
+
 static u8 suspend_vhca(struct mlx5_double_call *call)
 {
 	u16 op_mod = MLX5_GET(suspend_vhca_in, call->in, op_mod);
@@ -425,12 +474,8 @@ static u8 suspend_vhca(struct mlx5_double_call *call)
 		violation(call, "SAVE is in flight");
 		return MLX5_CMD_STAT_RES_BUSY;
 	}
-	if (v->initiator_suspended != responder || v->responder_suspended) {
-		violation(call, "initiator is %s, responder is %s",
-			  v->initiator_suspended ? "suspended" : "running",
-			  v->responder_suspended ? "suspended" : "running");
-		return MLX5_CMD_STAT_BAD_RES_STATE_ERR;
-	}
+	if (v->initiator_suspended != responder || v->responder_suspended)
+		return out_of_order(call);
 	if (call->fail)
 		return call->fail;
 
@@ -452,12 +497,8 @@ static u8 resume_vhca(struct mlx5_double_call *call)
 	if (other_vhca(call, MLX5_GET(resume_vhca_in, call->in, vhca_id)))
 		return MLX5_CMD_STAT_BAD_PARAM_ERR;
 	note(call, " op_mod=%s", responder ? "responder" : "initiator");
-	if (!v->initiator_suspended || v->responder_suspended != responder) {
-		violation(call, "initiator is %s, responder is %s",
-			  v->initiator_suspended ? "suspended" : "running",
-			  v->responder_suspended ? "suspended" : "running");
-		return MLX5_CMD_STAT_BAD_RES_STATE_ERR;
-	}
+	if (!v->initiator_suspended || v->responder_suspended != responder)
+		return out_of_order(call);
 	if (call->fail)
 		return call->fail;
 
@@ -558,10 +599,8 @@ static u8 query_vhca_migration_state(struct mlx5_double_call *call)
 		violation(call, "incremental while SAVE is in flight");
 		return MLX5_CMD_STAT_RES_BUSY;
 	}
-	if (incremental && !v->tracking) {
-		violation(call, "incremental, but not tracked");
-		return MLX5_CMD_STAT_BAD_RES_STATE_ERR;
-	}
+	if (incremental && !v->tracking)
+		return wrong_state(call, "incremental, but not tracked");
 	if (call->fail)
 		return call->fail;
 
@@ -627,18 +666,12 @@ static u8 save_begin(struct mlx5_double_call *call)
 		violation(call, "another is in flight");
 		return MLX5_CMD_STAT_RES_BUSY;
 	}
-	if (save.incremental && !v->tracking && !v->final) {
-		violation(call, "incremental, but not tracked");
-		return MLX5_CMD_STAT_BAD_RES_STATE_ERR;
-	}
-	if (save.track && v->responder_suspended) {
-		violation(call, "set_track while suspended");
-		return MLX5_CMD_STAT_BAD_RES_STATE_ERR;
-	}
-	if (!save.track && !v->responder_suspended && !ends_tracking(v, &save)) {
-		violation(call, "the last one, but not suspended");
-		return MLX5_CMD_STAT_BAD_RES_STATE_ERR;
-	}
+	if (save.incremental && !v->tracking && !v->final)
+		return wrong_state(call, "incremental, but not tracked");
+	if (save.track && v->responder_suspended)
+		return wrong_state(call, "set_track while suspended");
+	if (!save.track && !v->responder_suspended && !ends_tracking(v, &save))
+		return wrong_state(call, "the last one, but not suspended");
 	/* A driver that aborts may have no key */
 	if (!(ends_tracking(v, &save) && !save.size) &&
 	    !use_mkey(call, save.mkey, save.size, true))
@@ -719,8 +752,8 @@ static u8 save_write(struct mlx5_double_call *call)
 	if (save.incremental && !final)
 		needed = min(needed, EXTENT_SIZE + 1);
 	if (save.size < max(needed, EXTENT_SIZE)) {
-		violation(call, "%zu bytes, but it needs %zu", save.size,
-			  needed);
+		wrong_state(call, "%zu bytes, but it needs %zu", save.size,
+			    needed);
 		return MLX5_CMD_STAT_LIM_ERR;
 	}
 
@@ -750,8 +783,9 @@ static u8 save_finish(struct mlx5_double_call *call)
 
 	v->saving = false;
 	cancel_delayed_work(&v->timeout);
-	if (v->timed_out) {
-		call->err = -ETIMEDOUT;
+	if (v->timed_out || v->down) {
+		/* As mlx5_cmd_trigger_completions() for an adapter that is down */
+		call->err = v->down ? -ENXIO : -ETIMEDOUT;
 		return MLX5_CMD_STAT_OK;
 	}
 	if (v->aborted)
@@ -836,10 +870,8 @@ static u8 load_vhca_state(struct mlx5_double_call *call)
 		violation(call, "SAVE is in flight");
 		return MLX5_CMD_STAT_RES_BUSY;
 	}
-	if (!v->responder_suspended) {
-		violation(call, "not suspended");
-		return MLX5_CMD_STAT_BAD_RES_STATE_ERR;
-	}
+	if (!v->responder_suspended)
+		return wrong_state(call, "not suspended");
 	mkey = use_mkey(call, number, size, false);
 	if (!mkey)
 		return MLX5_CMD_STAT_BAD_RES_ERR;
@@ -927,6 +959,21 @@ static void call_done(struct mlx5_double_call *call, u8 status)
 			    call->err ?: status, "%s", call->args);
 }
 
+/* The command has had its effect, or none; what its caller hears is another thing */
+static void call_end(struct mlx5_double_call *call, u8 status)
+{
+	bool late = call->late && !status && !call->err;
+
+	call->err = call->err ?: call->no_answer;
+	if (late) {
+		memset(call->out, 0, call->out_size);
+		call->err = min(call->late, 0);
+		status = max(call->late, 0);
+		call->v->untold = true;
+	}
+	call_done(call, call->err ? 0 : status);
+}
+
 static void find_command(struct mlx5_double_call *call)
 {
 	u16 opcode = MLX5_GET(vfio_double_in, call->in, opcode);
@@ -938,6 +985,26 @@ static void find_command(struct mlx5_double_call *call)
 	if (!call->command)
 		vfio_double_violation(&call->v->vf, "unknown command 0x%x",
 				      opcode);
+}
+
+/*
+ * mlx5_core does not give the adapter a command while it is down: it lets those
+ * succeed that give something back, without any effect, and fails all others.
+ * Compare mlx5_cmd_check() and mlx5_internal_err_ret_value().
+ */
+static void call_down(struct mlx5_double_call *call)
+{
+	call->fail = MLX5_DOUBLE_STATUS_ABORTED;
+	switch (call->command->opcode) {
+	case MLX5_CMD_OP_DEALLOC_PD:
+	case MLX5_CMD_OP_DESTROY_MKEY:
+		call->command->begin(call);
+		call_done(call, 0);
+		break;
+	default:
+		call->err = -ENOLINK;
+		call_done(call, call->fail);
+	}
 }
 
 bool mlx5_double_begin(struct mlx5_double_call *call)
@@ -974,18 +1041,20 @@ bool mlx5_double_begin(struct mlx5_double_call *call)
 	vfio_double_catch_up(&v->vf);
 	if (v->detached)
 		violation(call, "given while the function is detached");
-	fail = vfio_double_fail_take(&v->vf, call_number(call));
-	if (fail < 0 && !command->finish) {
-		call->err = fail;
-		status = 0;
-	} else {
-		call->no_answer = min(fail, 0);
-		call->fail = max(fail, 0);
-		status = command->begin(call);
+	if (v->down) {
+		call_down(call);
+		mutex_unlock(&v->vf.lock);
+		return false;
 	}
+	fail = vfio_double_fail_take(&v->vf, call_number(call));
+	call->late = vfio_double_fail_late(&v->vf, call_number(call));
+	call->no_answer = min(fail, 0);
+	/* Which status does not matter to one that is not answered */
+	call->fail = fail < 0 ? MLX5_CMD_STAT_INT_ERR : fail;
+	status = command->begin(call);
 	unfinished = command->finish && !status;
 	if (!unfinished)
-		call_done(call, status);
+		call_end(call, status);
 	mutex_unlock(&v->vf.lock);
 	if (!command->finish)
 		vfio_double_wait_told(&v->vf, call_number(call));
@@ -1002,8 +1071,7 @@ void mlx5_double_finish(struct mlx5_double_call *call)
 	mutex_lock(&v->vf.lock);
 	vfio_double_catch_up(&v->vf);
 	status = call->command->finish(call);
-	call->err = call->err ?: call->no_answer;
-	call_done(call, call->err ? 0 : status);
+	call_end(call, status);
 	mutex_unlock(&v->vf.lock);
 	vfio_double_wait_told(&v->vf, call_number(call));
 }
@@ -1017,6 +1085,7 @@ static void function_reset(struct vfio_double_vf *vf)
 	v->resets++;
 	v->initiator_suspended = false;
 	set_stopped(v, false);
+	v->untold = false;
 	v->tracking = false;
 	v->final = false;
 	v->load_complete = false;
@@ -1036,6 +1105,9 @@ static void notify(struct work_struct *work)
 {
 	struct mlx5_double_vf *v = container_of(work, struct mlx5_double_vf,
 						notify);
+	size_t pds = 0, mkeys = 0;
+	struct mkey *mkey;
+	struct pd *pd;
 	bool detach;
 
 	mutex_lock(&v->vf.lock);
@@ -1051,11 +1123,14 @@ static void notify(struct work_struct *work)
 
 	mutex_lock(&v->vf.lock);
 	v->detached = detach;
-	if (detach && !list_empty(&v->pds))
+	list_for_each_entry(pd, &v->pds, link)
+		pds += !pd->lost;
+	list_for_each_entry(mkey, &v->mkeys, link)
+		mkeys += !mkey->lost;
+	if (detach && (pds || mkeys))
 		vfio_double_violation(&v->vf,
 				      "detached, but %zu PDs and %zu mkeys are left",
-				      list_count_nodes(&v->pds),
-				      list_count_nodes(&v->mkeys));
+				      pds, mkeys);
 	mutex_unlock(&v->vf.lock);
 }
 
@@ -1105,14 +1180,14 @@ static void free_objects(struct mlx5_double_vf *v, bool leaked)
 	if (leaked && v->saving)
 		vfio_double_violation(&v->vf, "unbound, but SAVE is in flight");
 	list_for_each_entry_safe(mkey, next_mkey, &v->mkeys, link) {
-		if (leaked)
+		if (leaked && !mkey->lost)
 			vfio_double_violation(&v->vf,
 					      "unbound, but mkey 0x%x is left",
 					      mkey->mkey);
 		free_mkey(mkey);
 	}
 	list_for_each_entry_safe(pd, next_pd, &v->pds, link) {
-		if (leaked)
+		if (leaked && !pd->lost)
 			vfio_double_violation(&v->vf,
 					      "unbound, but PD %u is left",
 					      pd->number);
@@ -1131,6 +1206,7 @@ static void vf_unbound(struct vfio_double_vf *vf)
 	mutex_lock(&vf->lock);
 	v->detach = false;
 	v->detached = false;
+	v->down = false;
 	mutex_unlock(&vf->lock);
 }
 
@@ -1237,6 +1313,22 @@ static int refuse(struct mlx5_double_vf *v, int argc, char **argv)
 	return 0;
 }
 
+/*
+ * "down": the adapter has failed, and mlx5_core gives it no more commands. Those
+ * in progress end with an error. "up": it was recovered.
+ */
+static int go_down(struct mlx5_double_vf *v, int argc, bool down)
+{
+	if (argc != 1)
+		return -EINVAL;
+	WRITE_ONCE(v->down, down);
+	if (down)
+		vfio_double_release_all(&v->vf);
+	else
+		function_reset(&v->vf);
+	return 0;
+}
+
 static int control(struct vfio_double_vf *vf, int argc, char **argv)
 {
 	struct mlx5_double_vf *v = to_mlx5_double_vf(vf);
@@ -1249,6 +1341,10 @@ static int control(struct vfio_double_vf *vf, int argc, char **argv)
 		return detach(v, argc, true);
 	if (!strcmp(argv[0], "attach"))
 		return detach(v, argc, false);
+	if (!strcmp(argv[0], "down"))
+		return go_down(v, argc, true);
+	if (!strcmp(argv[0], "up"))
+		return go_down(v, argc, false);
 	if (!strcmp(argv[0], "overtake"))
 		return overtake(v, argc);
 	if (!strcmp(argv[0], "refuse"))
@@ -1263,6 +1359,8 @@ static void reset(struct vfio_double_vf *vf)
 	v->chunk_size = CHUNK_SIZE;
 	WRITE_ONCE(v->overtake, false);
 	WRITE_ONCE(v->refuse, 0);
+	WRITE_ONCE(v->down, false);
+	v->untold = false;
 	if (v->detach)
 		detach(v, 1, false);
 }
@@ -1285,6 +1383,7 @@ static void info(struct vfio_double_vf *vf, struct seq_file *m)
 	seq_printf(m, "pds=%zu\n", list_count_nodes(&v->pds));
 	seq_printf(m, "mkeys=%zu\n", list_count_nodes(&v->mkeys));
 	seq_printf(m, "detached=%d\n", v->detached);
+	seq_printf(m, "down=%d\n", v->down);
 	seq_printf(m, "function_resets=%u\n", v->resets);
 }
 

@@ -58,6 +58,9 @@ struct mlx5_ifc_vfio_double_out_bits {
 	u8	syndrome[0x20];
 };
 
+/* mlx5_core's own status, of a command that it did not give to the adapter */
+#define MLX5_DOUBLE_STATUS_ABORTED	0xfe
+
 #define MLX5_DOUBLE_MAGIC	0x46563558	/* "X5VF" */
 #define MLX5_DOUBLE_FIRST	BIT(0)
 #define MLX5_DOUBLE_FINAL	BIT(1)
@@ -114,6 +117,8 @@ struct mlx5_double_caps {
  * @initiator_suspended: the function does not start transfers
  * @responder_suspended: the function does not answer transfers either, so its
  *	state is constant
+ * @untold: a command failed after it had its effect, so that the driver may be
+ *	wrong about these
  * @tracking: changes of the state are tracked, by SAVE with set_track
  * @saving: a SAVE is in flight
  * @aborted: the function was reset during the SAVE
@@ -133,6 +138,7 @@ struct mlx5_double_caps {
  * @detach: a test wants to remove the function from its driver
  * @detached: the function was removed from its driver
  * @notify: calls @notifier
+ * @down: the adapter does not get commands any more
  * @overtake: a test wants the caller of the next asynchronous command to
  *	continue before the work that its callback leaves; not under the lock
  * @refuse: a test wants the next asynchronous command to be refused with this
@@ -158,6 +164,7 @@ struct mlx5_double_vf {
 
 	bool initiator_suspended;
 	bool responder_suspended;
+	bool untold;
 	bool tracking;
 	bool saving;
 	bool aborted;
@@ -176,6 +183,7 @@ struct mlx5_double_vf {
 	struct delayed_work timeout;
 	bool detach;
 	bool detached;
+	bool down;
 	struct work_struct notify;
 	bool overtake;
 	int refuse;
@@ -215,9 +223,10 @@ struct mlx5_double_command;
  * @out: the adapter's output
  * @out_size: its maximum length
  * @fail: a test wants the command to fail with this status
- * @no_answer: a test wants the command to be executed, and to end with this
- *	errno
- * @err: negative errno if the command was not executed
+ * @no_answer: a test wants the command to end with this errno, not executed
+ * @late: a test wants the command to be executed, and then to fail with this
+ *	status, or negative errno
+ * @err: negative errno if the command has no answer
  * @status: its result otherwise: MLX5_CMD_STAT_*
  * @args: for the journal
  */
@@ -230,6 +239,7 @@ struct mlx5_double_call {
 	size_t out_size;
 	unsigned int fail;
 	int no_answer;
+	int late;
 	int err;
 	u8 status;
 	char args[160];

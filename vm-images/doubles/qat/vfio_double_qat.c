@@ -218,6 +218,7 @@ static int qat_end(struct qat_mig *mig, enum qat_command cmd, int ret)
 {
 	struct vfio_double_vf *vf = &mig->qvf->vf;
 
+	ret = ret ?: -vfio_double_fail_late(vf, cmd);
 	vfio_double_journal(vf, cmd, ret, "vf=%d", vf->id);
 	mutex_unlock(&vf->lock);
 	vfio_double_wait_told(vf, cmd);
@@ -242,6 +243,7 @@ struct qat_mig_dev *qat_vfmig_create(struct pci_dev *pdev, int vf_id)
 	if (!mig)
 		return ERR_PTR(-ENOMEM);
 
+	vfio_double_wait_released(vf, QAT_CREATE);
 	mutex_lock(&vf->lock);
 	ret = -vfio_double_fail_take(vf, QAT_CREATE);
 	if (!ret && !vfio_double_has(vf, QAT_MIGRATION))
@@ -256,6 +258,7 @@ struct qat_mig_dev *qat_vfmig_create(struct pci_dev *pdev, int vf_id)
 	}
 	vfio_double_journal(vf, QAT_CREATE, ret, "vf=%d", vf->id);
 	mutex_unlock(&vf->lock);
+	vfio_double_wait_told(vf, QAT_CREATE);
 
 	if (ret) {
 		kfree(mig);
@@ -496,6 +499,7 @@ int qat_vfmig_load_setup(struct qat_mig_dev *mdev, int size)
 			ret = qat_check_setup(mig, size);
 		}
 	}
+	ret = ret ?: -vfio_double_fail_late(vf, QAT_LOAD_SETUP);
 	vfio_double_journal(vf, QAT_LOAD_SETUP, ret, "size=%d", size);
 	mutex_unlock(&vf->lock);
 	vfio_double_wait_told(vf, QAT_LOAD_SETUP);
@@ -587,6 +591,7 @@ static const struct vfio_double_ops qat_ops = {
 	.holdable = ~0UL,
 	.never_fail = BIT(QAT_CLOSE) | BIT(QAT_RESET) | BIT(QAT_RESUME) |
 		      BIT(QAT_CLEANUP) | BIT(QAT_DESTROY),
+	.never_late = BIT(QAT_CREATE) | BIT(QAT_INIT) | BIT(QAT_OPEN),
 	.capabilities = qat_capabilities,
 	.default_capabilities = BIT(QAT_MIGRATION) | QAT_SERVICES,
 	.default_state = QAT_STATE_SIZE,

@@ -4,10 +4,12 @@
  * and describes its regions. See region2019.h.
  */
 #include <linux/mdev.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/platform_device.h>
 #include <linux/uaccess.h>
 #include <linux/vfio.h>
+#include <linux/vmalloc.h>
 
 #include "compat.h"
 #include "region2019.h"
@@ -35,13 +37,21 @@ static struct region2019 *to_region2019(struct vfio_device *vdev)
 
 static int region2019_init(struct vfio_device *vdev)
 {
-	mutex_init(&to_region2019(vdev)->lock);
+	struct region2019 *dev = to_region2019(vdev);
+
+	dev->data = vmalloc_user(DATA_SIZE);
+	if (!dev->data)
+		return -ENOMEM;
+	mutex_init(&dev->lock);
 	return 0;
 }
 
 static void region2019_release(struct vfio_device *vdev)
 {
-	mutex_destroy(&to_region2019(vdev)->lock);
+	struct region2019 *dev = to_region2019(vdev);
+
+	mutex_destroy(&dev->lock);
+	vfree(dev->data);
 }
 
 /* An opened device runs, with zeroed memory */
@@ -152,6 +162,34 @@ static ssize_t region2019_write(struct vfio_device *vdev,
 	return ret;
 }
 
+/* Only the state's part of the data section can be mapped */
+static int region2019_mmap(struct vfio_device *vdev, struct vm_area_struct *vma)
+{
+	unsigned long region = vma->vm_pgoff >> (OFFSET_SHIFT - PAGE_SHIFT);
+	unsigned long page = vma->vm_pgoff & (OFFSET_MASK >> PAGE_SHIFT);
+	u64 offset = (u64)page << PAGE_SHIFT;
+
+	if (region != MIGRATION_REGION || offset < DATA_OFFSET ||
+	    offset + vma->vm_end - vma->vm_start > DATA_OFFSET + DATA_SIZE)
+		return -EINVAL;
+	return remap_vmalloc_range(vma, to_region2019(vdev)->data,
+				   (offset - DATA_OFFSET) >> PAGE_SHIFT);
+}
+
+static int add_mapped_part(struct vfio_info_cap *caps)
+{
+	DEFINE_RAW_FLEX(struct vfio_region_info_cap_sparse_mmap, sparse, areas,
+			1);
+
+	sparse->header.id = VFIO_REGION_INFO_CAP_SPARSE_MMAP;
+	sparse->header.version = 1;
+	sparse->nr_areas = 1;
+	sparse->areas[0].offset = DATA_OFFSET;
+	sparse->areas[0].size = DATA_SIZE;
+	return vfio_info_add_capability(caps, &sparse->header,
+					__struct_size(sparse));
+}
+
 static int region2019_region_info(struct vfio_device *vdev,
 				  struct vfio_region_info *info,
 				  struct vfio_info_cap *caps)
@@ -162,6 +200,7 @@ static int region2019_region_info(struct vfio_device *vdev,
 		.type = REGION_TYPE_MIGRATION,
 		.subtype = REGION_SUBTYPE_MIGRATION,
 	};
+	int ret;
 
 	if (info->index >= NR_REGIONS)
 		return -EINVAL;
@@ -170,6 +209,10 @@ static int region2019_region_info(struct vfio_device *vdev,
 	switch (info->index) {
 	case MIGRATION_REGION:
 		info->size = MIGRATION_SIZE;
+		info->flags |= VFIO_REGION_INFO_FLAG_MMAP;
+		ret = add_mapped_part(caps);
+		if (ret)
+			return ret;
 		return vfio_info_add_capability(caps, &type.header,
 						sizeof(type));
 	case DMA_REGION:
@@ -221,6 +264,7 @@ static const struct vfio_device_ops region2019_ops = {
 	.open_device = region2019_open,
 	.read = region2019_read,
 	.write = region2019_write,
+	.mmap = region2019_mmap,
 	.ioctl = region2019_ioctl,
 #ifdef HAVE_GET_REGION_INFO_CAPS
 	.get_region_info_caps = region2019_region_info,

@@ -5,7 +5,9 @@
  *
  * The state is transferred in records. A record is a header and the bytes of
  * some blocks of the device's memory. At most one record is staged: reading
- * data_offset stages one, reading its last byte consumes it.
+ * data_offset stages one. Reading its last byte consumes it. A reader that has
+ * mapped the data section reads unseen: it is done when it reads pending_bytes
+ * again, the first step of the protocol's loop, after data_size.
  */
 #include <linux/bitmap.h>
 #include <linux/log2.h>
@@ -93,6 +95,7 @@ static void stage_record(struct region2019 *dev)
 
 	if (dev->staged)
 		return;
+	dev->announced = false;
 	dev->info.data_size = 0;
 	blocks = next_record(dev, 0, &first);
 	if (!blocks)
@@ -122,21 +125,27 @@ void migration_memory_written(struct region2019 *dev, u32 offset, u32 length)
 
 static int take_record(struct region2019 *dev, u64 size)
 {
-	struct record *record = (struct record *)dev->data;
+	struct record *mapped = (struct record *)dev->data;
 	u32 offset, length, end;
+	struct record record;
 
 	if (!(dev->info.device_state & STATE_RESUMING))
 		return -EINVAL;
-	if (size < sizeof(*record) || size > DATA_SIZE)
+	if (size < sizeof(record) || size > DATA_SIZE)
 		return -EINVAL;
-	offset = le32_to_cpu(record->offset);
-	length = le32_to_cpu(record->length);
-	if (le32_to_cpu(record->magic) != RECORD_MAGIC || record->reserved ||
-	    length != size - sizeof(*record) ||
+	/* Once, because a user may change it meanwhile */
+	record.magic = READ_ONCE(mapped->magic);
+	record.offset = READ_ONCE(mapped->offset);
+	record.length = READ_ONCE(mapped->length);
+	record.reserved = READ_ONCE(mapped->reserved);
+	offset = le32_to_cpu(record.offset);
+	length = le32_to_cpu(record.length);
+	if (le32_to_cpu(record.magic) != RECORD_MAGIC || record.reserved ||
+	    length != size - sizeof(record) ||
 	    check_add_overflow(offset, length, &end) || end > MEMORY_SIZE)
 		return -EINVAL;
 
-	memcpy(dev->memory + offset, record->bytes, length);
+	memcpy(dev->memory + offset, mapped->bytes, length);
 	dev->info.data_size = size;
 	return 0;
 }
@@ -264,6 +273,8 @@ static int get_field(struct region2019 *dev, const struct field *field,
 		*value = dev->info.device_state;
 		return 0;
 	case offsetof(struct migration_info, pending_bytes):
+		if (dev->announced)
+			dev->staged = 0;
 		*value = pending_bytes(dev);
 		/* The reader continues with the device's data */
 		dev->bitmap_offered = false;
@@ -273,6 +284,7 @@ static int get_field(struct region2019 *dev, const struct field *field,
 		return 0;
 	case offsetof(struct migration_info, data_size):
 		*value = dev->info.data_size;
+		dev->announced = dev->staged;
 		return 0;
 	case offsetof(struct migration_info, copied_pfns):
 		return query_dirty_pages(dev, value);

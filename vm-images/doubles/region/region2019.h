@@ -48,7 +48,10 @@ struct migration_info {
 #define DMA_SHIFT	12
 #define DMA_PAGES	(SZ_256M >> DMA_SHIFT)
 
-/* The data section of the migration region: a part for state, one for bitmaps */
+/*
+ * The data section of the migration region: a part for state, which can be
+ * mapped, and one for bitmaps
+ */
 #define DATA_OFFSET	SZ_4K
 #define DATA_SIZE	SZ_4K
 #define BITMAP_OFFSET	(DATA_OFFSET + DATA_SIZE)
@@ -69,13 +72,16 @@ struct region2019 {
 	struct migration_info info;
 	/* Saving: length of the record in data that was not read completely */
 	u32 staged;
+	/* Saving: the reader knows that record's length, and may see it mapped */
+	bool announced;
 	/* Saving: bytes in bitmap that answer a query */
 	u32 bitmap_bytes;
 	bool bitmap_offered;
 	DECLARE_BITMAP(dirty_blocks, MEMORY_BLOCKS);
 	DECLARE_BITMAP(dirty_pages, DMA_PAGES);
 	u8 memory[MEMORY_SIZE];
-	u8 data[DATA_SIZE] __aligned(8);
+	/* A page, or more; a user that has mapped it can write to it at any time */
+	u8 *data;
 	u8 bitmap[BITMAP_SIZE] __aligned(8);
 };
 

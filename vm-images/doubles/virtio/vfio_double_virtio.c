@@ -43,17 +43,26 @@ static const char * const virtio_commands[] = {
 
 enum virtio_capability {
 	VIRTIO_DEV_PARTS,
+	VIRTIO_TRUNCATION,
 };
 
 static const char * const virtio_capabilities[] = {
 	[VIRTIO_DEV_PARTS] = "dev_parts",
+	[VIRTIO_TRUNCATION] = "truncation",
 	NULL
 };
 
+/*
+ * @lost: the driver has asked for its destruction, in vain. As the vendor core,
+ *	this keeps the id of an object whose destruction failed. @gone: only the id
+ *	is left.
+ */
 struct virtio_object {
 	struct list_head link;
 	u32 id;
 	u8 operation;
+	bool lost;
+	bool gone;
 };
 
 struct virtio_pf {
@@ -68,6 +77,9 @@ struct virtio_vf {
 	u32 announced;			/* by the last DEV_PARTS_METADATA_GET */
 	u32 announce;			/* by the next one, if @lie */
 	bool lie;
+	bool untold;			/* a DEV_MODE_SET failed after its effect */
+	/* Not under vf.lock: commands in progress, see virtio_begin() */
+	atomic_t busy;
 };
 
 static struct vfio_double virtio_double;
@@ -90,10 +102,15 @@ static const char *operation_name(u8 operation)
 
 /*
  * Common beginning of all commands: takes the function's lock, and returns the
- * error that the command has to return, or 0.
+ * error that the command has to return, or 0. "Caller must serialize access for
+ * the given device", say the core's comments: so no command begins before the
+ * previous one has returned.
  */
 static int virtio_begin(struct vfio_double_vf *vf, enum virtio_command cmd)
 {
+	if (atomic_inc_return(&to_virtio_vf(vf)->busy) > 1)
+		vfio_double_violation(vf, "%s beside another command",
+				      virtio_commands[cmd]);
 	vfio_double_wait_released(vf, cmd);
 	mutex_lock(&vf->lock);
 	vfio_double_catch_up(vf);
@@ -109,6 +126,7 @@ static void virtio_end(struct vfio_double_vf *vf, enum virtio_command cmd)
 {
 	mutex_unlock(&vf->lock);
 	vfio_double_wait_told(vf, cmd);
+	atomic_dec(&to_virtio_vf(vf)->busy);
 }
 
 static struct virtio_object *
@@ -119,7 +137,7 @@ virtio_find_object(struct vfio_double_vf *vf, enum virtio_command cmd,
 
 	if (type == VIRTIO_RESOURCE_OBJ_DEV_PARTS)
 		list_for_each_entry(obj, &to_virtio_vf(vf)->objects, link)
-			if (obj->id == id)
+			if (obj->id == id && !obj->gone)
 				return obj;
 
 	vfio_double_violation(vf, "%s of object type %u id %u, which isn't there",
@@ -177,6 +195,10 @@ int vfio_double_virtio_pci_admin_mode_set(struct pci_dev *pdev, u8 mode)
 	}
 	if (!ret)
 		vf->suspended = mode & BIT(VIRTIO_ADMIN_CMD_DEV_MODE_F_STOPPED);
+	if (!ret) {
+		ret = -vfio_double_fail_late(vf, VIRTIO_MODE_SET);
+		to_virtio_vf(vf)->untold = ret;
+	}
 	vfio_double_journal(vf, VIRTIO_MODE_SET, ret, "flags=%#x", mode);
 	virtio_end(vf, VIRTIO_MODE_SET);
 	return ret;
@@ -239,18 +261,21 @@ int vfio_double_virtio_pci_admin_obj_destroy(struct pci_dev *pdev, u16 obj_type,
 {
 	struct vfio_double_vf *vf = vfio_double_vf(&virtio_double, pdev);
 	struct virtio_object *obj;
-	int ret;
+	int ret, fail;
 
 	if (!vf)
 		return -ENODEV;
 
-	ret = virtio_begin(vf, VIRTIO_OBJ_DESTROY);
-	if (!ret) {
-		obj = virtio_find_object(vf, VIRTIO_OBJ_DESTROY, obj_type, id);
-		if (obj)
-			virtio_free_object(vf, obj);
-		else
-			ret = -EINVAL;
+	fail = virtio_begin(vf, VIRTIO_OBJ_DESTROY);
+	ret = fail ?: -vfio_double_fail_late(vf, VIRTIO_OBJ_DESTROY);
+	obj = virtio_find_object(vf, VIRTIO_OBJ_DESTROY, obj_type, id);
+	if (!obj) {
+		ret = ret ?: -EINVAL;
+	} else if (ret) {
+		obj->lost = true;
+		obj->gone = !fail;
+	} else {
+		virtio_free_object(vf, obj);
 	}
 	vfio_double_journal(vf, VIRTIO_OBJ_DESTROY, ret, "id=%u", id);
 	virtio_end(vf, VIRTIO_OBJ_DESTROY);
@@ -283,6 +308,7 @@ int vfio_double_virtio_pci_admin_dev_parts_metadata_get(struct pci_dev *pdev,
 		vvf->lie = false;
 		*out = vvf->announced;
 	}
+	ret = ret ?: -vfio_double_fail_late(vf, VIRTIO_METADATA_GET);
 	vfio_double_journal(vf, VIRTIO_METADATA_GET, ret, "id=%u size=%u", id,
 			    ret ? 0 : *out);
 	virtio_end(vf, VIRTIO_METADATA_GET);
@@ -301,18 +327,24 @@ static size_t sg_bytes(struct scatterlist *sgl)
 	return bytes;
 }
 
-static int virtio_give_parts(struct vfio_double_vf *vf, struct scatterlist *sgl)
+/*
+ * A device "MUST NOT fail a command solely because the buffers provided are
+ * shorter": it discards the rest of its result. One that does not obey has no
+ * memory for the command.
+ */
+static int virtio_give_parts(struct vfio_double_vf *vf, struct scatterlist *sgl,
+			     u32 *size)
 {
 	size_t room = sg_bytes(sgl);
 
-	if (room < vf->state_size) {
-		/* Not a violation if the state grew after METADATA_GET */
-		if (room < to_virtio_vf(vf)->announced)
-			vfio_double_violation(vf, "DEV_PARTS_GET into %zu bytes, %u were announced",
-					      room, to_virtio_vf(vf)->announced);
-		return -EINVAL;
-	}
-	sg_copy_from_buffer(sgl, sg_nents(sgl), vf->state, vf->state_size);
+	/* Not a violation if the state grew after METADATA_GET */
+	if (room < min_t(size_t, vf->state_size, to_virtio_vf(vf)->announced))
+		vfio_double_violation(vf, "DEV_PARTS_GET into %zu bytes, %u were announced",
+				      room, to_virtio_vf(vf)->announced);
+	if (room < vf->state_size && !vfio_double_has(vf, VIRTIO_TRUNCATION))
+		return -ENOMEM;
+	*size = min(room, vf->state_size);
+	sg_copy_from_buffer(sgl, sg_nents(sgl), vf->state, *size);
 	vf->dirty = 0;
 	return 0;
 }
@@ -336,11 +368,10 @@ int vfio_double_virtio_pci_admin_dev_parts_get(struct pci_dev *pdev,
 		ret = virtio_check_object(vf, VIRTIO_PARTS_GET, obj_type, id,
 					  VIRTIO_RESOURCE_OBJ_DEV_PARTS_TYPE_GET);
 	if (!ret)
-		ret = virtio_give_parts(vf, res_sg);
-	if (!ret)
-		*res_size = vf->state_size;
-	vfio_double_journal(vf, VIRTIO_PARTS_GET, ret, "id=%u size=%zu", id,
-			    ret ? 0 : vf->state_size);
+		ret = virtio_give_parts(vf, res_sg, res_size);
+	ret = ret ?: -vfio_double_fail_late(vf, VIRTIO_PARTS_GET);
+	vfio_double_journal(vf, VIRTIO_PARTS_GET, ret, "id=%u size=%u", id,
+			    ret ? 0 : *res_size);
 	virtio_end(vf, VIRTIO_PARTS_GET);
 	return ret;
 }
@@ -382,7 +413,7 @@ static int virtio_take_parts(struct vfio_double_vf *vf, const u8 *data,
 				  VIRTIO_RESOURCE_OBJ_DEV_PARTS_TYPE_SET);
 	if (ret)
 		return ret;
-	if (!vf->suspended)
+	if (!vf->suspended && !to_virtio_vf(vf)->untold)
 		vfio_double_violation(vf, "DEV_PARTS_SET while running");
 
 	data += sizeof(*hdr);
@@ -414,6 +445,7 @@ int vfio_double_virtio_pci_admin_dev_parts_set(struct pci_dev *pdev,
 	ret = virtio_begin(vf, VIRTIO_PARTS_SET);
 	if (!ret)
 		ret = virtio_take_parts(vf, data, size);
+	ret = ret ?: -vfio_double_fail_late(vf, VIRTIO_PARTS_SET);
 	vfio_double_journal(vf, VIRTIO_PARTS_SET, ret, "size=%zu",
 			    size - min(size, sizeof(struct virtio_admin_cmd_resource_obj_cmd_hdr)));
 	virtio_end(vf, VIRTIO_PARTS_SET);
@@ -457,12 +489,14 @@ static int virtio_control(struct vfio_double_vf *vf, int argc, char **argv)
 static void virtio_reset(struct vfio_double_vf *vf)
 {
 	to_virtio_vf(vf)->lie = false;
+	to_virtio_vf(vf)->untold = false;
 }
 
 /* Keep the objects: they belong to the owner, and drivers destroy them */
 static void virtio_function_reset(struct vfio_double_vf *vf)
 {
 	vf->suspended = false;
+	to_virtio_vf(vf)->untold = false;
 }
 
 static void virtio_info(struct vfio_double_vf *vf, struct seq_file *m)
@@ -472,8 +506,9 @@ static void virtio_info(struct vfio_double_vf *vf, struct seq_file *m)
 
 	seq_puts(m, "objects=");
 	list_for_each_entry(obj, &to_virtio_vf(vf)->objects, link) {
-		seq_printf(m, "%s%s:%u", comma, operation_name(obj->operation),
-			   obj->id);
+		seq_printf(m, "%s%s:%u%s", comma,
+			   operation_name(obj->operation), obj->id,
+			   obj->lost ? ":lost" : "");
 		comma = ",";
 	}
 	seq_putc(m, '\n');
@@ -490,11 +525,14 @@ static void virtio_vf_unbound(struct vfio_double_vf *vf)
 	struct virtio_object *obj, *next;
 
 	mutex_lock(&vf->lock);
-	list_for_each_entry_safe(obj, next, &to_virtio_vf(vf)->objects, link) {
+	list_for_each_entry(obj, &to_virtio_vf(vf)->objects, link) {
+		if (obj->lost)
+			continue;
 		vfio_double_violation(vf, "driver unbound without RESOURCE_OBJ_DESTROY of %s id %u",
 				      operation_name(obj->operation), obj->id);
-		virtio_free_object(vf, obj);
 	}
+	list_for_each_entry_safe(obj, next, &to_virtio_vf(vf)->objects, link)
+		virtio_free_object(vf, obj);
 	mutex_unlock(&vf->lock);
 }
 
@@ -515,8 +553,10 @@ static const struct vfio_double_ops virtio_ops = {
 	.pf_size = sizeof(struct virtio_pf),
 	.commands = virtio_commands,
 	.holdable = ~0UL,
+	/* The core would give the id of an object that exists to the next one */
+	.never_late = BIT(VIRTIO_OBJ_CREATE),
 	.capabilities = virtio_capabilities,
-	.default_capabilities = BIT(VIRTIO_DEV_PARTS),
+	.default_capabilities = BIT(VIRTIO_DEV_PARTS) | BIT(VIRTIO_TRUNCATION),
 	.default_state = VIRTIO_STATE_SIZE,
 	.min_state = VIRTIO_MIN_STATE,
 	.dirty_base = sizeof(struct virtio_dev_part_hdr),
