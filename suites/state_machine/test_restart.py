@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import pytest
 
+from fixtures.device.double import CommandName
 from fixtures.device.firmware import Firmware
 from fixtures.oracle import SAVING, StateMachine
 from fixtures.session import Session, State
 from fixtures.session.transfer import Arrived
 from suites.calls import SOON
-from suites.state_machine.checks import check_answered, check_works
+from suites.state_machine.checks import check_answered, check_it_continues, check_works
 
 pytestmark = pytest.mark.any_api
 
@@ -38,6 +39,39 @@ def test_state_requests_are_answered_then(
         check_answered(session, fsm, requested)
     assert not session.reset().error
     check_works(session)
+
+
+@pytest.mark.clause("state-machine.no-async")
+def test_the_state_stays_then(session: Session, firmware: Firmware, arrived: Arrived) -> None:
+    firmware.begin_restart()
+    assert session.state() is arrived.state
+    firmware.restart()
+    assert session.state() is arrived.state
+
+
+@pytest.mark.clause("state-machine.adapter-restart")
+@pytest.mark.parametrize("command", ["suspend", "save"])
+def test_it_restarts_while_a_request_waits(
+    session: Session, firmware: Firmware, command: CommandName
+) -> None:
+    held = firmware.word(command)
+    firmware.hold(held)
+    request = session.begin_state(State.STOP_COPY)
+    try:
+        assert request.end(A_WHILE).error == "EINPROGRESS"
+        firmware.restart()
+    finally:
+        firmware.release(held)
+    assert request.end(SOON).error != "EINPROGRESS"
+    session.state()
+    assert not session.reset().error
+    check_works(session)
+
+
+@pytest.mark.clause("state-machine.other-adapter")
+def test_another_adapter_restarts(session: Session, firmware: Firmware, arrived: Arrived) -> None:
+    firmware.restart_another()
+    check_it_continues(session, arrived)
 
 
 @pytest.mark.clause("state-machine.reset.adapter")
