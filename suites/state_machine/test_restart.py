@@ -41,7 +41,7 @@ def test_state_requests_are_answered_then(
     check_works(session)
 
 
-@pytest.mark.clause("state-machine.no-async")
+@pytest.mark.clause("state-machine.adapter-restart.state")
 def test_the_state_stays_then(session: Session, firmware: Firmware, arrived: Arrived) -> None:
     firmware.begin_restart()
     assert session.state() is arrived.state
@@ -71,6 +71,7 @@ def test_it_restarts_while_a_request_waits(
 @pytest.mark.clause("state-machine.other-adapter")
 def test_another_adapter_restarts(session: Session, firmware: Firmware, arrived: Arrived) -> None:
     firmware.restart_another()
+    assert session.state() is arrived.state
     check_it_continues(session, arrived)
 
 

@@ -28,6 +28,7 @@ struct pdsc {
 	struct ida clients;
 	struct work_struct notify;
 	unsigned long pending;
+	unsigned int restarts;
 	bool going;			/* its functions go away: no more events */
 	bool down;			/* its firmware restarts */
 };
@@ -110,11 +111,14 @@ static int to_errno(u8 status)
 static int begin(struct pdsc *pdsc, struct vfio_double_vf *vf,
 		 enum pds_double_command cmd)
 {
+	unsigned int restarts = READ_ONCE(pdsc->restarts);
+
 	might_sleep();
 	vfio_double_wait_released(vf, cmd);
 	mutex_lock(&vf->lock);
 	vfio_double_catch_up(vf);
-	if (READ_ONCE(pdsc->down))
+	/* The firmware does not know a command from before it restarted */
+	if (READ_ONCE(pdsc->down) || READ_ONCE(pdsc->restarts) != restarts)
 		return -ENXIO;
 	return vfio_double_fail_take(vf, cmd);
 }
@@ -404,6 +408,22 @@ static void restarted(struct pdsc *pdsc)
 		pds_double_run(v);
 		pds_double_dirty_free(v);
 		v->host_status = PDS_LM_STA_NONE;
+		v->untold = true;
+		mutex_unlock(&vf->lock);
+	}
+}
+
+static void drivers_told(struct pdsc *pdsc)
+{
+	struct vfio_double_vf *vf;
+	int id;
+
+	for (id = 0; id < pci_num_vf(pdsc->pf.pdev); id++) {
+		vf = vfio_double_vf_by_id(&pds_double, pdsc->pf.pdev, id);
+		if (!vf)
+			continue;
+		mutex_lock(&vf->lock);
+		to_pds_double_vf(vf)->untold = false;
 		mutex_unlock(&vf->lock);
 	}
 }
@@ -413,6 +433,7 @@ static void notify(struct work_struct *work)
 	struct pdsc *pdsc = container_of(work, struct pdsc, notify);
 
 	if (test_bit(EVENT_DOWN, &pdsc->pending)) {
+		WRITE_ONCE(pdsc->restarts, pdsc->restarts + 1);
 		WRITE_ONCE(pdsc->down, true);
 		notify_reset(0);
 		clear_bit(EVENT_DOWN, &pdsc->pending);
@@ -421,6 +442,7 @@ static void notify(struct work_struct *work)
 		restarted(pdsc);
 		WRITE_ONCE(pdsc->down, false);
 		notify_reset(1);
+		drivers_told(pdsc);
 		clear_bit(EVENT_UP, &pdsc->pending);
 	}
 	/* Nothing in the notification says which adapter it is about */

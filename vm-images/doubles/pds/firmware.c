@@ -277,12 +277,38 @@ static u8 restore(struct pds_double_vf *v, const struct pds_lm_restore_cmd *cmd)
 	return status;
 }
 
+/*
+ * Does this command continue something that a restart has ended? Until its
+ * driver has been told, it is no mistake.
+ */
+static bool is_lost(struct pds_double_vf *v, enum pds_double_command cmd,
+		    const union pds_core_adminq_cmd *req)
+{
+	if (!v->untold || v->activity != PDS_DOUBLE_RUNS || v->suspending)
+		return false;
+	switch (cmd) {
+	case CMD_SUSPEND:
+		return req->lm_suspend.type == PDS_LM_SUSPEND_RESUME_TYPE_FULL;
+	case CMD_SUSPEND_STATUS:
+	case CMD_RESUME:
+	case CMD_SAVE:
+	case CMD_RESTORE:
+	case CMD_DIRTY_READ_SEQ:
+	case CMD_DIRTY_WRITE_ACK:
+		return true;
+	default:
+		return false;
+	}
+}
+
 u8 pds_double_execute(struct pds_double_vf *v, enum pds_double_command cmd,
 		      union pds_core_adminq_cmd *req,
 		      union pds_core_adminq_comp *comp)
 {
 	lockdep_assert_held(&v->vf.lock);
 
+	if (is_lost(v, cmd, req))
+		return PDS_RC_EIO;
 	switch (cmd) {
 	case CMD_HOST_VF_STATUS:
 		return host_vf_status(v, &req->lm_host_vf_status);

@@ -66,6 +66,7 @@ struct pds_double_vf {
 	/* Protected by vf.lock */
 	u16 client;			/* 0: none */
 	u8 host_status;			/* enum pds_lm_host_vf_status */
+	bool untold;			/* restarted, and the driver does not know */
 	enum pds_double_activity activity;
 	bool suspending;		/* to ... */
 	enum pds_double_activity next;
