@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.device.double import CommandName
 from fixtures.device.firmware import Firmware
 from fixtures.oracle import SAVING, StateMachine
 from fixtures.session import Session, State
@@ -50,18 +49,15 @@ def test_the_state_stays_then(session: Session, firmware: Firmware, arrived: Arr
 
 
 @pytest.mark.clause("state-machine.adapter-restart")
-@pytest.mark.parametrize("command", ["suspend", "save"])
-def test_it_restarts_while_a_request_waits(
-    session: Session, firmware: Firmware, command: CommandName
-) -> None:
-    held = firmware.word(command)
-    firmware.hold(held)
-    request = session.begin_state(State.STOP_COPY)
+def test_it_restarts_while_a_request_waits(session: Session, firmware: Firmware) -> None:
+    suspend = firmware.word("suspend")
+    firmware.hold(suspend)
+    request = session.begin_state(State.STOP)
     try:
         assert request.end(A_WHILE).error == "EINPROGRESS"
         firmware.restart()
     finally:
-        firmware.release(held)
+        firmware.release(suspend)
     assert request.end(SOON).error != "EINPROGRESS"
     session.state()
     assert not session.reset().error
