@@ -169,9 +169,10 @@ def test_a_device_that_is_taken_away_asks_for_its_release(
         assert session.state() is arrived.state
         if arrived.data_fd is not None and arrived.state in SAVING:
             arrived.data_fd.read_on()
-        assert not session.set_state(State.RUNNING)[0].error
+        answer, _ = session.set_state(State.RUNNING)
         session.close()
         assert not unbound.end(SOON).error
     if session.device.firmware is not None:
         # The last file may hold the device a moment longer than the driver is bound.
         session.device.firmware.forgive()
+    assert not answer.error

@@ -10,7 +10,7 @@ from fixtures.oracle import SAVING, StateMachine
 from fixtures.session import Session, State
 from fixtures.session.transfer import Arrived
 from suites.calls import SOON
-from suites.state_machine.checks import check_answered, check_works
+from suites.state_machine.checks import check_answered, check_it_continues, check_works
 
 pytestmark = pytest.mark.any_api
 
@@ -62,11 +62,42 @@ def test_an_adapter_that_goes_down_and_restarts(
 ) -> None:
     firmware.go_down()
     session.reset()
-    firmware.obey("detach")
+    firmware.begin_restart()
     firmware.come_up()
-    firmware.obey("attach")
+    firmware.end_restart()
     assert not session.reset().error
     check_works(session)
+
+
+@pytest.mark.clause("state-machine.adapter-restart.state")
+def test_the_state_stays_then(session: Session, firmware: Firmware, arrived: Arrived) -> None:
+    firmware.begin_restart()
+    assert session.state() is arrived.state
+    firmware.restart()
+    assert session.state() is arrived.state
+
+
+@pytest.mark.clause("state-machine.adapter-restart")
+def test_it_restarts_while_a_request_waits(session: Session, firmware: Firmware) -> None:
+    suspend = firmware.word("suspend")
+    firmware.hold(suspend)
+    request = session.begin_state(State.STOP)
+    try:
+        assert request.end(A_WHILE).error == "EINPROGRESS"
+        firmware.restart()
+    finally:
+        firmware.release(suspend)
+    assert request.end(SOON).error != "EINPROGRESS"
+    session.state()
+    assert not session.reset().error
+    check_works(session)
+
+
+@pytest.mark.clause("state-machine.other-adapter")
+def test_another_adapter_restarts(session: Session, firmware: Firmware, arrived: Arrived) -> None:
+    firmware.restart_another()
+    assert session.state() is arrived.state
+    check_it_continues(session, arrived)
 
 
 @pytest.mark.clause("state-machine.reset.adapter")

@@ -722,6 +722,15 @@ def test_a_refused_opt_in_of_a_device_that_can_do_less_is_accepted() -> None:
     play([refused("ENOTTY"), move(PRE_COPY), told(100, given=1)], v2=False)
 
 
+def test_a_device_without_pre_copy_need_not_know_the_ioctl() -> None:
+    no_ioctl = failed("ENOTTY")
+    steps = [move(STOP_COPY), told(0, answer=no_ioctl)]
+    ended = [*steps, move(STOP), lambda device: device.model.old_told(no_ioctl)]
+    play(ended, capabilities=Migration.STOP_COPY)
+    with pytest.raises(RuleBroken):
+        play(steps)
+
+
 def judged() -> set[str]:
     """Return the clauses that the model's source names."""
     source = ast.parse(Path(model.__file__).read_text(encoding="utf-8"))

@@ -43,6 +43,15 @@ VIRTIO = Module(
 )
 MLX5 = Module("mlx5", "drivers/vfio/pci/mlx5/cmd.c", "mlx5-vfio-pci", ("main.c", "cmd.h"))
 MLX5_FILES = Module("mlx5", "drivers/vfio/pci/mlx5/main.c", "mlx5-vfio-pci", ("cmd.c", "cmd.h"))
+PDS = Module(
+    "pds",
+    "drivers/vfio/pci/pds/vfio_dev.c",
+    "pds-vfio-pci",
+    (
+        *("cmds.c", "dirty.c", "lm.c", "pci_drv.c"),
+        *("cmds.h", "dirty.h", "lm.h", "pci_drv.h", "vfio_dev.h"),
+    ),
+)
 # VFIO itself, with the driver that is the cheapest to run.
 VFIO = Module(
     "mtty",

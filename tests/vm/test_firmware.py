@@ -168,13 +168,17 @@ def test_a_command_can_be_held_before_and_after_its_effect(
 
 @pytest.mark.parametrize(
     ("ability", "words"),
-    [("reinit", "reinit 16"), ("overtake", "overtake"), ("restart", "detach")],
+    [("reinit", "reinit 16"), ("overtake", "overtake"), ("another", "event another")],
     ids=str,
 )
 def test_the_double_can_do_what_its_drivers_file_says(
     firmware: Firmware, ability: Ability, words: str
 ) -> None:
     assert (not firmware.command(words).error) is firmware.can(ability)
+
+
+def test_the_double_restarts_with_the_words_in_its_drivers_file(firmware: Firmware) -> None:
+    firmware.restart()
 
 
 def test_a_save_can_be_held_if_the_drivers_file_says_so(firmware: Firmware) -> None:

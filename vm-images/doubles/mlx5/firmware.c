@@ -1384,6 +1384,7 @@ static void info(struct vfio_double_vf *vf, struct seq_file *m)
 	seq_printf(m, "mkeys=%zu\n", list_count_nodes(&v->mkeys));
 	seq_printf(m, "detached=%d\n", v->detached);
 	seq_printf(m, "down=%d\n", v->down);
+	seq_printf(m, "event=%d\n", !!work_busy(&v->notify));
 	seq_printf(m, "function_resets=%u\n", v->resets);
 }
 

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""pds with one mistake: the suites catch it, or its double's rules do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fixtures.plugin.run import Run
+from tests.vm.changed import PDS, with_change
+from tests.vm.conftest import Suites
+
+SUSPENDS = "\t\t\t\t\t\t  PDS_LM_SUSPEND_RESUME_TYPE_{});\n"
+RESUMES = "\t\t\t\t\t\t PDS_LM_SUSPEND_RESUME_TYPE_{});\n"
+ENTERS_LOOP = "\twhile (pds_vfio->state != VFIO_DEVICE_STATE_ERROR &&\n"
+LEAVES_ERROR = (
+    "\tif (pds_vfio->state == VFIO_DEVICE_STATE_ERROR &&\n"
+    "\t    new_state == VFIO_DEVICE_STATE_RUNNING)\n"
+    "\t\tpds_vfio->state = new_state;\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "clause", "rule"),
+    [
+        pytest.param(
+            "\t\tif (err != -EAGAIN)\n\t\t\tbreak;\n",
+            "\t\tif (err == -EAGAIN)\n\t\t\terr = 0;\n\t\tbreak;\n",
+            "state-machine.activity.stopped",
+            "SUSPEND FULL before P2P has ended",
+            id="asks-once-whether-it-has-stopped",
+        ),
+        pytest.param(
+            SUSPENDS.format("P2P"),
+            SUSPENDS.format("FULL"),
+            "state-machine.activity.p2p",
+            "SUSPEND FULL before P2P",
+            id="stops-before-it-ends-p2p",
+        ),
+        pytest.param(
+            RESUMES.format("FULL"),
+            RESUMES.format("P2P"),
+            "state-machine.activity.running",
+            None,
+            id="never-resumes-dma",
+        ),
+        pytest.param(
+            "\tsize = sizeof(union pds_lm_dev_state);\n",
+            "\tsize = sizeof(union pds_lm_dev_state) / 2;\n",
+            "data-transfer.stop-copy",
+            "RESTORE: scatter list is 32768 bytes too short",
+            id="half-a-buffer",
+        ),
+        pytest.param(
+            "\terr = pds_client_unregister(pdsc, pds_vfio->client_id);\n",
+            "\terr = 0;\n",
+            "state-machine.reset.running",
+            "driver unbound without CLIENT_UNREG",
+            id="keeps-its-client",
+        ),
+        pytest.param(
+            ENTERS_LOOP,
+            LEAVES_ERROR + ENTERS_LOOP,
+            "state-machine.error.reset-only",
+            None,
+            id="leaves-error-on-request",
+        ),
+        pytest.param(
+            "\tlm_file->disabled = true;\n",
+            "",
+            "state-machine.error.session",
+            None,
+            id="an-end-of-stream-in-error",
+        ),
+    ],
+)
+def test_a_mistake_is_caught(
+    run: Run, suites: Suites, tmp_path: Path, old: str, new: str, clause: str, rule: str | None
+) -> None:
+    """As a deviation that is not a known one."""
+    kernel = with_change(run.prepare().kernel, PDS, old, new, tmp_path)
+    done = suites.run(f"--kernel={kernel}", "--driver=pds", f"--clause={clause}", "--retries=0")
+    assert done.status == 1, done.output
+    failures = done.held("pds", clause).failures
+    assert any(one.verdict == "deviates" and not one.known for one in failures)
+    assert rule is None or rule in done.output
