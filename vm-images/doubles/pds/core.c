@@ -18,6 +18,9 @@
 #include "pds_double.h"
 
 #define MAX_POLLS	1000000
+/* Commands by which a driver returns what it has; not its fault if they fail */
+#define GIVES_BACK	(BIT(CMD_CLIENT_UNREG) | BIT(CMD_HOST_VF_STATUS) | \
+			 BIT(CMD_DIRTY_DISABLE))
 
 /* Bits of struct pdsc.pending: notifications that are still to be made */
 enum { EVENT_DOWN, EVENT_UP, EVENT_ANOTHER };
@@ -112,6 +115,7 @@ static int begin(struct pdsc *pdsc, struct vfio_double_vf *vf,
 		 enum pds_double_command cmd)
 {
 	unsigned int restarts = READ_ONCE(pdsc->restarts);
+	int status;
 
 	might_sleep();
 	vfio_double_wait_released(vf, cmd);
@@ -119,8 +123,12 @@ static int begin(struct pdsc *pdsc, struct vfio_double_vf *vf,
 	vfio_double_catch_up(vf);
 	/* The firmware does not know a command from before it restarted */
 	if (READ_ONCE(pdsc->down) || READ_ONCE(pdsc->restarts) != restarts)
-		return -ENXIO;
-	return vfio_double_fail_take(vf, cmd);
+		status = -ENXIO;
+	else
+		status = vfio_double_fail_take(vf, cmd);
+	if (status && (GIVES_BACK & BIT(cmd)))
+		to_pds_double_vf(vf)->excused = true;
+	return status;
 }
 
 /* @status as from begin(); returns what the core's caller gets */
@@ -174,6 +182,7 @@ int pds_client_register(struct pdsc *pf, char *devname)
 			status = PDS_RC_ENOMEM;
 		else
 			v->client = client;
+		v->excused = false;
 	}
 	vfio_double_journal(vf, CMD_CLIENT_REG, status, "vf=%d client=%u",
 			    vf->id, v->client);
@@ -320,13 +329,8 @@ static bool client_ok(struct pds_double_vf *v, const char *name, u16 client)
  */
 static void suspension_failed(struct pds_double_vf *v, int status)
 {
-	if (!v->suspending)
-		return;
-	v->suspending = false;
-	if (status < 0) {
-		v->activity = v->next;
-		v->vf.suspended = v->activity == PDS_DOUBLE_STOPPED;
-	}
+	if (v->suspending)
+		pds_double_go(v, status < 0 ? v->next : v->activity);
 }
 
 int pdsc_adminq_post(struct pdsc *pdsc, union pds_core_adminq_cmd *cmd,
@@ -406,7 +410,7 @@ static void restarted(struct pdsc *pdsc)
 			continue;
 		v = to_pds_double_vf(vf);
 		mutex_lock(&vf->lock);
-		pds_double_run(v);
+		pds_double_go(v, PDS_DOUBLE_RUNS);
 		pds_double_dirty_free(v);
 		v->host_status = PDS_LM_STA_NONE;
 		v->untold = true;
@@ -521,7 +525,7 @@ static void info(struct vfio_double_vf *vf, struct seq_file *m)
 
 static void function_reset(struct vfio_double_vf *vf)
 {
-	pds_double_run(to_pds_double_vf(vf));
+	pds_double_go(to_pds_double_vf(vf), PDS_DOUBLE_RUNS);
 }
 
 static int pf_probe(struct vfio_double_pf *pf)
@@ -560,15 +564,15 @@ static void vf_unbound(struct vfio_double_vf *vf)
 
 	mutex_lock(&vf->lock);
 	vfio_double_catch_up(vf);
-	if (v->nr_regions)
+	if (v->nr_regions && !v->excused)
 		vfio_double_violation(vf, "driver unbound without DIRTY_DISABLE");
-	if (v->host_status != PDS_LM_STA_NONE)
+	if (v->host_status != PDS_LM_STA_NONE && !v->excused)
 		vfio_double_violation(vf, "driver unbound in HOST_VF_STATUS %u",
 				      v->host_status);
-	if (v->client) {
+	if (v->client && !v->excused)
 		vfio_double_violation(vf, "driver unbound without CLIENT_UNREG");
+	if (v->client)
 		forget_client(to_pdsc(vf->pf), v);
-	}
 	pds_double_dirty_free(v);
 	v->host_status = PDS_LM_STA_NONE;
 	mutex_unlock(&vf->lock);

@@ -85,14 +85,7 @@ u8 pds_double_transfer(struct pds_double_vf *v, const char *name, u64 sgl,
 	return PDS_RC_SUCCESS;
 }
 
-void pds_double_run(struct pds_double_vf *v)
-{
-	v->activity = PDS_DOUBLE_RUNS;
-	v->vf.suspended = false;
-	v->suspending = false;
-}
-
-static void go(struct pds_double_vf *v, enum pds_double_activity activity)
+void pds_double_go(struct pds_double_vf *v, enum pds_double_activity activity)
 {
 	v->activity = activity;
 	v->vf.suspended = activity == PDS_DOUBLE_STOPPED;
@@ -166,7 +159,7 @@ static u8 suspend_status(struct pds_double_vf *v,
 		v->polls--;
 		return PDS_RC_EAGAIN;
 	}
-	go(v, next);
+	pds_double_go(v, next);
 	return PDS_RC_SUCCESS;
 }
 
@@ -189,7 +182,7 @@ static u8 resume(struct pds_double_vf *v, const struct pds_lm_resume_cmd *cmd)
 		vfio_double_violation(&v->vf, "RESUME FULL before P2P");
 		return PDS_RC_EINVAL;
 	}
-	go(v, p2p ? PDS_DOUBLE_P2P : PDS_DOUBLE_RUNS);
+	pds_double_go(v, p2p ? PDS_DOUBLE_P2P : PDS_DOUBLE_RUNS);
 	return PDS_RC_SUCCESS;
 }
 

@@ -65,6 +65,7 @@ struct pds_double_vf {
 
 	/* Protected by vf.lock */
 	u16 client;			/* 0: none */
+	bool excused;			/* see GIVES_BACK */
 	u8 host_status;			/* enum pds_lm_host_vf_status */
 	bool untold;			/* restarted, and the driver does not know */
 	enum pds_double_activity activity;
@@ -111,8 +112,8 @@ void pds_double_dirty_free(struct pds_double_vf *v);
 u8 pds_double_transfer(struct pds_double_vf *v, const char *name, u64 sgl,
 		       u32 num_sge, u8 *data, size_t len, bool write);
 
-/* The function runs, as after a reset */
-void pds_double_run(struct pds_double_vf *v);
+/* From now on, the function does this; no suspension is under way */
+void pds_double_go(struct pds_double_vf *v, enum pds_double_activity activity);
 
 /* Write the header of a new state image */
 void pds_double_stamp(struct vfio_double_vf *vf, u8 *state, size_t size);
