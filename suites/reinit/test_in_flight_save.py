@@ -12,6 +12,7 @@ from fixtures.device.double import StatusName
 from fixtures.device.firmware import Firmware
 from fixtures.errors import NotThere
 from fixtures.guest import Answer
+from fixtures.oracle import StateMachine
 from fixtures.plugin.recorder import Recorder, word
 from fixtures.session import READABLE, ArrangementFailed, DataFd, Session, State
 from suites.calls import SOON, WAYS_TO_END, ask
@@ -44,12 +45,17 @@ def fail_with() -> StatusName | None:
 
 @pytest.fixture
 def in_flight(
-    request: pytest.FixtureRequest, session: Session, saves: Firmware, fail_with: StatusName | None
+    request: pytest.FixtureRequest,
+    session: Session,
+    saves: Firmware,
+    fail_with: StatusName | None,
+    fsm: StateMachine,
 ) -> InFlight:
     """A save in flight; earlier data on the stream is read. The parameter names the save.
 
     start: the first one, when PRE_COPY begins; dirty, reinit: one for changes, or new initial data,
-    that VFIO_MIG_GET_PRECOPY_INFO has just announced; stop_copy: the last one.
+    that VFIO_MIG_GET_PRECOPY_INFO has just announced; stop_copy: the last one, which is the only
+    one of a device without PRE_COPY.
     """
 
     def hold() -> None:
@@ -57,6 +63,10 @@ def in_flight(
         if fail_with:
             saves.fail_save(fail_with)
 
+    if request.param == "stop_copy" and not fsm.has(State.PRE_COPY):
+        hold()
+        return InFlight(session, session.start(State.STOP_COPY), saves, b"")
+    fsm.need(State.PRE_COPY)
     if request.param == "start":
         hold()
         data_fd = session.start(State.PRE_COPY)
@@ -240,9 +250,10 @@ def test_a_read_that_waits_ends_with_its_session(in_flight: InFlight, how: str) 
 @pytest.mark.clause("in-flight-save.session-end")
 @pytest.mark.parametrize("state", [State.STOP, State.RUNNING], ids=operator.attrgetter("name"))
 def test_a_read_that_waits_ends_with_its_session_before_it_hears_of_a_failure(
-    session: Session, saves: Firmware, state: State
+    session: Session, saves: Firmware, state: State, fsm: StateMachine
 ) -> None:
     """The save that ends PRE_COPY fails, and the work that would wake the reader is cancelled."""
+    fsm.need(State.PRE_COPY)
     data_fd = session.start(State.PRE_COPY)
     data_fd.read_on()
     saves.hold_save()

@@ -43,6 +43,7 @@ VIRTIO = Module(
 )
 MLX5 = Module("mlx5", "drivers/vfio/pci/mlx5/cmd.c", "mlx5-vfio-pci", ("main.c", "cmd.h"))
 MLX5_FILES = Module("mlx5", "drivers/vfio/pci/mlx5/main.c", "mlx5-vfio-pci", ("cmd.c", "cmd.h"))
+XE = Module("xe", "drivers/vfio/pci/xe/main.c", "xe-vfio-pci")
 # VFIO itself, with the driver that is the cheapest to run.
 VFIO = Module(
     "mtty",
