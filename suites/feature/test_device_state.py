@@ -7,7 +7,7 @@ import pytest
 
 from fixtures.device.firmware import Firmware
 from fixtures.errors import NotThere
-from fixtures.oracle import SAVING
+from fixtures.oracle import SAVING, StateMachine
 from fixtures.session import Feature, Session, State, stop_copy_length
 from fixtures.session.transfer import Arrived, arrive
 from fixtures.uapi import FEATURE_HEADER, MIG_STATE, Op
@@ -98,7 +98,10 @@ def test_questions_do_not_change_the_stream(session: Session, arrived: Arrived) 
 
 
 @pytest.mark.clause("feature.undisturbed")
-def test_questions_do_not_disturb_a_save_in_flight(session: Session, firmware: Firmware) -> None:
+def test_questions_do_not_disturb_a_save_in_flight(
+    session: Session, firmware: Firmware, fsm: StateMachine
+) -> None:
+    fsm.need(State.PRE_COPY)
     plain, _ = session.start(State.PRE_COPY).read_on()
     session.reset()
     firmware.hold_save()

@@ -519,7 +519,7 @@ static void xe_vf_unbound(struct vfio_double_vf *vf)
 	xvf->bound = false;
 	for (id = 0; id < xe_nr_gts(vf); id++)
 		if (xvf->gts[id].flags & (XE_PAUSED | XE_STOPPED))
-			vfio_double_violation(vf, "driver unbound, and GT%d of the function is stopped",
+			vfio_double_violation(vf, "unbound while stopped in GT%d",
 					      id);
 	if (xvf->flr_not_awaited)
 		vfio_double_violation(vf, "FLR without WAIT_FLR");
