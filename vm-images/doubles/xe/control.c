@@ -313,6 +313,8 @@ static int xe_trigger_save(struct xe_vf *xvf, int id)
 {
 	int ret = xe_may_migrate(&xvf->gts[id], XE_RESTORE_WIP, XE_SAVE_WIP);
 
+	if (!ret && xe_refused(xvf, XE_TRIGGER_SAVE))
+		ret = -EIO;
 	if (!ret)
 		xe_begin_save(xvf, id);
 	return ret;
@@ -327,12 +329,7 @@ int xe_sriov_vfio_stop_copy_enter(struct xe_device *xe, unsigned int vfid)
 		return -EINVAL;
 	if (mutex_lock_interruptible(&xvf->data_lock))
 		return -EINTR;
-	ret = -abs(vfio_double_fail_take(&xvf->vf, XE_TRIGGER_SAVE));
-	if (ret)
-		vfio_double_journal(&xvf->vf, XE_TRIGGER_SAVE, ret, "vf=%d",
-				    xvf->vf.id);
-	else
-		ret = xe_init_save(xvf);
+	ret = xe_init_save(xvf);
 	mutex_unlock(&xvf->data_lock);
 	return ret ?: xe_in_turn(xe, vfid, XE_TRIGGER_SAVE, xe_trigger_save);
 }
