@@ -6,14 +6,16 @@ from __future__ import annotations
 import pytest
 
 from fixtures.device.firmware import Firmware
+from fixtures.errors import NotThere
 from fixtures.oracle import SAVING, StateMachine
-from fixtures.session import Feature, Session, State
+from fixtures.session import Feature, Session, State, stop_copy_length
 from fixtures.session.transfer import Arrived, arrive
 from fixtures.uapi import FEATURE_HEADER, MIG_STATE, Op
 from suites.calls import SOON
 
 pytestmark = pytest.mark.any_api
 
+LONGEST = 1 << 62  # bytes; a length that no device has, and far below the errnos
 PARTS = 4  # in which a stream is read
 
 PROBES = (
@@ -63,6 +65,20 @@ def test_the_data_size_cannot_be_set(session: Session, data: bytes) -> None:
 def test_the_data_size_is_told_in_every_state(session: Session, arrived: Arrived) -> None:
     assert not session.data_size().error
     assert session.state() is arrived.state
+
+
+@pytest.mark.clause("feature.data-size.failed")
+def test_a_failure_is_not_a_length(session: Session, firmware: Firmware) -> None:
+    firmware.clear_journal()
+    assert not session.data_size().error
+    commands = {line.split()[0] for line in firmware.journal()} - set(firmware.never_fail)
+    if not commands:
+        raise NotThere("the driver asks no firmware for the size")
+    for command in sorted(commands):
+        for failure in firmware.failures(command):
+            firmware.fail(command, failure.status, late=failure.late)
+            told = session.data_size()
+            assert told.error or stop_copy_length(told) <= LONGEST, f"{command} failed"
 
 
 @pytest.mark.clause("feature.undisturbed")

@@ -26,12 +26,11 @@ A_WHILE = 100  # milliseconds; a call that has not returned by then waits for th
 def up_to_the_last_byte(session: Session, stream: bytes) -> DataFd:
     """Return the data fd of a device in RESUMING that has got all but the last byte of ``stream``.
 
-    Raises ArrangementFailed.
+    Raises ArrangementFailed. A device that refuses the stream deviates: it may have been reset.
     """
     data_fd = session.start(State.RESUMING)
     wrote = data_fd.write_on(stream[:-1])
-    if wrote.error:
-        raise ArrangementFailed(f"the stream is refused with {wrote.error}")
+    assert not wrote.error, "the stream is refused"
     return data_fd
 
 

@@ -35,6 +35,12 @@ def refuses(session: Session, requested: int, stays: State) -> None:
     assert session.state() is stays
 
 
+def goes_on(session: Session) -> None:
+    """Check that a device goes where it is told: nothing has changed but in device_state."""
+    for state in (State.STOP, State.RUNNING):
+        must.move(session, state)
+
+
 @pytest.mark.clause("state-machine.initial")
 def test_an_opened_device_is_running(session: Session) -> None:
     assert session.state() is State.RUNNING
@@ -97,12 +103,14 @@ def test_stop_copy_does_not_lead_back_to_pre_copy(session: Session, requested: S
 @pytest.mark.clause("state-machine.error-requested")
 def test_error_cannot_be_requested(session: Session, arrived: Arrived) -> None:
     refuses(session, State.ERROR, stays=arrived.state)
+    goes_on(session)
 
 
 @pytest.mark.clause("state-machine.no-such-state")
 def test_a_number_that_is_no_state_is_refused(session: Session, arrived: Arrived) -> None:
     for requested in NO_STATES:
         refuses(session, requested, stays=arrived.state)
+    goes_on(session)
 
 
 @pytest.mark.clause("state-machine.unsupported")
@@ -114,3 +122,4 @@ def test_a_state_that_the_device_lacks_is_refused(
         raise NotThere("this device has all of the optional states")
     for requested in lacking:
         refuses(session, requested, stays=arrived.state)
+    goes_on(session)

@@ -9,7 +9,7 @@ import pytest
 
 from fixtures.device.firmware import Firmware
 from fixtures.guest import Guest
-from fixtures.oracle import SAVING
+from fixtures.oracle import SAVING, StateMachine
 from fixtures.session import Session, State
 from fixtures.session.transfer import Arrived
 from suites.calls import OTHER_RESETS, SOON
@@ -38,8 +38,13 @@ def test_it_leads_to_running_and_ends_the_session(
 @pytest.mark.clause("state-machine.reset.other")
 @each_way
 def test_it_can_come_while_a_save_is_in_flight(
-    session: Session, guest: Guest, firmware: Firmware, reset: Callable[[Session, Guest], None]
+    session: Session,
+    guest: Guest,
+    firmware: Firmware,
+    reset: Callable[[Session, Guest], None],
+    fsm: StateMachine,
 ) -> None:
+    fsm.need(State.PRE_COPY)
     firmware.hold_save()
     data_fd = session.start(State.PRE_COPY)
     begun = data_fd.begin_read(1)

@@ -52,6 +52,7 @@ PDS = Module(
         *("cmds.h", "dirty.h", "lm.h", "pci_drv.h", "vfio_dev.h"),
     ),
 )
+XE = Module("xe", "drivers/vfio/pci/xe/main.c", "xe-vfio-pci")
 # VFIO itself, with the driver that is the cheapest to run.
 VFIO = Module(
     "mtty",

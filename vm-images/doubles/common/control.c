@@ -87,6 +87,12 @@ int vfio_double_wait_released(struct vfio_double_vf *vf, unsigned int cmd)
 }
 EXPORT_SYMBOL_GPL(vfio_double_wait_released);
 
+bool vfio_double_held(struct vfio_double_vf *vf, unsigned int cmd)
+{
+	return is_held(vf, &vf->held, cmd);
+}
+EXPORT_SYMBOL_GPL(vfio_double_held);
+
 void vfio_double_wait_told(struct vfio_double_vf *vf, unsigned int cmd)
 {
 	wait_event_idle(vf->hold_wait, !is_held(vf, &vf->held_after, cmd));

@@ -323,6 +323,12 @@ bool vfio_double_has(struct vfio_double_vf *vf, unsigned int capability);
  */
 int vfio_double_wait_released(struct vfio_double_vf *vf, unsigned int cmd);
 
+/*
+ * Is the command held? For firmware that goes on by itself, and is continued by
+ * released().
+ */
+bool vfio_double_held(struct vfio_double_vf *vf, unsigned int cmd);
+
 /* Call look(), and function_reset() if a reset is pending; with vf->lock held */
 void vfio_double_catch_up(struct vfio_double_vf *vf);
 
