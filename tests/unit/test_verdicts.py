@@ -806,14 +806,12 @@ def test_what_is_known_to_kill_excuses_the_clause_that_is_named_and_no_other(
     """,
     )
     done = suites.run("""
-        from fixtures.plugin.fixtures import _check_may_run
         OOPS = Splat("oops", "BUG: unable to handle page fault", "mtty_late+0x1/0x2 [mtty]")
 
         @arcs
         @reopen
         @pytest.mark.parametrize("number", range(2))
-        def test_it(record, run, driver, driver_name, number, request):
-            _check_may_run(run, driver, request.node.nodeid)
+        def test_it(record, may_run, driver_name, number):
             raise KernelDied("the kernel died", OOPS)
     """)
     assert done.held(ARCS).kind == "known"
