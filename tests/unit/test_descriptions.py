@@ -41,6 +41,18 @@ def test_the_drivers_there_are() -> None:
     assert "mtty" in known_drivers()
 
 
+@pytest.mark.parametrize("driver", known_drivers().values(), ids=known_drivers())
+def test_a_driver_is_described(driver: Driver) -> None:
+    """The words of ``./new driver`` are replaced, and the documents have the driver."""
+    assert "WRITE" not in driver.summary
+    tables = (CHECKOUT / "vm-images" / "doubles" / "README.md").read_text(encoding="utf-8")
+    if driver.double is not None:
+        assert f"\n| `{driver.double.folder}/` | " in tables
+    if driver.default:
+        readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+        assert re.search(rf"^    {driver.name} +{driver.realization} ", readme, re.M)
+
+
 def test_a_right_file(tmp_path: Path) -> None:
     driver = read(tmp_path, RIGHT)
     assert driver.modules == ("mtty",)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from fixtures.kernel import kconfig
 
 KCONFIG = """\
@@ -62,6 +64,15 @@ def test_the_reason_tells_an_unknown_option_from_one_that_cannot_be_set(tmp_path
         " hold (depends on NEVER)",
         "mtty": "not in this kernel: CONFIG_MTTY=m does not hold",
     }
+
+
+def test_either_name_of_an_option_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kconfig, "RENAMED", {"CONFIG_GONE": "CONFIG_MTTY"})
+    assert kconfig.as_text({"CONFIG_GONE": "m"}) == "CONFIG_GONE=m\nCONFIG_MTTY=m\n"
+    for there in ("CONFIG_GONE", "CONFIG_MTTY"):
+        assert not kconfig.missing({there: "m"}, {"CONFIG_GONE": "m"})
+    lost = kconfig.lacking({}, {"old": {"CONFIG_GONE": "m"}}, tree(tmp_path))
+    assert lost == {"old": "not in this kernel: CONFIG_GONE=m does not hold"}
 
 
 def test_without_the_tree_nothing_is_said_of_it() -> None:
