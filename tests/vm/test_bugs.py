@@ -144,6 +144,19 @@ def test_a_bug_is_caught(
 
 
 @pytest.mark.long
+def test_mlx5_meets_faults_once_it_frees_its_own_pages(suites: Suites, tmp_path: Path) -> None:
+    """Nothing else is wrong behind the known oops of mlx5vf_add_pages()."""
+    built = provide(parse(NEW), all_needs(), Progress(), FAULT)
+    old, new = "__free_page(*page_list[i]);", "__free_page((*page_list)[i]);"
+    kernel = with_change(built, MLX5, old, new, tmp_path)
+    options = ("--driver=mlx5", f"--flavour={FAULT}", "-k", "faults", "--retries=0")
+    done = suites.run(f"--kernel={kernel}", *options)
+    assert done.status == 0, done.output
+    for clause in ("faults.state", "faults.memory", "faults.call"):
+        assert done.held("mlx5", clause).verdict == "conforms"
+
+
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("flavour", "module", "old", "new", "clause", "function"),
     [
