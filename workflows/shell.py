@@ -24,11 +24,13 @@ from fixtures import kernel as kernels
 from fixtures.device import Device, Devices, Driver, all_needs, chosen, machine_options
 from fixtures.device.firmware import ROOT
 from fixtures.errors import Deviation, GuestError, GuestLost, HarnessError, RunError, SpecError
-from fixtures.guest import Guest
+from fixtures.guest import Guest, late_death
 from fixtures.machine import Machine, accelerator, provide_rootfs, shell
 from fixtures.machine.machine import qemu_version
 from fixtures.progress import Progress
 from workflows.command import add_machine, machine_of, run_main, words
+
+ENDS = 1.0  # seconds, in which a lost connection ends after its channels
 
 
 def main(argv: Sequence[str]) -> int:
@@ -105,14 +107,15 @@ def _use(machine: Machine, command: str) -> int:
             shell.interact(machine.ssh)
             status = 0
     except (OSError, paramiko.SSHException) as error:
-        raise RunError(f"the shell is lost: {machine.death() or error}") from error
-    if death := machine.death():
-        raise RunError(f"the guest is lost: {death}")
+        raise RunError(f"the shell is lost: {late_death(machine) or error}") from error
+    transport = machine.ssh.get_transport()
+    if status < 0 and transport is not None:
+        transport.join(ENDS)  # a connection that is lost closes its channels first
+    if transport is None or not transport.is_active():
+        why = late_death(machine) or "its ssh connection ended"
+        raise RunError(f"the guest is lost: {why}")
     if status < 0:
-        transport = machine.ssh.get_transport()
-        if transport is not None and transport.is_active():
-            raise RunError("a signal ended the command")
-        raise RunError("the guest is lost: its ssh connection ended")
+        raise RunError("a signal ended the command")
     return status
 
 
