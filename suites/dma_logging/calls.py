@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from fixtures.errors import Deviation
 from fixtures.session import Session, logged
 from fixtures.uapi import DmaLoggingRange
 
@@ -20,14 +21,26 @@ def ranges(count: int, length: int = WORD * PAGE) -> list[tuple[int, int]]:
 
 
 def report(session: Session, iova: int, length: int, page_size: int = PAGE) -> set[int]:
-    """Return the IOVAs of the pages that REPORT has as written; assert that it succeeds."""
+    """Return the IOVAs of the pages that REPORT has as written.
+
+    Raises Deviation if it fails.
+    """
     answer = session.report_logging(iova, length, page_size)
-    assert not answer.error
+    if answer.error:
+        raise Deviation(f"REPORT failed with {answer.error}")
     return logged(answer)
 
 
 def check_starts(session: Session) -> None:
-    """Check that logging can be started and ended: it was off."""
-    assert not session.start_logging(RANGE).error
-    assert not session.report_logging(*RANGE).error
-    assert not session.stop_logging().error
+    """Check that logging can be started and ended: it was off.
+
+    Raises Deviation.
+    """
+    calls = {
+        "START": lambda: session.start_logging(RANGE),
+        "REPORT": lambda: session.report_logging(*RANGE),
+        "STOP": session.stop_logging,
+    }
+    for name, call in calls.items():
+        if error := call().error:
+            raise Deviation(f"{name} failed with {error}")

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from fixtures.device import Driver
 from fixtures.device.firmware import need
-from fixtures.errors import HarnessError
+from fixtures.errors import Deviation, HarnessError, RuleBroken
 from fixtures.guest import Answer
 from fixtures.oracle.dma_log import DmaLog
 from fixtures.plugin.recorder import Recorder
@@ -76,7 +76,10 @@ class Log(RuleBasedStateMachine):
     def __init__(
         self, device: Device, recorder: Recorder | None, aligned: bool, counts: Counter[str]
     ) -> None:
-        """With ``aligned``, ranges begin and end where 64 bits of the device's log do."""
+        """With ``aligned``, ranges begin and end where 64 bits of the device's log do.
+
+        Without, the end of START's ranges is left out, which another test tries.
+        """
         super().__init__()
         self.device = device
         self.recorder = recorder
@@ -96,7 +99,9 @@ class Log(RuleBasedStateMachine):
             (BASE + number * GAP, self._up(size + 1) * page_size)
             for number, size in enumerate(sizes)
         )
-        answer = self.device.start(*ranges, page_size=page_size)
+        rest = 0 if self.multiple == WORD else 2 * WORD * page_size
+        given = ((iova, length + rest) for iova, length in ranges)
+        answer = self.device.start(*given, page_size=page_size)
         self.log.started(ranges, 0 if answer.error else logged_page_size(answer), answer)
 
     @precondition(lambda self: self.log.is_on)
@@ -161,7 +166,10 @@ def test_no_page_is_lost_in_a_random_sequence(
         try:
             take(sequences, used, shrinks=False)  # a known deviation would take minutes
         except Exception as failure:
-            failure.add_note(f"repeat these sequences: --model-seed={used} --driver={driver.name}")
-            raise
+            found = failure
+            if isinstance(failure, RuleBroken) and not aligned:
+                found = Deviation(str(failure))  # the other clauses are about whole words
+            found.add_note(f"repeat these sequences: --model-seed={used} --driver={driver.name}")
+            raise found from None
         used += 1
     record.transcript.note(f"{counts['steps']} steps, {counts['pages']} pages were reported")

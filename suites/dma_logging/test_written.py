@@ -149,7 +149,7 @@ def test_bits_are_added_to_those_of_the_bitmap(logging: Session, firmware: Firmw
 
 
 @pytest.mark.clause("dma-logging.report.range")
-@pytest.mark.parametrize("unit", [WORD, 8 * WORD, BITS_OF_A_PAGE // 4], ids=lambda unit: f"{unit}")
+@pytest.mark.parametrize("unit", [WORD, 8 * WORD, BITS_OF_A_PAGE // 8], ids=lambda unit: f"{unit}")
 def test_only_pages_of_the_range_are_reported_and_cleared(
     logging: Session, firmware: Firmware, unit: int
 ) -> None:

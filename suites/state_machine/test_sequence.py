@@ -274,6 +274,7 @@ def take(
         phases=[Phase.generate, Phase.shrink] if shrinks else [Phase.generate],
         suppress_health_check=list(HealthCheck),
         print_blob=False,
+        report_multiple_bugs=False,  # several would come as a group, which blames nobody
     )
     # Hypothesis accepts a function in place of the class, although its type hint does not.
     factory = cast("type[RuleBasedStateMachine]", lambda: sequences())
