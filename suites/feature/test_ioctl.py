@@ -10,15 +10,19 @@ import pytest
 from fixtures.plugin.run import Abilities
 from fixtures.session import Feature, Session, State
 from fixtures.session.session import UNMAPPED
-from fixtures.uapi import FEATURE_HEADER, MIG_STATE, Ioctl, Op
+from fixtures.uapi import FEATURE_HEADER, LOGGING, MIG_STATE, Ioctl, Op
 
 pytestmark = pytest.mark.any_api
 
 NAME = operator.attrgetter("name")
 HEADER = FEATURE_HEADER.size
 NO_SUCH_FEATURE = 0xFFFF
-# The features with a GET, each with the length of its data in bytes.
-GOT = {one: one.data.layout.size for one in Feature if one.data and Op.GET in one.methods}
+# The features of migration with a GET, each with the length of its data in bytes.
+GOT = {
+    one: one.data.layout.size
+    for one in Feature
+    if one.data and Op.GET in one.methods and one not in LOGGING
+}
 SHORT = (0, 4, HEADER - 1, HEADER, HEADER + 7)  # for a feature with 8 bytes of data
 LONGER = (1, 8, 4000)  # bytes by which argsz is too large
 NEW_STATE = MIG_STATE.pack(State.STOP, -1)

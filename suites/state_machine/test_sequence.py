@@ -259,7 +259,9 @@ class Sequences(RuleBasedStateMachine):
             self.data_fd = given
 
 
-def take(sequences: Callable[[], Sequences], number: int, *, shrinks: bool = True) -> None:
+def take(
+    sequences: Callable[[], RuleBasedStateMachine], number: int, *, shrinks: bool = True
+) -> None:
     """Take a device through the sequences drawn from the seed ``number``.
 
     Raises the exception of a failing sequence; with ``shrinks``, of the shortest one.
@@ -272,9 +274,10 @@ def take(sequences: Callable[[], Sequences], number: int, *, shrinks: bool = Tru
         phases=[Phase.generate, Phase.shrink] if shrinks else [Phase.generate],
         suppress_health_check=list(HealthCheck),
         print_blob=False,
+        report_multiple_bugs=False,  # several would come as a group, which blames nobody
     )
     # Hypothesis accepts a function in place of the class, although its type hint does not.
-    factory = cast("type[Sequences]", lambda: sequences())
+    factory = cast("type[RuleBasedStateMachine]", lambda: sequences())
     run_state_machine_as_test(seed(number)(factory), settings=limits)
 
 

@@ -20,6 +20,7 @@ import pytest
 
 from fixtures.errors import GuestLost, NotThere
 from fixtures.guest import Earlier, Guest, Request, operation, wire
+from fixtures.guest.operation import UFFDIO_COPY
 from fixtures.guest.program import Program, Returned
 from fixtures.guest.wire import Flag, Kind, Own
 from fixtures.record.transcript import LOST
@@ -248,6 +249,23 @@ def test_there_is_nothing_behind_the_memory(guest: Guest, fifo: int) -> None:
     assert guest.call("ioctl", fd=fifo, request=FIONBIO, arg=part).error == "EFAULT"
     none = guest.memory(b"", writable=True).ret
     assert guest.call("ioctl", fd=fifo, request=FIONREAD, arg=none).error == "EFAULT"
+
+
+def test_an_ioctl_is_given_a_structure_with_an_address(guest: Guest) -> None:
+    """UFFDIO_COPY copies the page that its structure points to, and says how much it copied."""
+    address = guest.address()
+    fd = guest.call("hold", address=address).ret
+    if fd < 0:
+        pytest.skip("this host has no userfaultfd for calls of the kernel")
+    given = struct.pack("=4Qq", address, 0, 4096, 0, 0)
+    page = b"ab".ljust(4096, b"\0")
+    answer = guest.call("ioctl_pointing", fd=fd, request=UFFDIO_COPY, arg=given, at=8, memory=page)
+    assert not answer.error
+    assert answer.data == struct.pack("=4Qq", address, 0, 4096, 0, 4096)
+    assert answer.more["memory"] == page
+    assert guest.call("copy", address=address, count=3).data == b"ab\0"
+    again = guest.call("ioctl_pointing", fd=fd, request=UFFDIO_COPY, arg=given, at=8, memory=page)
+    assert again.error == "EEXIST"
 
 
 def test_a_call_that_blocks_is_begun_and_ended(guest: Guest, fifo: int) -> None:

@@ -27,7 +27,18 @@ from fixtures.record.reproducer.render import MOST_DATA, reproducers
 from fixtures.record.results import Collector, Learnt
 from fixtures.record.transcript import Transcript
 from fixtures.session import READABLE
-from fixtures.uapi import FEATURE_HEADER, MIG_STATE, PRECOPY_INFO, Feature, Ioctl, Op, State
+from fixtures.uapi import (
+    FEATURE_HEADER,
+    MIG_STATE,
+    PRECOPY_INFO,
+    DmaLoggingControl,
+    DmaLoggingRange,
+    DmaLoggingReport,
+    Feature,
+    Ioctl,
+    Op,
+    State,
+)
 from tests.unit.tools import needs
 
 MDEV = "c5b2e0f4-0000-4000-8000-000000000001"
@@ -142,6 +153,27 @@ def cdev() -> Calls:
     return calls
 
 
+def log(calls: Calls, device: int) -> None:
+    """Calls whose structures have addresses."""
+    request = int(Ioctl.VFIO_DEVICE_FEATURE)
+    control = DmaLoggingControl.pack(page_size=4096, num_ranges=1)
+    start = FEATURE_HEADER.pack(32, Op.SET | Feature.DMA_LOGGING_START) + control
+    ranges = DmaLoggingRange.pack(iova=0x1000, length=0x40000)
+    answer = Answer(0, data=start, more={"memory": ranges})
+    calls.made(
+        "ioctl_pointing", answer, fd=device, request=request, arg=start, at=24, memory=ranges
+    )
+    header = FEATURE_HEADER.pack(40, Op.GET | Feature.DMA_LOGGING_REPORT)
+    report = header + DmaLoggingReport.pack(iova=0x1000, length=0x40000, page_size=4096)
+    answer = Answer(0, data=report, more={"memory": b"\x39" + bytes(7)})
+    calls.made(
+        "ioctl_pointing", answer, fd=device, request=request, arg=report, at=32, memory=bytes(8)
+    )
+    calls.made("memory", Answer(0x8000), data=bytes(8), writable=False)
+    fields = {"iova": 0x1000, "length": 0x40000, "page_size": 4096, "bitmap": 0x8000}
+    calls.ioctl(device, request, header + DmaLoggingReport.pack(**fields), ret=-errno.EFAULT)
+
+
 def everything() -> Calls:
     """All calls of the agent, with all forms of arguments."""
     calls = Calls()
@@ -180,6 +212,7 @@ def everything() -> Calls:
     calls.made("map_file", Answer(-1, errno.ENODEV), fd=stream, length=4096)
     calls.made("memory", Answer(0x7000), data=bytes(8), writable=True)
     calls.made("read_to", Answer(-1, errno.EFAULT), fd=stream, address=0x7000, count=64)
+    log(calls, device)
     state = FEATURE_HEADER.pack(16, Op.SET | Feature.MIG_DEVICE_STATE) + MIG_STATE.pack(1, -1)
     what = {"op": "ioctl", "fd": device, "request": int(Ioctl.VFIO_DEVICE_FEATURE), "arg": state}
     calls.made("without_files", Answer(-1, errno.EMFILE, state), what=what)
@@ -323,6 +356,28 @@ def test_memory_that_an_ioctl_is_given_is_made_again() -> None:
     for source in made_of(everything()):
         assert "ioctl(data_fd, VFIO_MIG_GET_PRECOPY_INFO, 8 bytes that cannot be written)" in source
         assert "ioctl(data_fd, VFIO_MIG_GET_PRECOPY_INFO, 0 bytes that end in no memory)" in source
+
+
+@needs("gcc")
+def test_memory_that_a_structure_points_to_is_made_again_and_compared(tmp_path: Path) -> None:
+    calls = Calls()
+    log(calls, calls.open_by_group())
+    c, python = made_of(calls)
+    assert ".dma_logging_report.bitmap = (unsigned long)pointed" in c
+    assert "rest(pointed, pointed_then7, sizeof(pointed_then7));" in c
+    assert "rest(content(pointed, 8), b'9\\x00\\x00\\x00\\x00\\x00\\x00\\x00')" in python
+    for source in (c, python):
+        assert "0x8000" not in source.rpartition("usage: ")[2].replace("bitmap=0x8000", "")
+        assert "8 bytes that cannot be written" in re.sub(r'"\s+"', "", source)
+    compiled(tmp_path, c)
+
+
+def test_memory_that_a_structure_points_to_is_in_the_transcript() -> None:
+    calls = Calls()
+    log(calls, 6)
+    assert "num_ranges=1, __reserved=0, ranges=[{iova=0x1000, length=0x40000}]}) = 0" in str(calls)
+    assert "page_size=4096, bitmap=[bits none of 64]}) = 0 {argsz=40," in str(calls)
+    assert "page_size=4096, bitmap=[bits 0, 3-5 of 64]}" in str(calls)
 
 
 def test_what_the_calls_answered_is_what_is_compared() -> None:

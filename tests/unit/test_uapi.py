@@ -29,7 +29,16 @@ from fixtures.layout import (
     Values,
 )
 from fixtures.record import strace
-from fixtures.uapi import FeatureHeader, Ioctl, MigState, Op, PrecopyInfo, RegionInfo, State
+from fixtures.uapi import (
+    DmaLoggingControl,
+    FeatureHeader,
+    Ioctl,
+    MigState,
+    Op,
+    PrecopyInfo,
+    RegionInfo,
+    State,
+)
 from tests.unit.test_reproducer import Calls, made_of
 from tests.unit.tools import needs
 
@@ -127,15 +136,6 @@ def test_the_kernels_header_says_the_same(
 # ---- An addition is one edit ----
 
 
-class DmaLoggingControl(Structure, c="vfio_device_feature_dma_logging_control"):
-    """A structure that even the oldest headers have."""
-
-    page_size: U64
-    num_ranges: U32
-    __reserved: U32
-    ranges: Annotated[U64, HEX]
-
-
 class Color(Flags, prefix="VFIO_COLOR_"):
     RED = 1, Since(99, 1)
     GREEN = 2, Since(99, 1)
@@ -163,11 +163,10 @@ class PaintInfo(Structure, c="vfio_paint_info"):
 
 @pytest.fixture
 def more(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A feature of today's kernel, a future feature, and a future ioctl."""
+    """A future feature, and a future ioctl."""
     features: dict[str, Any] = {
         one.name: (one.value, one.methods, one.data, one.since) for one in uapi.Feature
     }
-    features["DMA_LOGGING_START"] = 6, Op.SET, DmaLoggingControl
     features["PAINT"] = 99, Op.GET | Op.SET, Paint, Since(99, 1)
     ioctls: dict[str, Any] = {one.name: (one.value, one.argument, one.since) for one in Ioctl}
     ioctls["VFIO_PAINT_GET_INFO"] = 0x3BFE, PaintInfo, Since(99, 1)

@@ -19,6 +19,8 @@ LEAVES_ERROR = (
     "\t    new_state == VFIO_DEVICE_STATE_RUNNING)\n"
     "\t\tpds_vfio->state = new_state;\n"
 )
+LOGS_NO_MORE = "\tpds_vfio_dirty_disable(pds_vfio, true);\n"
+CLOSES = f"\tpds_vfio_put_save_file(pds_vfio);\n{LOGS_NO_MORE}\tmutex_unlock("
 
 
 @pytest.mark.parametrize(
@@ -72,6 +74,13 @@ LEAVES_ERROR = (
             "state-machine.error.session",
             None,
             id="an-end-of-stream-in-error",
+        ),
+        pytest.param(
+            CLOSES,
+            CLOSES.replace(LOGS_NO_MORE, ""),
+            "dma-logging.close",
+            "driver unbound without DIRTY_DISABLE",
+            id="a-log-that-outlives-the-close",
         ),
     ],
 )

@@ -12,6 +12,7 @@
 #include <linux/err.h>
 #include <linux/idr.h>
 #include <linux/kernel.h>
+#include <linux/overflow.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -492,12 +493,38 @@ static int suspending(struct pds_double_vf *v, int argc, char **argv)
 					      &v->polls_needed) : -EINVAL;
 }
 
+/*
+ * "write <iova> <bytes>": the device writes to memory, as far as its log goes:
+ * the memory itself stays as it is
+ */
+static int write(struct pds_double_vf *v, int argc, char **argv)
+{
+	u64 iova, bytes, last;
+	int ret;
+
+	if (argc != 3)
+		return -EINVAL;
+	ret = vfio_double_number(argv[1], U64_MAX, &iova);
+	if (!ret)
+		ret = vfio_double_number(argv[2], U64_MAX, &bytes);
+	if (ret)
+		return ret;
+	if (!bytes || check_add_overflow(iova, bytes - 1, &last))
+		return -ERANGE;
+	if (v->activity != PDS_DOUBLE_RUNS)
+		return -EBUSY;
+	pds_double_dirty_write(v, iova, last);
+	return 0;
+}
+
 static int control(struct vfio_double_vf *vf, int argc, char **argv)
 {
 	if (!strcmp(argv[0], "event"))
 		return event(to_pdsc(vf->pf), argc, argv);
 	if (!strcmp(argv[0], "suspending"))
 		return suspending(to_pds_double_vf(vf), argc, argv);
+	if (!strcmp(argv[0], "write"))
+		return write(to_pds_double_vf(vf), argc, argv);
 	return strcmp(argv[0], "reinit") ? -EINVAL : -EOPNOTSUPP;
 }
 

@@ -194,6 +194,37 @@ u8 pds_double_dirty_disable(struct pds_double_vf *v,
 	return PDS_RC_SUCCESS;
 }
 
+/* @page counts the pages of all regions */
+static void make_dirty(struct pds_double_vf *v, size_t page)
+{
+	u8 bit = BIT(page % BITS_PER_BYTE);
+
+	if (!((v->seq[page / BITS_PER_BYTE] ^ v->ack[page / BITS_PER_BYTE]) &
+	      bit))
+		v->seq[page / BITS_PER_BYTE] ^= bit;
+}
+
+void pds_double_dirty_write(struct pds_double_vf *v, u64 iova, u64 last)
+{
+	unsigned int i;
+	size_t first = 0;
+
+	for (i = 0; i < v->nr_regions; i++) {
+		const struct pds_double_region *region = &v->regions[i];
+		u64 size = (u64)region->pages << region->page_size_log2;
+		u64 from = max(iova, region->base);
+		u64 to = min(last, region->base + size - 1);
+		u64 page;
+
+		for (page = (from - region->base) >> region->page_size_log2;
+		     from <= to &&
+		     page <= (to - region->base) >> region->page_size_log2;
+		     page++)
+			make_dirty(v, first + page);
+		first += region->pages;
+	}
+}
+
 u8 pds_double_dirty_seq_ack(struct pds_double_vf *v,
 			    const struct pds_lm_dirty_seq_ack_cmd *cmd,
 			    bool read)

@@ -103,6 +103,8 @@ u8 pds_double_dirty_disable(struct pds_double_vf *v,
 u8 pds_double_dirty_seq_ack(struct pds_double_vf *v,
 			    const struct pds_lm_dirty_seq_ack_cmd *cmd,
 			    bool read);
+/* The device has written to memory from @iova to @last */
+void pds_double_dirty_write(struct pds_double_vf *v, u64 iova, u64 last);
 void pds_double_dirty_free(struct pds_double_vf *v);
 
 /*
