@@ -372,8 +372,7 @@ int pdsc_adminq_post(struct pdsc *pdsc, union pds_core_adminq_cmd *cmd,
 	if (!status && !client_ok(v, command_names[found], client))
 		status = PDS_RC_ECLIENT;
 	if (!status)
-		status = pds_double_execute(v, found, &req, &answer) ?:
-			 vfio_double_fail_late(vf, found);
+		status = pds_double_execute(v, found, &req, &answer);
 	describe(found, &req, text, sizeof(text));
 	vfio_double_journal(vf, found, status, "vf=%d%s", vf->id, text);
 	if (status >= 0) {
@@ -622,7 +621,7 @@ static const struct vfio_double_ops pds_ops = {
 	.pf_size = sizeof(struct pdsc),
 	.commands = command_names,
 	.holdable = ~0UL,
-	.never_late = BIT(CMD_CLIENT_REG) | BIT(CMD_CLIENT_UNREG),
+	.never_late = ~0UL,
 	.capabilities = capability_names,
 	.default_capabilities = BIT(CAP_DIRTY_TRACKING) | BIT(CAP_INTEGRITY),
 	.default_state = PDS_LM_DEVICE_STATE_LENGTH,
