@@ -15,6 +15,7 @@ from fixtures.session.transfer import Arrived, arrive, save
 from fixtures.uapi import Op
 from suites import must
 from suites.dma_logging.calls import BASE, RANGE, check_starts, ranges
+from suites.state_machine.checks import check_stream_stays
 
 pytestmark = pytest.mark.any_api
 
@@ -154,17 +155,7 @@ def test_it_goes_on_over_a_migration(logging: Session, fsm: StateMachine) -> Non
 @pytest.mark.clause("dma-logging.session")
 @pytest.mark.parametrize("arrived", sorted(SAVING), indirect=True, ids=lambda state: state.name)
 def test_it_does_not_change_the_stream(session: Session, arrived: Arrived) -> None:
-    assert arrived.data_fd is not None
-    plain, _ = arrived.data_fd.read_on()
-    session.reset()
-    data_fd = arrive(session, arrived.state).data_fd
-    assert data_fd is not None
-    stream = b""
-    for _ in range(PARTS):
-        check_starts(session)
-        stream += data_fd.read(len(plain) // PARTS).data
-    check_starts(session)
-    assert stream + data_fd.read_on()[0] == plain
+    check_stream_stays(session, arrived, PARTS, check_starts)
 
 
 @pytest.mark.clause("dma-logging.session")

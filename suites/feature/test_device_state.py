@@ -9,9 +9,10 @@ from fixtures.device.firmware import Firmware
 from fixtures.errors import NotThere
 from fixtures.oracle import SAVING, StateMachine
 from fixtures.session import Feature, Session, State, stop_copy_length
-from fixtures.session.transfer import Arrived, arrive
+from fixtures.session.transfer import Arrived
 from fixtures.uapi import FEATURE_HEADER, MIG_STATE, Op
 from suites.calls import SOON
+from suites.state_machine.checks import check_stream_stays
 
 pytestmark = pytest.mark.any_api
 
@@ -84,17 +85,7 @@ def test_a_failure_is_not_a_length(session: Session, firmware: Firmware) -> None
 @pytest.mark.clause("feature.undisturbed")
 @pytest.mark.parametrize("arrived", sorted(SAVING), indirect=True, ids=lambda state: state.name)
 def test_questions_do_not_change_the_stream(session: Session, arrived: Arrived) -> None:
-    assert arrived.data_fd is not None
-    plain, _ = arrived.data_fd.read_on()
-    session.reset()
-    data_fd = arrive(session, arrived.state).data_fd
-    assert data_fd is not None
-    stream = b""
-    for _ in range(PARTS):
-        ask_everything(session)
-        stream += data_fd.read(len(plain) // PARTS).data
-    ask_everything(session)
-    assert stream + data_fd.read_on()[0] == plain
+    check_stream_stays(session, arrived, PARTS, ask_everything)
 
 
 @pytest.mark.clause("feature.undisturbed")

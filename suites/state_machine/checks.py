@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from fixtures.oracle import SAVING, StateMachine
 from fixtures.session import Session, State
-from fixtures.session.transfer import Arrived
+from fixtures.session.transfer import Arrived, arrive
 from suites import must
 
 
@@ -27,6 +29,23 @@ def check_it_continues(session: Session, arrived: Arrived) -> None:
     if arrived.state is State.RESUMING:
         must.move(session, State.STOP)  # with the stream that was written before
     must.move(session, State.RUNNING)
+
+
+def check_stream_stays(
+    session: Session, arrived: Arrived, parts: int, meanwhile: Callable[[Session], object]
+) -> None:
+    """Check that the stream is the same if ``meanwhile`` is called before each of its parts."""
+    assert arrived.data_fd is not None
+    plain, _ = arrived.data_fd.read_on()
+    session.reset()
+    data_fd = arrive(session, arrived.state).data_fd
+    assert data_fd is not None
+    stream = b""
+    for _ in range(parts):
+        meanwhile(session)
+        stream += data_fd.read(len(plain) // parts).data
+    meanwhile(session)
+    assert stream + data_fd.read_on()[0] == plain
 
 
 def check_answered(

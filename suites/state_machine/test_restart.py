@@ -17,12 +17,17 @@ pytestmark = pytest.mark.any_api
 A_WHILE = 100  # milliseconds; a reset that has not ended by then waits for the adapter's
 
 
-@pytest.mark.clause("state-machine.adapter-restart")
-def test_the_data_fd_answers_then(session: Session, firmware: Firmware, arrived: Arrived) -> None:
-    firmware.restart()
+def ask_and_read(arrived: Arrived) -> None:
+    """Use the data fd of a saving session, if there is one."""
     if arrived.data_fd is not None and arrived.state in SAVING:
         arrived.data_fd.precopy_info()
         arrived.data_fd.read(1 << 16)
+
+
+@pytest.mark.clause("state-machine.adapter-restart")
+def test_the_data_fd_answers_then(session: Session, firmware: Firmware, arrived: Arrived) -> None:
+    firmware.restart()
+    ask_and_read(arrived)
     if arrived.data_fd is not None and arrived.state is State.RESUMING:
         arrived.data_fd.write(b"\0")
     assert not session.reset().error
@@ -45,9 +50,7 @@ def test_an_adapter_that_takes_no_commands(
     session: Session, firmware: Firmware, arrived: Arrived, fsm: StateMachine
 ) -> None:
     firmware.go_down()
-    if arrived.data_fd is not None and arrived.state in SAVING:
-        arrived.data_fd.precopy_info()
-        arrived.data_fd.read(1 << 16)
+    ask_and_read(arrived)
     for requested in (State.STOP, State.RUNNING):
         check_answered(session, fsm, requested)
     assert not session.reset().error
@@ -73,7 +76,7 @@ def test_an_adapter_that_goes_down_and_restarts(
 def test_the_state_stays_then(session: Session, firmware: Firmware, arrived: Arrived) -> None:
     firmware.begin_restart()
     assert session.state() is arrived.state
-    firmware.restart()
+    firmware.end_restart()
     assert session.state() is arrived.state
 
 

@@ -73,6 +73,15 @@ class Suites:
         """Run to the end; ``more`` as for ``start``."""
         return self.finish(self.start(*options, **more))
 
+    def catch(self, kernel: Path, driver: str, clause: str) -> Finished:
+        """Run the tests of ``clause``; check that it deviates, and not as a known deviation."""
+        options = (f"--driver={driver}", f"--clause={clause}", "--retries=0")
+        done = self.run(f"--kernel={kernel}", *options)
+        assert done.status == 1, done.output
+        failures = done.held(driver, clause).failures
+        assert [one for one in failures if one.verdict == "deviates" and not one.known]
+        return done
+
 
 @pytest.fixture
 def suites(tmp_path: Path) -> Suites:

@@ -397,40 +397,34 @@ static void notify_reset(u8 state)
 	blocking_notifier_call_chain(&notify_chain, PDS_EVENT_RESET, &event);
 }
 
-/* The firmware has restarted: its functions run, and nothing is tracked */
-static void restarted(struct pdsc *pdsc)
+/* Do this for each virtual function, with its lock held */
+static void on_all_vfs(struct pdsc *pdsc, void (*act)(struct pds_double_vf *v))
 {
 	struct vfio_double_vf *vf;
-	struct pds_double_vf *v;
 	int id;
 
 	for (id = 0; id < pci_num_vf(pdsc->pf.pdev); id++) {
 		vf = vfio_double_vf_by_id(&pds_double, pdsc->pf.pdev, id);
 		if (!vf)
 			continue;
-		v = to_pds_double_vf(vf);
 		mutex_lock(&vf->lock);
-		pds_double_go(v, PDS_DOUBLE_RUNS);
-		pds_double_dirty_free(v);
-		v->host_status = PDS_LM_STA_NONE;
-		v->untold = true;
+		act(to_pds_double_vf(vf));
 		mutex_unlock(&vf->lock);
 	}
 }
 
-static void drivers_told(struct pdsc *pdsc)
+/* The firmware has restarted: its functions run, and nothing is tracked */
+static void restarted(struct pds_double_vf *v)
 {
-	struct vfio_double_vf *vf;
-	int id;
+	pds_double_go(v, PDS_DOUBLE_RUNS);
+	pds_double_dirty_free(v);
+	v->host_status = PDS_LM_STA_NONE;
+	v->untold = true;
+}
 
-	for (id = 0; id < pci_num_vf(pdsc->pf.pdev); id++) {
-		vf = vfio_double_vf_by_id(&pds_double, pdsc->pf.pdev, id);
-		if (!vf)
-			continue;
-		mutex_lock(&vf->lock);
-		to_pds_double_vf(vf)->untold = false;
-		mutex_unlock(&vf->lock);
-	}
+static void driver_told(struct pds_double_vf *v)
+{
+	v->untold = false;
 }
 
 static void notify(struct work_struct *work)
@@ -444,10 +438,10 @@ static void notify(struct work_struct *work)
 		clear_bit(EVENT_DOWN, &pdsc->pending);
 	}
 	if (test_bit(EVENT_UP, &pdsc->pending)) {
-		restarted(pdsc);
+		on_all_vfs(pdsc, restarted);
 		WRITE_ONCE(pdsc->down, false);
 		notify_reset(1);
-		drivers_told(pdsc);
+		on_all_vfs(pdsc, driver_told);
 		clear_bit(EVENT_UP, &pdsc->pending);
 	}
 	/* Nothing in the notification says which adapter it is about */
