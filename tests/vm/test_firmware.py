@@ -127,10 +127,11 @@ def test_the_double_obeys_the_words_in_its_drivers_file(firmware: Firmware, driv
     about = need(driver)
     for size in (about.sizes.small, about.sizes.usual, about.sizes.large):
         firmware.set_state(size, SEED)
-    for command in (*about.commands.values(), *about.gives_back):
+    fail = {*about.commands.values(), *about.gives_back} - {*about.never_fail}
+    for command in sorted(fail):
         for status in about.statuses.values():
             firmware.fail(command, status)
-        if command not in (*about.never_fail, *about.never_late):
+        if command not in about.never_late:
             firmware.fail(command, about.statuses["internal_error"], late=True)
     for command in about.never_fail:
         assert firmware.command(f"fail {command} 5").error == "EOPNOTSUPP"

@@ -3,23 +3,16 @@
  * The double for an mlx5 adapter: it replaces the module mlx5_core.
  *
  * These are the functions that mlx5-vfio-pci imports. They behave like those of
- * mlx5_core, with the adapter in firmware.c. The functions for the page tracker
- * exist only so that the driver can be loaded: the adapter's capabilities do
- * not have a page tracker.
+ * mlx5_core, with the adapter in firmware.c and tracker.c. Those for queues are in
+ * queues.c.
  */
 #include <linux/irq_work.h>
-#include <linux/mlx5/cq.h>
 #include <linux/mlx5/vport.h>
 #include <linux/slab.h>
 
 #include "mlx5_double.h"
 
-struct vfio_double mlx5_double = { .ops = &mlx5_double_ops };
-
-static struct mlx5_double_vf *mdev_vf(struct mlx5_core_dev *mdev)
-{
-	return container_of(mdev, struct mlx5_double_vf, mdev);
-}
+static struct vfio_double mlx5_double;
 
 /* The core device */
 
@@ -47,7 +40,7 @@ EXPORT_SYMBOL_GPL(mlx5_vf_put_core_dev);
 int mlx5_sriov_blocking_notifier_register(struct mlx5_core_dev *mdev, int vf_id,
 					  struct notifier_block *nb)
 {
-	struct mlx5_double_vf *v = mdev_vf(mdev);
+	struct mlx5_double_vf *v = mlx5_double_mdev_vf(mdev);
 
 	if (vf_id != v->vf.id) {
 		vfio_double_violation(&v->vf, "notifier for function %d",
@@ -62,7 +55,7 @@ void mlx5_sriov_blocking_notifier_unregister(struct mlx5_core_dev *mdev,
 					     int vf_id,
 					     struct notifier_block *nb)
 {
-	struct mlx5_double_vf *v = mdev_vf(mdev);
+	struct mlx5_double_vf *v = mlx5_double_mdev_vf(mdev);
 
 	if (vf_id != v->vf.id ||
 	    blocking_notifier_chain_unregister(&v->notifier, nb))
@@ -103,7 +96,7 @@ static int status_to_err(u8 status)
 void mlx5_cmd_out_err(struct mlx5_core_dev *dev, u16 opcode, u16 op_mod,
 		      void *out)
 {
-	struct mlx5_double_vf *v = mdev_vf(dev);
+	struct mlx5_double_vf *v = mlx5_double_mdev_vf(dev);
 
 	pci_err(v->vf.pdev, "command 0x%x, op_mod 0x%x: status 0x%x\n", opcode,
 		op_mod, MLX5_GET(vfio_double_out, out, status));
@@ -139,7 +132,7 @@ int mlx5_cmd_exec(struct mlx5_core_dev *dev, void *in, int in_size, void *out,
 		  int out_size)
 {
 	struct mlx5_double_call call = {
-		.v = mdev_vf(dev),
+		.v = mlx5_double_mdev_vf(dev),
 		.in = in,
 		.in_size = in_size,
 		.out = out,
@@ -237,7 +230,7 @@ int mlx5_cmd_exec_cb(struct mlx5_async_ctx *ctx, void *in, int in_size,
 		     void *out, int out_size, mlx5_async_cbk_t callback,
 		     struct mlx5_async_work *work)
 {
-	struct mlx5_double_vf *v = mdev_vf(ctx->dev);
+	struct mlx5_double_vf *v = mlx5_double_mdev_vf(ctx->dev);
 	struct async_call *async;
 	int refused;
 
@@ -362,110 +355,10 @@ int mlx5_core_destroy_mkey(struct mlx5_core_dev *dev, u32 mkey)
 }
 EXPORT_SYMBOL_GPL(mlx5_core_destroy_mkey);
 
-/* The page tracker, which this adapter does not have */
-
-static void no_tracker(struct mlx5_core_dev *dev, const char *function)
-{
-	vfio_double_violation(&mdev_vf(dev)->vf,
-			      "%s: no page tracker was announced", function);
-}
-
-struct mlx5_uars_page *mlx5_get_uars_page(struct mlx5_core_dev *dev)
-{
-	no_tracker(dev, __func__);
-	return ERR_PTR(-EOPNOTSUPP);
-}
-EXPORT_SYMBOL_GPL(mlx5_get_uars_page);
-
-void mlx5_put_uars_page(struct mlx5_core_dev *dev, struct mlx5_uars_page *up)
-{
-	no_tracker(dev, __func__);
-}
-EXPORT_SYMBOL_GPL(mlx5_put_uars_page);
-
-int mlx5_core_create_cq(struct mlx5_core_dev *dev, struct mlx5_core_cq *cq,
-			u32 *in, int inlen, u32 *out, int outlen)
-{
-	no_tracker(dev, __func__);
-	return -EOPNOTSUPP;
-}
-EXPORT_SYMBOL_GPL(mlx5_core_create_cq);
-
-int mlx5_core_destroy_cq(struct mlx5_core_dev *dev, struct mlx5_core_cq *cq)
-{
-	no_tracker(dev, __func__);
-	return -EOPNOTSUPP;
-}
-EXPORT_SYMBOL_GPL(mlx5_core_destroy_cq);
-
-int mlx5_comp_eqn_get(struct mlx5_core_dev *dev, u16 vecidx, int *eqn)
-{
-	no_tracker(dev, __func__);
-	return -EOPNOTSUPP;
-}
-EXPORT_SYMBOL_GPL(mlx5_comp_eqn_get);
-
-/* The driver divides by it */
-unsigned int mlx5_comp_vectors_max(struct mlx5_core_dev *dev)
-{
-	return 1;
-}
-EXPORT_SYMBOL_GPL(mlx5_comp_vectors_max);
-
-int mlx5_eq_notifier_register(struct mlx5_core_dev *dev, struct mlx5_nb *nb)
-{
-	no_tracker(dev, __func__);
-	return -EOPNOTSUPP;
-}
-EXPORT_SYMBOL_GPL(mlx5_eq_notifier_register);
-
-int mlx5_eq_notifier_unregister(struct mlx5_core_dev *dev, struct mlx5_nb *nb)
-{
-	no_tracker(dev, __func__);
-	return -EOPNOTSUPP;
-}
-EXPORT_SYMBOL_GPL(mlx5_eq_notifier_unregister);
-
-int mlx5_frag_buf_alloc_node(struct mlx5_core_dev *dev, int size,
-			     struct mlx5_frag_buf *buf, int node)
-{
-	no_tracker(dev, __func__);
-	return -EOPNOTSUPP;
-}
-EXPORT_SYMBOL_GPL(mlx5_frag_buf_alloc_node);
-
-void mlx5_frag_buf_free(struct mlx5_core_dev *dev, struct mlx5_frag_buf *buf)
-{
-	no_tracker(dev, __func__);
-}
-EXPORT_SYMBOL_GPL(mlx5_frag_buf_free);
-
-/* Nothing to describe: buffers cannot be allocated here */
-void mlx5_fill_page_frag_array(struct mlx5_frag_buf *frag_buf, __be64 *pas)
-{
-}
-EXPORT_SYMBOL_GPL(mlx5_fill_page_frag_array);
-
-int mlx5_db_alloc_node(struct mlx5_core_dev *dev, struct mlx5_db *db, int node)
-{
-	no_tracker(dev, __func__);
-	return -EOPNOTSUPP;
-}
-EXPORT_SYMBOL_GPL(mlx5_db_alloc_node);
-
-void mlx5_db_free(struct mlx5_core_dev *dev, struct mlx5_db *db)
-{
-	no_tracker(dev, __func__);
-}
-EXPORT_SYMBOL_GPL(mlx5_db_free);
-
 bool mlx5_is_roce_on(struct mlx5_core_dev *dev)
 {
 	return false;
 }
 EXPORT_SYMBOL_GPL(mlx5_is_roce_on);
 
-module_vfio_double(mlx5_double);
-
-MODULE_LICENSE("GPL");
-MODULE_DESCRIPTION("Device double for mlx5-vfio-pci");
+module_vfio_double(mlx5_double, mlx5_double_ops);

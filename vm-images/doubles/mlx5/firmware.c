@@ -30,7 +30,7 @@
 #include <linux/slab.h>
 
 #include "compat.h"
-#include "mlx5_double.h"
+#include "firmware.h"
 
 #define EXTENT_SIZE	sizeof(struct mlx5_double_extent)
 #define CHUNK_SIZE	SZ_16K
@@ -85,7 +85,6 @@ struct mlx5_double_command {
 
 static const char *call_name(struct mlx5_double_call *call);
 
-static __printf(2, 3)
 void violation(struct mlx5_double_call *call, const char *fmt, ...)
 {
 	struct va_format vaf = { .fmt = fmt };
@@ -97,11 +96,6 @@ void violation(struct mlx5_double_call *call, const char *fmt, ...)
 	va_end(ap);
 }
 
-/*
- * The function's state does not allow the command. That is the driver's fault,
- * unless it was not told that an earlier command had its effect.
- */
-static __printf(2, 3)
 u8 wrong_state(struct mlx5_double_call *call, const char *fmt, ...)
 {
 	struct va_format vaf = { .fmt = fmt };
@@ -115,8 +109,6 @@ u8 wrong_state(struct mlx5_double_call *call, const char *fmt, ...)
 	return MLX5_CMD_STAT_BAD_RES_STATE_ERR;
 }
 
-/* For the journal */
-static __printf(2, 3)
 void note(struct mlx5_double_call *call, const char *fmt, ...)
 {
 	size_t len = strlen(call->args);
@@ -134,6 +126,10 @@ static void fill_general(struct mlx5_double_vf *v, void *cap, bool pf)
 	MLX5_SET(cmd_hca_cap, cap, vhca_id, pf ? 0 : mlx5_double_vhca_id(v));
 	MLX5_SET(cmd_hca_cap, cap, migration,
 		 vfio_double_has(&v->vf, CAP_MIGRATION));
+	MLX5_SET(cmd_hca_cap, cap, adv_virtualization,
+		 vfio_double_has(&v->vf, CAP_ADV_VIRTUALIZATION));
+	MLX5_SET(cmd_hca_cap, cap, cqe_version, 1);
+	MLX5_SET(cmd_hca_cap, cap, log_max_msg, 30);
 }
 
 static void fill_general_2(struct mlx5_double_vf *v, void *cap)
@@ -159,12 +155,14 @@ void mlx5_double_show_caps(struct mlx5_double_vf *v)
 
 	fill_general(v, caps->general.cur, true);
 	fill_general_2(v, caps->general_2.cur);
+	fill_adv_virtualization(caps->adv_virtualization.cur);
 	memcpy(caps->general.max, caps->general.cur, sizeof(caps->general.max));
 	memcpy(caps->general_2.max, caps->general_2.cur,
 	       sizeof(caps->general_2.max));
 
 	mutex_lock(&v->vf.lock);
 	v->in_chunks = vfio_double_has(&v->vf, CAP_MIGRATION_IN_CHUNKS);
+	v->tracker.announced = vfio_double_has(&v->vf, CAP_ADV_VIRTUALIZATION);
 	mutex_unlock(&v->vf.lock);
 }
 
@@ -221,7 +219,7 @@ struct mkey {
 	u64 pages[];
 };
 
-static struct pd *find_pd(struct mlx5_double_vf *v, u32 number)
+struct pd *find_pd(struct mlx5_double_vf *v, u32 number)
 {
 	struct pd *pd;
 
@@ -257,7 +255,7 @@ static unsigned int users(struct mlx5_double_vf *v, struct pd *pd, bool lost)
 	list_for_each_entry(mkey, &v->mkeys, link)
 		if (mkey->pd == pd && mkey->lost == lost)
 			nr++;
-	return nr;
+	return nr + tracker_users(v, pd, lost);
 }
 
 static u8 dealloc_pd(struct mlx5_double_call *call)
@@ -273,7 +271,7 @@ static u8 dealloc_pd(struct mlx5_double_call *call)
 	}
 	nr = users(call->v, pd, false);
 	if (nr) {
-		violation(call, "PD %u is used by %u mkeys", number, nr);
+		violation(call, "PD %u is used by %u objects", number, nr);
 		return MLX5_CMD_STAT_BAD_RES_STATE_ERR;
 	}
 	pd->lost = call->fail || users(call->v, pd, true);
@@ -418,6 +416,21 @@ static bool transfer(struct mlx5_double_call *call, struct mkey *mkey,
 		len -= n;
 	}
 	return true;
+}
+
+bool write_to_mkey(struct mlx5_double_call *call, struct pd *pd, u32 number,
+		   u64 off, void *data, size_t len)
+{
+	struct mkey *mkey = use_mkey(call, number, len, true);
+
+	if (!mkey)
+		return false;
+	if (mkey->pd != pd || off > mkey->len - len) {
+		violation(call, "%zu bytes at %llu of mkey 0x%x, of another PD or too small",
+			  len, off, number);
+		return false;
+	}
+	return transfer(call, mkey, off, data, len, true);
 }
 
 /*
@@ -893,13 +906,21 @@ static u8 load_vhca_state(struct mlx5_double_call *call)
 
 /* Commands */
 
-#define COMMAND(opcode_, layout, begin_, finish_) {			\
+#define COMMAND_OF(opcode_, in_, out_, begin_, finish_) {		\
 	.opcode = MLX5_CMD_OP_##opcode_,				\
-	.in = MLX5_ST_SZ_BYTES(layout##_in),				\
-	.out = MLX5_ST_SZ_BYTES(layout##_out),				\
+	.in = MLX5_ST_SZ_BYTES(in_),					\
+	.out = MLX5_ST_SZ_BYTES(out_),					\
 	.begin = begin_,						\
 	.finish = finish_,						\
 }
+
+#define COMMAND(opcode_, layout, begin_, finish_)			\
+	COMMAND_OF(opcode_, layout##_in, layout##_out, begin_, finish_)
+
+/* Of objects of any type; @layout is the input of a PAGE_TRACK object */
+#define OBJECT_COMMAND(opcode_, layout, begin_)				\
+	COMMAND_OF(opcode_##_GENERAL_OBJECT, layout,			\
+		   general_obj_out_cmd_hdr, begin_, NULL)
 
 static const struct mlx5_double_command commands[] = {
 	[CMD_QUERY_HCA_CAP] =
@@ -925,25 +946,53 @@ static const struct mlx5_double_command commands[] = {
 	[CMD_LOAD_VHCA_STATE] =
 		COMMAND(LOAD_VHCA_STATE, load_vhca_state, load_vhca_state,
 			NULL),
+	[CMD_ALLOC_UAR] =
+		COMMAND(ALLOC_UAR, alloc_uar, alloc_uar, NULL),
+	[CMD_DEALLOC_UAR] =
+		COMMAND(DEALLOC_UAR, dealloc_uar, dealloc_uar, NULL),
+	[CMD_CREATE_CQ] =
+		COMMAND(CREATE_CQ, create_cq, create_cq, NULL),
+	[CMD_DESTROY_CQ] =
+		COMMAND(DESTROY_CQ, destroy_cq, destroy_cq, NULL),
+	[CMD_CREATE_QP] =
+		COMMAND(CREATE_QP, create_qp, create_qp, NULL),
+	[CMD_DESTROY_QP] =
+		COMMAND(DESTROY_QP, destroy_qp, destroy_qp, NULL),
+	[CMD_RST2INIT_QP] =
+		COMMAND(RST2INIT_QP, rst2init_qp, rst2init_qp, NULL),
+	[CMD_INIT2RTR_QP] =
+		COMMAND(INIT2RTR_QP, init2rtr_qp, init2rtr_qp, NULL),
+	[CMD_RTR2RTS_QP] =
+		COMMAND(RTR2RTS_QP, rtr2rts_qp, rtr2rts_qp, NULL),
+	[CMD_CREATE_GENERAL_OBJECT] =
+		OBJECT_COMMAND(CREATE, create_page_track_obj_in,
+			       create_general_object),
+	[CMD_DESTROY_GENERAL_OBJECT] =
+		OBJECT_COMMAND(DESTROY, general_obj_in_cmd_hdr,
+			       destroy_general_object),
+	[CMD_MODIFY_GENERAL_OBJECT] =
+		OBJECT_COMMAND(MODIFY, modify_page_track_obj_in,
+			       modify_general_object),
+	[CMD_QUERY_GENERAL_OBJECT] =
+		OBJECT_COMMAND(QUERY, general_obj_in_cmd_hdr,
+			       query_general_object),
+	[CMD_REPORT] = {},
 };
 
-static const char * const command_names[] = {
-	[CMD_QUERY_HCA_CAP] = "QUERY_HCA_CAP",
-	[CMD_ALLOC_PD] = "ALLOC_PD",
-	[CMD_DEALLOC_PD] = "DEALLOC_PD",
-	[CMD_CREATE_MKEY] = "CREATE_MKEY",
-	[CMD_DESTROY_MKEY] = "DESTROY_MKEY",
-	[CMD_SUSPEND_VHCA] = "SUSPEND_VHCA",
-	[CMD_RESUME_VHCA] = "RESUME_VHCA",
-	[CMD_QUERY_VHCA_MIGRATION_STATE] = "QUERY_VHCA_MIGRATION_STATE",
-	[CMD_SAVE_VHCA_STATE] = "SAVE_VHCA_STATE",
-	[CMD_LOAD_VHCA_STATE] = "LOAD_VHCA_STATE",
-	NULL
-};
+static const char * const command_names[] =
+	VFIO_DOUBLE_NAMES(MLX5_DOUBLE_COMMANDS);
 
-static unsigned int call_number(struct mlx5_double_call *call)
+unsigned int call_number(struct mlx5_double_call *call)
 {
 	return call->command - commands;
+}
+
+void begin_report(struct mlx5_double_call *call, struct mlx5_double_vf *v)
+{
+	*call = (struct mlx5_double_call){
+		.v = v,
+		.command = &commands[CMD_REPORT],
+	};
 }
 
 static const char *call_name(struct mlx5_double_call *call)
@@ -980,7 +1029,7 @@ static void find_command(struct mlx5_double_call *call)
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
-		if (commands[i].opcode == opcode)
+		if (commands[i].begin && commands[i].opcode == opcode)
 			call->command = &commands[i];
 	if (!call->command)
 		vfio_double_violation(&call->v->vf, "unknown command 0x%x",
@@ -998,6 +1047,10 @@ static void call_down(struct mlx5_double_call *call)
 	switch (call->command->opcode) {
 	case MLX5_CMD_OP_DEALLOC_PD:
 	case MLX5_CMD_OP_DESTROY_MKEY:
+	case MLX5_CMD_OP_DEALLOC_UAR:
+	case MLX5_CMD_OP_DESTROY_CQ:
+	case MLX5_CMD_OP_DESTROY_QP:
+	case MLX5_CMD_OP_DESTROY_GENERAL_OBJECT:
 		call->command->begin(call);
 		call_done(call, 0);
 		break;
@@ -1105,7 +1158,7 @@ static void notify(struct work_struct *work)
 {
 	struct mlx5_double_vf *v = container_of(work, struct mlx5_double_vf,
 						notify);
-	size_t pds = 0, mkeys = 0;
+	size_t pds = 0, mkeys = 0, others;
 	struct mkey *mkey;
 	struct pd *pd;
 	bool detach;
@@ -1127,10 +1180,11 @@ static void notify(struct work_struct *work)
 		pds += !pd->lost;
 	list_for_each_entry(mkey, &v->mkeys, link)
 		mkeys += !mkey->lost;
-	if (detach && (pds || mkeys))
+	others = tracker_objects(v);
+	if (detach && (pds || mkeys || others))
 		vfio_double_violation(&v->vf,
-				      "detached, but %zu PDs and %zu mkeys are left",
-				      pds, mkeys);
+				      "detached, but %zu PDs, %zu mkeys and %zu of the tracker's objects are left",
+				      pds, mkeys, others);
 	mutex_unlock(&v->vf.lock);
 }
 
@@ -1157,6 +1211,8 @@ static int vf_init(struct vfio_double_vf *vf)
 		mdev->caps.hca[i] = &v->caps->other;
 	mdev->caps.hca[MLX5_CAP_GENERAL] = &v->caps->general;
 	mdev->caps.hca[MLX5_CAP_GENERAL_2] = &v->caps->general_2;
+	mdev->caps.hca[MLX5_CAP_ADV_VIRTUALIZATION] =
+		&v->caps->adv_virtualization;
 
 	BLOCKING_INIT_NOTIFIER_HEAD(&v->notifier);
 	spin_lock_init(&v->event_queue);
@@ -1166,6 +1222,8 @@ static int vf_init(struct vfio_double_vf *vf)
 	INIT_WORK(&v->notify, notify);
 	v->next_pd = 1;
 	v->next_mkey = 1;
+	tracker_init(v);
+	mlx5_double_queues_init(v);
 	v->chunk_size = CHUNK_SIZE;
 	return 0;
 }
@@ -1179,6 +1237,7 @@ static void free_objects(struct mlx5_double_vf *v, bool leaked)
 	mutex_lock(&v->vf.lock);
 	if (leaked && v->saving)
 		vfio_double_violation(&v->vf, "unbound, but SAVE is in flight");
+	tracker_free(v, leaked);
 	list_for_each_entry_safe(mkey, next_mkey, &v->mkeys, link) {
 		if (leaked && !mkey->lost)
 			vfio_double_violation(&v->vf,
@@ -1202,6 +1261,7 @@ static void vf_unbound(struct vfio_double_vf *vf)
 	struct mlx5_double_vf *v = to_mlx5_double_vf(vf);
 
 	free_objects(v, true);
+	mlx5_double_queues_unbound(v);
 	/* The next driver starts with an attached function */
 	mutex_lock(&vf->lock);
 	v->detach = false;
@@ -1215,6 +1275,7 @@ static void vf_release(struct vfio_double_vf *vf)
 	struct mlx5_double_vf *v = to_mlx5_double_vf(vf);
 
 	cancel_delayed_work_sync(&v->timeout);
+	tracker_release(v);
 	destroy_workqueue(v->wq);
 	free_objects(v, false);
 	mutex_destroy(&v->mdev.intf_state_mutex);
@@ -1240,9 +1301,8 @@ static int reinit(struct mlx5_double_vf *v, int argc, char **argv)
 	size_t i;
 	int ret;
 
-	if (argc != 2)
-		return -EINVAL;
-	ret = vfio_double_number(argv[1], vf->state_size - vf->dirty, &bytes);
+	ret = vfio_double_only_number(argc, argv, vf->state_size - vf->dirty,
+				      &bytes);
 	if (ret)
 		return ret;
 	if (!bytes)
@@ -1266,9 +1326,7 @@ static int chunk(struct mlx5_double_vf *v, int argc, char **argv)
 	u64 bytes;
 	int ret;
 
-	if (argc != 2)
-		return -EINVAL;
-	ret = vfio_double_number(argv[1], CHUNK_MAX, &bytes);
+	ret = vfio_double_only_number(argc, argv, CHUNK_MAX, &bytes);
 	if (ret)
 		return ret;
 	if (bytes < CHUNK_MIN)
@@ -1302,15 +1360,11 @@ static int overtake(struct mlx5_double_vf *v, int argc)
 static int refuse(struct mlx5_double_vf *v, int argc, char **argv)
 {
 	u64 error;
-	int ret;
+	int ret = vfio_double_only_number(argc, argv, MAX_ERRNO, &error);
 
-	if (argc != 2)
-		return -EINVAL;
-	ret = vfio_double_number(argv[1], MAX_ERRNO, &error);
-	if (ret)
-		return ret;
-	WRITE_ONCE(v->refuse, -(int)error);
-	return 0;
+	if (!ret)
+		WRITE_ONCE(v->refuse, -(int)error);
+	return ret;
 }
 
 /*
@@ -1329,10 +1383,28 @@ static int go_down(struct mlx5_double_vf *v, int argc, bool down)
 	return 0;
 }
 
+/* "write <iova> <bytes>": the device writes to memory, as far as the log goes */
+static int write(struct mlx5_double_vf *v, int argc, char **argv)
+{
+	u64 iova, last;
+	int ret;
+
+	ret = vfio_double_bytes(argc, argv, &iova, &last);
+	if (ret)
+		return ret;
+	if (v->initiator_suspended)
+		return -EBUSY;
+	return tracker_write(v, iova, last);
+}
+
 static int control(struct vfio_double_vf *vf, int argc, char **argv)
 {
 	struct mlx5_double_vf *v = to_mlx5_double_vf(vf);
 
+	if (!strcmp(argv[0], "write"))
+		return write(v, argc, argv);
+	if (!strcmp(argv[0], "tracker"))
+		return argc == 2 ? tracker_fault(v, argv[1]) : -EINVAL;
 	if (!strcmp(argv[0], "reinit"))
 		return reinit(v, argc, argv);
 	if (!strcmp(argv[0], "chunk"))
@@ -1361,6 +1433,7 @@ static void reset(struct vfio_double_vf *vf)
 	WRITE_ONCE(v->refuse, 0);
 	WRITE_ONCE(v->down, false);
 	v->untold = false;
+	tracker_reset(v);
 	if (v->detach)
 		detach(v, 1, false);
 }
@@ -1382,21 +1455,21 @@ static void info(struct vfio_double_vf *vf, struct seq_file *m)
 	seq_printf(m, "load_complete=%d\n", v->load_complete);
 	seq_printf(m, "pds=%zu\n", list_count_nodes(&v->pds));
 	seq_printf(m, "mkeys=%zu\n", list_count_nodes(&v->mkeys));
+	tracker_info(v, m);
 	seq_printf(m, "detached=%d\n", v->detached);
 	seq_printf(m, "down=%d\n", v->down);
 	seq_printf(m, "event=%d\n", !!work_busy(&v->notify));
 	seq_printf(m, "function_resets=%u\n", v->resets);
 }
 
-static const char * const capability_names[] = {
-	[CAP_MIGRATION] = "migration",
-	[CAP_MIGRATABLE] = "migratable",
-	[CAP_MIGRATION_MULTI_LOAD] = "migration_multi_load",
-	[CAP_MIGRATION_TRACKING_STATE] = "migration_tracking_state",
-	[CAP_MIGRATION_IN_CHUNKS] = "migration_in_chunks",
-	[CAP_MIGRATION_STATE] = "migration_state",
-	NULL
-};
+static void released(struct vfio_double_vf *vf, unsigned int cmd)
+{
+	if (cmd == CMD_REPORT)
+		tracker_continue(to_mlx5_double_vf(vf));
+}
+
+static const char * const capability_names[] =
+	VFIO_DOUBLE_NAMES(MLX5_DOUBLE_CAPABILITIES);
 
 const struct vfio_double_ops mlx5_double_ops = {
 	.name = "mlx5",
@@ -1404,12 +1477,15 @@ const struct vfio_double_ops mlx5_double_ops = {
 	.pf_size = sizeof(struct vfio_double_pf),
 	.commands = command_names,
 	.holdable = ~0UL,
+	.never_fail = BIT(CMD_REPORT),
+	.never_late = BIT(CMD_REPORT),
 	.capabilities = capability_names,
 	/* In one piece, which is easier to read; a test may grant chunks */
 	.default_capabilities = BIT(CAP_MIGRATION) | BIT(CAP_MIGRATABLE) |
 				BIT(CAP_MIGRATION_MULTI_LOAD) |
 				BIT(CAP_MIGRATION_TRACKING_STATE) |
-				BIT(CAP_MIGRATION_STATE),
+				BIT(CAP_MIGRATION_STATE) |
+				BIT(CAP_ADV_VIRTUALIZATION),
 	.default_state = SZ_64K,
 	.min_state = 1,
 	.max_status = U8_MAX,
@@ -1420,5 +1496,6 @@ const struct vfio_double_ops mlx5_double_ops = {
 	.control = control,
 	.reset = reset,
 	.function_reset = function_reset,
+	.released = released,
 	.info = info,
 };

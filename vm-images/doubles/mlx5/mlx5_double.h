@@ -4,7 +4,9 @@
  *
  * core.c	replaces the module mlx5_core: the functions that
  *		mlx5-vfio-pci imports
+ * queues.c	the same, for queues and events
  * firmware.c	replaces the adapter: commands, objects, state
+ * tracker.c	the same, for the page tracker and its queues
  */
 #ifndef MLX5_DOUBLE_H
 #define MLX5_DOUBLE_H
@@ -14,6 +16,7 @@
 #include <linux/mlx5/driver.h>
 #include <linux/notifier.h>
 #include <linux/workqueue.h>
+#include <linux/xarray.h>
 
 #include "vfio_double.h"
 
@@ -65,34 +68,86 @@ struct mlx5_ifc_vfio_double_out_bits {
 #define MLX5_DOUBLE_FIRST	BIT(0)
 #define MLX5_DOUBLE_FINAL	BIT(1)
 
-enum mlx5_double_cmd {
-	CMD_QUERY_HCA_CAP,
-	CMD_ALLOC_PD,
-	CMD_DEALLOC_PD,
-	CMD_CREATE_MKEY,
-	CMD_DESTROY_MKEY,
-	CMD_SUSPEND_VHCA,
-	CMD_RESUME_VHCA,
-	CMD_QUERY_VHCA_MIGRATION_STATE,
-	CMD_SAVE_VHCA_STATE,
-	CMD_LOAD_VHCA_STATE,
-};
+/* REPORT is no command, but what the tracker sends by itself; it can be held */
+#define MLX5_DOUBLE_COMMANDS(row)						\
+	row(CMD_QUERY_HCA_CAP, "QUERY_HCA_CAP")					\
+	row(CMD_ALLOC_PD, "ALLOC_PD")						\
+	row(CMD_DEALLOC_PD, "DEALLOC_PD")					\
+	row(CMD_CREATE_MKEY, "CREATE_MKEY")					\
+	row(CMD_DESTROY_MKEY, "DESTROY_MKEY")					\
+	row(CMD_SUSPEND_VHCA, "SUSPEND_VHCA")					\
+	row(CMD_RESUME_VHCA, "RESUME_VHCA")					\
+	row(CMD_QUERY_VHCA_MIGRATION_STATE, "QUERY_VHCA_MIGRATION_STATE")	\
+	row(CMD_SAVE_VHCA_STATE, "SAVE_VHCA_STATE")				\
+	row(CMD_LOAD_VHCA_STATE, "LOAD_VHCA_STATE")				\
+	row(CMD_ALLOC_UAR, "ALLOC_UAR")						\
+	row(CMD_DEALLOC_UAR, "DEALLOC_UAR")					\
+	row(CMD_CREATE_CQ, "CREATE_CQ")						\
+	row(CMD_DESTROY_CQ, "DESTROY_CQ")					\
+	row(CMD_CREATE_QP, "CREATE_QP")						\
+	row(CMD_DESTROY_QP, "DESTROY_QP")					\
+	row(CMD_RST2INIT_QP, "RST2INIT_QP")					\
+	row(CMD_INIT2RTR_QP, "INIT2RTR_QP")					\
+	row(CMD_RTR2RTS_QP, "RTR2RTS_QP")					\
+	row(CMD_CREATE_GENERAL_OBJECT, "CREATE_GENERAL_OBJECT")			\
+	row(CMD_DESTROY_GENERAL_OBJECT, "DESTROY_GENERAL_OBJECT")		\
+	row(CMD_MODIFY_GENERAL_OBJECT, "MODIFY_GENERAL_OBJECT")			\
+	row(CMD_QUERY_GENERAL_OBJECT, "QUERY_GENERAL_OBJECT")			\
+	row(CMD_REPORT, "REPORT")
+
+enum mlx5_double_cmd { MLX5_DOUBLE_COMMANDS(VFIO_DOUBLE_NUMBER) };
 
 /* Named like their bits in the adapter's capabilities */
-enum mlx5_double_cap {
-	CAP_MIGRATION,
-	CAP_MIGRATABLE,
-	CAP_MIGRATION_MULTI_LOAD,
-	CAP_MIGRATION_TRACKING_STATE,
-	CAP_MIGRATION_IN_CHUNKS,
-	CAP_MIGRATION_STATE,
-};
+#define MLX5_DOUBLE_CAPABILITIES(row)					\
+	row(CAP_MIGRATION, "migration")					\
+	row(CAP_MIGRATABLE, "migratable")				\
+	row(CAP_MIGRATION_MULTI_LOAD, "migration_multi_load")		\
+	row(CAP_MIGRATION_TRACKING_STATE, "migration_tracking_state")	\
+	row(CAP_MIGRATION_IN_CHUNKS, "migration_in_chunks")		\
+	row(CAP_MIGRATION_STATE, "migration_state")			\
+	row(CAP_ADV_VIRTUALIZATION, "adv_virtualization")
+
+enum mlx5_double_cap { MLX5_DOUBLE_CAPABILITIES(VFIO_DOUBLE_NUMBER) };
 
 /* The capabilities that mlx5-vfio-pci may read from the core device */
 struct mlx5_double_caps {
 	struct mlx5_hca_cap general;
 	struct mlx5_hca_cap general_2;
+	struct mlx5_hca_cap adv_virtualization;
 	struct mlx5_hca_cap other;
+};
+
+/**
+ * struct mlx5_double_tracker - the page tracker's part of a function
+ * @objects: UARs, CQs, QPs and PAGE_TRACK objects
+ * @next_object: number of the next of them
+ * @announced: the driver has seen the capability
+ * @report: sends the log, and raises completion events
+ * @fault: what a test wants to go wrong with the next message
+ * @no_buffer: how often no buffer was posted for a message
+ */
+struct mlx5_double_tracker {
+	struct list_head objects;
+	u32 next_object;
+	bool announced;
+	struct delayed_work report;
+	unsigned int fault;
+	unsigned int no_buffer;
+};
+
+/**
+ * struct mlx5_double_queues - what mlx5_core knows about queues; without a lock
+ *	of the function
+ * @cqs: completion queues, by their numbers
+ * @async_eq: as the lock of the queue for asynchronous events
+ * @notifiers: for asynchronous events, by their type
+ * @buffers: pages of memory for queues
+ */
+struct mlx5_double_queues {
+	struct xarray cqs;
+	spinlock_t async_eq;	/* held while notifiers run */
+	struct atomic_notifier_head notifiers[MLX5_EVENT_TYPE_MAX];
+	atomic_t buffers;
 };
 
 /**
@@ -144,6 +199,8 @@ struct mlx5_double_caps {
  * @refuse: a test wants the next asynchronous command to be refused with this
  *	errno, before the adapter sees it; not under the lock
  * @overtaker: the task that does so now; not under the lock
+ * @tracker: the page tracker
+ * @queues: not under the lock
  */
 struct mlx5_double_vf {
 	struct vfio_double_vf vf;
@@ -188,11 +245,20 @@ struct mlx5_double_vf {
 	bool overtake;
 	int refuse;
 	struct task_struct *overtaker;
+
+	struct mlx5_double_tracker tracker;
+	struct mlx5_double_queues queues;
 };
 
 static inline struct mlx5_double_vf *to_mlx5_double_vf(struct vfio_double_vf *vf)
 {
 	return container_of(vf, struct mlx5_double_vf, vf);
+}
+
+static inline struct mlx5_double_vf *
+mlx5_double_mdev_vf(struct mlx5_core_dev *mdev)
+{
+	return container_of(mdev, struct mlx5_double_vf, mdev);
 }
 
 /* The adapter's numbers for a function in commands: its vport, its vhca_id */
@@ -206,8 +272,21 @@ static inline u16 mlx5_double_vhca_id(struct mlx5_double_vf *v)
 	return 0x40 + v->vf.id;
 }
 
-/* core.c */
-extern struct vfio_double mlx5_double;
+/* queues.c */
+void mlx5_double_queues_init(struct mlx5_double_vf *v);
+void mlx5_double_queues_unbound(struct mlx5_double_vf *v);
+bool mlx5_double_is_comp_eq(u32 eqn);
+
+/* Raise an event; its handlers have run when this returns, and cannot sleep */
+void mlx5_double_event(struct mlx5_double_vf *v, struct mlx5_eqe *eqe);
+
+/* tracker.c; with the function's lock held */
+
+/* The page of registers of a UAR */
+void *mlx5_double_uar(struct mlx5_double_vf *v, u32 number);
+
+/* Is this the address of a page of a queue, or of a doorbell record? */
+bool mlx5_double_in_use(struct mlx5_double_vf *v, dma_addr_t address);
 
 /* firmware.c */
 extern const struct vfio_double_ops mlx5_double_ops;
