@@ -6,6 +6,7 @@
  */
 #include <linux/ctype.h>
 #include <linux/debugfs.h>
+#include <linux/overflow.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
@@ -146,6 +147,30 @@ int vfio_double_number(const char *arg, u64 max, u64 *value)
 }
 EXPORT_SYMBOL_GPL(vfio_double_number);
 
+int vfio_double_only_number(int argc, char **argv, u64 max, u64 *value)
+{
+	return argc == 2 ? vfio_double_number(argv[1], max, value) : -EINVAL;
+}
+EXPORT_SYMBOL_GPL(vfio_double_only_number);
+
+int vfio_double_bytes(int argc, char **argv, u64 *iova, u64 *last)
+{
+	u64 bytes;
+	int ret;
+
+	if (argc != 3)
+		return -EINVAL;
+	ret = vfio_double_number(argv[1], U64_MAX, iova);
+	if (!ret)
+		ret = vfio_double_number(argv[2], U64_MAX, &bytes);
+	if (ret)
+		return ret;
+	if (!bytes || check_add_overflow(*iova, bytes - 1, last))
+		return -ERANGE;
+	return 0;
+}
+EXPORT_SYMBOL_GPL(vfio_double_bytes);
+
 /* The commands */
 
 static int find_name(const char * const *names, const char *name)
@@ -178,11 +203,9 @@ static int do_state(struct vfio_double_vf *vf, int argc, char **argv)
 static int do_dirty(struct vfio_double_vf *vf, int argc, char **argv)
 {
 	u64 bytes;
-	int ret;
+	int ret = vfio_double_only_number(argc, argv, VFIO_DOUBLE_MAX_STATE,
+					  &bytes);
 
-	if (argc != 2)
-		return -EINVAL;
-	ret = vfio_double_number(argv[1], VFIO_DOUBLE_MAX_STATE, &bytes);
 	return ret ?: vfio_double_state_dirty(vf, bytes);
 }
 

@@ -41,41 +41,35 @@ static ssize_t log_write(struct file *file, const char __user *buf,
 	return count;
 }
 
-static int journal_show(struct seq_file *m, void *unused)
+static int log_show(struct seq_file *m, struct vfio_double_log *log)
 {
 	struct vfio_double_vf *vf = m->private;
 
 	catch_up(vf);
-	vfio_double_log_show(m, vf, &vf->journal);
+	vfio_double_log_show(m, vf, log);
 	return 0;
 }
 
-static ssize_t journal_write(struct file *file, const char __user *buf,
-			     size_t count, loff_t *ppos)
-{
-	struct vfio_double_vf *vf = file_inode(file)->i_private;
+/* <log>_fops, for this log of a function */
+#define DEFINE_LOG_FILE(log)						\
+static int log##_show(struct seq_file *m, void *unused)		\
+{									\
+	struct vfio_double_vf *vf = m->private;				\
+									\
+	return log_show(m, &vf->log);					\
+}									\
+									\
+static ssize_t log##_write(struct file *file, const char __user *buf,	\
+			   size_t count, loff_t *ppos)			\
+{									\
+	struct vfio_double_vf *vf = file_inode(file)->i_private;	\
+									\
+	return log_write(file, buf, count, vf, &vf->log);		\
+}									\
+DEFINE_SHOW_STORE_ATTRIBUTE(log)
 
-	return log_write(file, buf, count, vf, &vf->journal);
-}
-DEFINE_SHOW_STORE_ATTRIBUTE(journal);
-
-static int violations_show(struct seq_file *m, void *unused)
-{
-	struct vfio_double_vf *vf = m->private;
-
-	catch_up(vf);
-	vfio_double_log_show(m, vf, &vf->violations);
-	return 0;
-}
-
-static ssize_t violations_write(struct file *file, const char __user *buf,
-				size_t count, loff_t *ppos)
-{
-	struct vfio_double_vf *vf = file_inode(file)->i_private;
-
-	return log_write(file, buf, count, vf, &vf->violations);
-}
-DEFINE_SHOW_STORE_ATTRIBUTE(violations);
+DEFINE_LOG_FILE(journal);
+DEFINE_LOG_FILE(violations);
 
 static void show_names(struct seq_file *m, const char *key,
 		       const char * const *names, unsigned long set)
@@ -126,7 +120,8 @@ static int info_show(struct seq_file *m, void *unused)
 DEFINE_SHOW_ATTRIBUTE(info);
 
 /* A reader gets the image as of open(), even if the image changes later */
-static int image_open(struct file *file, struct vfio_double_vf *vf, bool loaded)
+static int image_open(struct file *file, struct vfio_double_vf *vf,
+		      u8 *const *image, const size_t *image_size)
 {
 	struct snapshot *snapshot;
 	int ret = -ENOMEM;
@@ -134,28 +129,17 @@ static int image_open(struct file *file, struct vfio_double_vf *vf, bool loaded)
 
 	mutex_lock(&vf->lock);
 	vfio_double_catch_up(vf);
-	size = loaded ? vf->loaded_size : vf->state_size;
+	size = *image_size;
 	snapshot = kvmalloc(sizeof(*snapshot) + size, GFP_KERNEL);
 	if (snapshot) {
 		snapshot->size = size;
 		if (size)
-			memcpy(snapshot->data,
-			       loaded ? vf->loaded : vf->state, size);
+			memcpy(snapshot->data, *image, size);
 		file->private_data = snapshot;
 		ret = 0;
 	}
 	mutex_unlock(&vf->lock);
 	return ret;
-}
-
-static int loaded_open(struct inode *inode, struct file *file)
-{
-	return image_open(file, inode->i_private, true);
-}
-
-static int state_open(struct inode *inode, struct file *file)
-{
-	return image_open(file, inode->i_private, false);
 }
 
 static ssize_t image_read(struct file *file, char __user *buf, size_t count,
@@ -173,21 +157,25 @@ static int image_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-static const struct file_operations loaded_fops = {
-	.owner = THIS_MODULE,
-	.open = loaded_open,
-	.read = image_read,
-	.release = image_release,
-	.llseek = default_llseek,
-};
+/* <image>_fops, for this image of a function */
+#define DEFINE_IMAGE_FILE(image)					\
+static int image##_open(struct inode *inode, struct file *file)	\
+{									\
+	struct vfio_double_vf *vf = inode->i_private;			\
+									\
+	return image_open(file, vf, &vf->image, &vf->image##_size);	\
+}									\
+									\
+static const struct file_operations image##_fops = {			\
+	.owner = THIS_MODULE,						\
+	.open = image##_open,						\
+	.read = image_read,						\
+	.release = image_release,					\
+	.llseek = default_llseek,					\
+}
 
-static const struct file_operations state_fops = {
-	.owner = THIS_MODULE,
-	.open = state_open,
-	.read = image_read,
-	.release = image_release,
-	.llseek = default_llseek,
-};
+DEFINE_IMAGE_FILE(loaded);
+DEFINE_IMAGE_FILE(state);
 
 void vfio_double_add_files(struct vfio_double_vf *vf)
 {

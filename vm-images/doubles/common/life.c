@@ -44,11 +44,13 @@ static void vf_added(struct vfio_double_pf *pf, struct pci_dev *pdev)
 	vfio_double_log_init(&vf->violations);
 	vf->capabilities = ops->default_capabilities;
 	/*
-	 * An emulated function is ready immediately after a reset. VFIO resets
-	 * at each open and close; without this each of them would sleep for
-	 * 100 ms, which PCIe grants to hardware.
+	 * An emulated function is ready immediately after a reset, and after a
+	 * change of its power state. VFIO resets at each open and close, and an
+	 * unused function is in D3hot; without this each of them would sleep
+	 * for the 100 ms and 10 ms that PCIe grants to hardware.
 	 */
 	pdev->imm_ready = 1;
+	pdev->d3hot_delay = 0;
 
 	if (ops->vf_init) {
 		ret = ops->vf_init(vf);
@@ -291,6 +293,14 @@ static bool ops_valid(const struct vfio_double_ops *ops)
 	       ops->default_state <= vfio_double_max_state(ops);
 }
 
+static void free_double(struct vfio_double *dbl)
+{
+	debugfs_remove_recursive(dbl->dir);
+	mutex_destroy(&dbl->lock);
+	if (dbl->ops->exit)
+		dbl->ops->exit();
+}
+
 int __vfio_double_register(struct vfio_double *dbl, struct module *owner,
 			   const char *mod_name)
 {
@@ -298,6 +308,11 @@ int __vfio_double_register(struct vfio_double *dbl, struct module *owner,
 
 	if (!ops_valid(dbl->ops))
 		return -EINVAL;
+	if (dbl->ops->init) {
+		ret = dbl->ops->init();
+		if (ret)
+			return ret;
+	}
 
 	mutex_init(&dbl->lock);
 	INIT_LIST_HEAD(&dbl->pfs);
@@ -323,8 +338,7 @@ int __vfio_double_register(struct vfio_double *dbl, struct module *owner,
 err_notifier:
 	bus_unregister_notifier(&pci_bus_type, &dbl->nb);
 err_dir:
-	debugfs_remove_recursive(dbl->dir);
-	mutex_destroy(&dbl->lock);
+	free_double(dbl);
 	return ret;
 }
 EXPORT_SYMBOL_GPL(__vfio_double_register);
@@ -333,8 +347,7 @@ void vfio_double_unregister(struct vfio_double *dbl)
 {
 	pci_unregister_driver(&dbl->pci_driver);
 	bus_unregister_notifier(&pci_bus_type, &dbl->nb);
-	debugfs_remove_recursive(dbl->dir);
-	mutex_destroy(&dbl->lock);
+	free_double(dbl);
 }
 EXPORT_SYMBOL_GPL(vfio_double_unregister);
 

@@ -11,8 +11,8 @@
  *
  * Smallest use:
  *
- *	static struct vfio_double foo = { .ops = &foo_ops };
- *	module_vfio_double(foo);
+ *	static const struct vfio_double_ops foo_ops = { ... };
+ *	module_vfio_double(foo_double, foo_ops);
  *
  * A virtual function's life, and its callbacks:
  *
@@ -74,6 +74,22 @@ static inline u8 vfio_double_byte(u32 seed, size_t off)
 	return (((u32)off ^ seed) * 2654435761U) >> 24;
 }
 
+/*
+ * A double lists its commands once, and its capabilities likewise:
+ *
+ *	#define FOO_COMMANDS(row)	\
+ *		row(FOO_SAVE, "SAVE")	\
+ *		row(FOO_LOAD, "LOAD")
+ *
+ * The list gives their numbers and their names:
+ *
+ *	enum foo_command { FOO_COMMANDS(VFIO_DOUBLE_NUMBER) };
+ *	static const char * const foo_commands[] = VFIO_DOUBLE_NAMES(FOO_COMMANDS);
+ */
+#define VFIO_DOUBLE_NUMBER(number, name)	number,
+#define VFIO_DOUBLE_NAME(number, name)		name,
+#define VFIO_DOUBLE_NAMES(list)			{ list(VFIO_DOUBLE_NAME) NULL }
+
 /**
  * struct vfio_double_ops - one vendor's firmware
  * @name: the vendor, and its directory in debugfs: "qat"
@@ -96,6 +112,8 @@ static inline u8 vfio_double_byte(u32 seed, size_t off)
  * @dirty_base: offset of the first byte that "dirty" changes
  * @no_dirty: "dirty" returns -EOPNOTSUPP
  * @max_status: greatest status that "fail" accepts; 0: MAX_ERRNO
+ * @init: the double is about to be registered; an error ends that
+ * @exit: the double was unregistered, or could not be registered
  * @pf_probe: a physical function was bound; it is enabled, bus master, with a
  *	64 bit DMA mask; the PCI drvdata is for the vendor's use
  * @pf_remove: the physical function is being unbound; its virtual functions
@@ -140,6 +158,9 @@ struct vfio_double_ops {
 	size_t dirty_base;
 	bool no_dirty;
 	unsigned int max_status;
+
+	int (*init)(void);
+	void (*exit)(void);
 
 	int (*pf_probe)(struct vfio_double_pf *pf);
 	void (*pf_remove)(struct vfio_double_pf *pf);
@@ -270,8 +291,17 @@ void vfio_double_unregister(struct vfio_double *dbl);
 #define vfio_double_register(dbl) \
 	__vfio_double_register(dbl, THIS_MODULE, KBUILD_MODNAME)
 
-#define module_vfio_double(dbl) \
-	module_driver(dbl, vfio_double_register, vfio_double_unregister)
+/*
+ * Define the double @dbl with @ops, and a module that has only this double. Code
+ * above this line that looks functions up declares @dbl:
+ *
+ *	static struct vfio_double foo_double;
+ */
+#define module_vfio_double(dbl, dbl_ops)				\
+	static struct vfio_double dbl = { .ops = &(dbl_ops) };		\
+	module_driver(dbl, vfio_double_register, vfio_double_unregister); \
+	MODULE_LICENSE("GPL");						\
+	MODULE_DESCRIPTION("Device double for a VFIO migration driver")
 
 /*
  * Lookups return NULL for a function that the double does not know. The result
@@ -388,5 +418,10 @@ int vfio_double_dma(struct vfio_double_vf *vf, dma_addr_t iova, void *data,
 
 /* A command's number: decimal or 0x...; -EINVAL, or -ERANGE beyond @max */
 int vfio_double_number(const char *arg, u64 max, u64 *value);
+/* The number of a command that takes one; -EINVAL if it has more or less */
+int vfio_double_only_number(int argc, char **argv, u64 max, u64 *value);
+
+/* The bytes of "<verb> <iova> <bytes>": the addresses of the first and the last */
+int vfio_double_bytes(int argc, char **argv, u64 *iova, u64 *last);
 
 #endif /* VFIO_DOUBLE_H */

@@ -94,51 +94,33 @@
 #define MAX_EVENTS		32
 #define EVENT_TEXT		64
 
-enum {
-	PAUSE_QM,
-	SQC_BT_GET,
-	CQC_BT_GET,
-	SQC_BT_SET,
-	CQC_BT_SET,
-	VFT_GET,
-	MB_READY,
-	PF_VFT_GET,
-	CACHE_WB,
-	START,
-	RAS_STATUS,
-	IFC_STATUS,
-	CORE_STATUS,
-};
+#define COMMANDS(row)			\
+	row(PAUSE_QM, "PAUSE_QM")	\
+	row(SQC_BT_GET, "SQC_BT_GET")	\
+	row(CQC_BT_GET, "CQC_BT_GET")	\
+	row(SQC_BT_SET, "SQC_BT_SET")	\
+	row(CQC_BT_SET, "CQC_BT_SET")	\
+	row(VFT_GET, "VFT_GET")		\
+	row(MB_READY, "MB_READY")	\
+	row(PF_VFT_GET, "PF_VFT_GET")	\
+	row(CACHE_WB, "CACHE_WB")	\
+	row(START, "START")		\
+	row(RAS_STATUS, "RAS_STATUS")	\
+	row(IFC_STATUS, "IFC_STATUS")	\
+	row(CORE_STATUS, "CORE_STATUS")
 
-static const char * const commands[] = {
-	[PAUSE_QM] = "PAUSE_QM",
-	[SQC_BT_GET] = "SQC_BT_GET",
-	[CQC_BT_GET] = "CQC_BT_GET",
-	[SQC_BT_SET] = "SQC_BT_SET",
-	[CQC_BT_SET] = "CQC_BT_SET",
-	[VFT_GET] = "VFT_GET",
-	[MB_READY] = "MB_READY",
-	[PF_VFT_GET] = "PF_VFT_GET",
-	[CACHE_WB] = "CACHE_WB",
-	[START] = "START",
-	[RAS_STATUS] = "RAS_STATUS",
-	[IFC_STATUS] = "IFC_STATUS",
-	[CORE_STATUS] = "CORE_STATUS",
-	NULL
-};
+enum { COMMANDS(VFIO_DOUBLE_NUMBER) };
 
-enum {
-	PF_MIGRATION_REGION,
-	VENDORS_PF,
-	QM_V3,
-};
+static const char * const commands[] = VFIO_DOUBLE_NAMES(COMMANDS);
 
-static const char * const capabilities[] = {
-	[PF_MIGRATION_REGION] = "pf_migration_region",
-	[VENDORS_PF] = "vendors_pf",
-	[QM_V3] = "qm_v3",
-	NULL
-};
+#define CAPABILITIES(row)				\
+	row(PF_MIGRATION_REGION, "pf_migration_region")	\
+	row(VENDORS_PF, "vendors_pf")			\
+	row(QM_V3, "qm_v3")
+
+enum { CAPABILITIES(VFIO_DOUBLE_NUMBER) };
+
+static const char * const capabilities[] = VFIO_DOUBLE_NAMES(CAPABILITIES);
 
 enum {
 	W_AEQ_INT_MASK,
@@ -1317,6 +1299,8 @@ static const struct vfio_double_ops hisi_acc_ops = {
 	.default_state = STATE_SIZE,
 	.min_state = STATE_SIZE,
 	.max_state = STATE_SIZE,
+	.init = trap_init,
+	.exit = trap_exit,
 	.pf_probe = hisi_acc_pf_probe,
 	.pf_remove = hisi_acc_pf_remove,
 	.vf_init = hisi_acc_vf_init,
@@ -1331,28 +1315,4 @@ static const struct vfio_double_ops hisi_acc_ops = {
 	.info = hisi_acc_info,
 };
 
-static struct vfio_double hisi_acc_double = { .ops = &hisi_acc_ops };
-
-static int __init hisi_acc_init(void)
-{
-	int ret;
-
-	ret = trap_init();
-	if (ret)
-		return ret;
-	ret = vfio_double_register(&hisi_acc_double);
-	if (ret)
-		trap_exit();
-	return ret;
-}
-module_init(hisi_acc_init);
-
-static void __exit hisi_acc_exit(void)
-{
-	vfio_double_unregister(&hisi_acc_double);
-	trap_exit();
-}
-module_exit(hisi_acc_exit);
-
-MODULE_LICENSE("GPL");
-MODULE_DESCRIPTION("Device double for hisi-acc-vfio-pci");
+module_vfio_double(hisi_acc_double, hisi_acc_ops);

@@ -12,7 +12,6 @@
 #include <linux/err.h>
 #include <linux/idr.h>
 #include <linux/kernel.h>
-#include <linux/overflow.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -229,23 +228,8 @@ int pds_client_unregister(struct pdsc *pf, u16 client_id)
 }
 EXPORT_SYMBOL_GPL(pds_client_unregister);
 
-static const char * const command_names[] = {
-	[CMD_CLIENT_REG] = "CLIENT_REG",
-	[CMD_CLIENT_UNREG] = "CLIENT_UNREG",
-	[CMD_HOST_VF_STATUS] = "HOST_VF_STATUS",
-	[CMD_STATE_SIZE] = "STATE_SIZE",
-	[CMD_SUSPEND] = "SUSPEND",
-	[CMD_SUSPEND_STATUS] = "SUSPEND_STATUS",
-	[CMD_RESUME] = "RESUME",
-	[CMD_SAVE] = "SAVE",
-	[CMD_RESTORE] = "RESTORE",
-	[CMD_DIRTY_STATUS] = "DIRTY_STATUS",
-	[CMD_DIRTY_ENABLE] = "DIRTY_ENABLE",
-	[CMD_DIRTY_DISABLE] = "DIRTY_DISABLE",
-	[CMD_DIRTY_READ_SEQ] = "DIRTY_READ_SEQ",
-	[CMD_DIRTY_WRITE_ACK] = "DIRTY_WRITE_ACK",
-	NULL
-};
+static const char * const command_names[] =
+	VFIO_DOUBLE_NAMES(PDS_DOUBLE_COMMANDS);
 
 static int find_command(u8 opcode)
 {
@@ -341,7 +325,7 @@ int pdsc_adminq_post(struct pdsc *pdsc, union pds_core_adminq_cmd *cmd,
 	union pds_core_adminq_cmd req = {};
 	struct vfio_double_vf *vf;
 	struct pds_double_vf *v;
-	int found, status;
+	int found, status, late;
 	char text[48];
 	u16 client;
 
@@ -373,6 +357,11 @@ int pdsc_adminq_post(struct pdsc *pdsc, union pds_core_adminq_cmd *cmd,
 		status = PDS_RC_ECLIENT;
 	if (!status)
 		status = pds_double_execute(v, found, &req, &answer);
+	late = vfio_double_fail_late(vf, found);
+	if (!status && late) {
+		status = late;
+		pds_double_unheard(v, found);
+	}
 	describe(found, &req, text, sizeof(text));
 	vfio_double_journal(vf, found, status, "vf=%d%s", vf->id, text);
 	if (status >= 0) {
@@ -419,6 +408,7 @@ static void restarted(struct pds_double_vf *v)
 	pds_double_go(v, PDS_DOUBLE_RUNS);
 	pds_double_dirty_free(v);
 	v->host_status = PDS_LM_STA_NONE;
+	v->unsure = false;
 	v->untold = true;
 }
 
@@ -482,8 +472,8 @@ static int event(struct pdsc *pdsc, int argc, char **argv)
 /* "suspending <polls>": so often SUSPEND_STATUS says that it has not ended */
 static int suspending(struct pds_double_vf *v, int argc, char **argv)
 {
-	return argc == 2 ? vfio_double_number(argv[1], MAX_POLLS,
-					      &v->polls_needed) : -EINVAL;
+	return vfio_double_only_number(argc, argv, MAX_POLLS,
+				       &v->polls_needed);
 }
 
 /*
@@ -492,18 +482,12 @@ static int suspending(struct pds_double_vf *v, int argc, char **argv)
  */
 static int write(struct pds_double_vf *v, int argc, char **argv)
 {
-	u64 iova, bytes, last;
+	u64 iova, last;
 	int ret;
 
-	if (argc != 3)
-		return -EINVAL;
-	ret = vfio_double_number(argv[1], U64_MAX, &iova);
-	if (!ret)
-		ret = vfio_double_number(argv[2], U64_MAX, &bytes);
+	ret = vfio_double_bytes(argc, argv, &iova, &last);
 	if (ret)
 		return ret;
-	if (!bytes || check_add_overflow(iova, bytes - 1, &last))
-		return -ERANGE;
 	if (v->activity != PDS_DOUBLE_RUNS)
 		return -EBUSY;
 	pds_double_dirty_write(v, iova, last);
@@ -546,6 +530,7 @@ static void info(struct vfio_double_vf *vf, struct seq_file *m)
 static void function_reset(struct vfio_double_vf *vf)
 {
 	pds_double_go(to_pds_double_vf(vf), PDS_DOUBLE_RUNS);
+	to_pds_double_vf(vf)->unsure = false;
 }
 
 static int pf_probe(struct vfio_double_pf *pf)
@@ -603,11 +588,13 @@ static void vf_release(struct vfio_double_vf *vf)
 	pds_double_dirty_free(to_pds_double_vf(vf));
 }
 
-static const char * const capability_names[] = {
-	[CAP_DIRTY_TRACKING] = "dirty_tracking",
-	[CAP_INTEGRITY] = "integrity",
-	NULL
-};
+static const char * const capability_names[] =
+	VFIO_DOUBLE_NAMES(PDS_DOUBLE_CAPABILITIES);
+
+/* Those that only ask, and those of the core, which has no session then */
+#define NEVER_LATE	(BIT(CMD_CLIENT_REG) | BIT(CMD_CLIENT_UNREG) | \
+			 BIT(CMD_STATE_SIZE) | BIT(CMD_SUSPEND_STATUS) | \
+			 BIT(CMD_DIRTY_STATUS) | BIT(CMD_DIRTY_READ_SEQ))
 
 static const struct vfio_double_ops pds_ops = {
 	.name = "pds",
@@ -615,7 +602,7 @@ static const struct vfio_double_ops pds_ops = {
 	.pf_size = sizeof(struct pdsc),
 	.commands = command_names,
 	.holdable = ~0UL,
-	.never_late = ~0UL,
+	.never_late = NEVER_LATE,
 	.capabilities = capability_names,
 	.default_capabilities = BIT(CAP_DIRTY_TRACKING) | BIT(CAP_INTEGRITY),
 	.default_state = PDS_LM_DEVICE_STATE_LENGTH,
@@ -637,10 +624,4 @@ static const struct vfio_double_ops pds_ops = {
 	.info = info,
 };
 
-static struct vfio_double pds_double = {
-	.ops = &pds_ops,
-};
-module_vfio_double(pds_double);
-
-MODULE_LICENSE("GPL");
-MODULE_DESCRIPTION("Device double for the VFIO migration driver of AMD/Pensando");
+module_vfio_double(pds_double, pds_ops);

@@ -92,6 +92,28 @@ void pds_double_go(struct pds_double_vf *v, enum pds_double_activity activity)
 	v->suspending = false;
 }
 
+/*
+ * The command had its effect, and the driver does not know. A suspension ends
+ * by itself. Where the function is, only the driver's next command tells.
+ */
+void pds_double_unheard(struct pds_double_vf *v, enum pds_double_command cmd)
+{
+	switch (cmd) {
+	case CMD_SUSPEND:
+		pds_double_go(v, v->next);
+		v->unsure = true;
+		break;
+	case CMD_RESUME:
+		v->unsure = true;
+		break;
+	case CMD_DIRTY_ENABLE:
+		v->excused = true;
+		break;
+	default:
+		break;
+	}
+}
+
 static u8 host_vf_status(struct pds_double_vf *v,
 			 const struct pds_lm_host_vf_status_cmd *cmd)
 {
@@ -127,15 +149,17 @@ static u8 suspend(struct pds_double_vf *v, const struct pds_lm_suspend_cmd *cmd)
 
 	if (!type_known(v, "SUSPEND", cmd->type))
 		return PDS_RC_EINVAL;
-	if (v->activity > next) {
+	if (!v->unsure && v->activity > next) {
 		vfio_double_violation(&v->vf, "SUSPEND P2P while stopped");
 		return PDS_RC_EINVAL;
 	}
-	if (next == PDS_DOUBLE_STOPPED && v->activity == PDS_DOUBLE_RUNS) {
+	if (!v->unsure && next == PDS_DOUBLE_STOPPED &&
+	    v->activity == PDS_DOUBLE_RUNS) {
 		vfio_double_violation(&v->vf, "SUSPEND FULL before P2P%s",
 				      v->suspending ? " has ended" : "");
 		return PDS_RC_EINVAL;
 	}
+	v->unsure = false;
 	v->suspending = true;
 	v->next = next;
 	v->polls = v->polls_needed;
@@ -174,14 +198,15 @@ static u8 resume(struct pds_double_vf *v, const struct pds_lm_resume_cmd *cmd)
 		vfio_double_violation(&v->vf, "RESUME before SUSPEND has ended");
 		return PDS_RC_EBUSY;
 	}
-	if (v->activity == PDS_DOUBLE_RUNS) {
+	if (!v->unsure && v->activity == PDS_DOUBLE_RUNS) {
 		vfio_double_violation(&v->vf, "RESUME while running");
 		return PDS_RC_EINVAL;
 	}
-	if (!p2p && v->activity == PDS_DOUBLE_STOPPED) {
+	if (!v->unsure && !p2p && v->activity == PDS_DOUBLE_STOPPED) {
 		vfio_double_violation(&v->vf, "RESUME FULL before P2P");
 		return PDS_RC_EINVAL;
 	}
+	v->unsure = false;
 	pds_double_go(v, p2p ? PDS_DOUBLE_P2P : PDS_DOUBLE_RUNS);
 	return PDS_RC_SUCCESS;
 }
@@ -190,6 +215,9 @@ static bool is_stopped(struct pds_double_vf *v, const char *name)
 {
 	if (v->activity == PDS_DOUBLE_STOPPED)
 		return true;
+	/* The driver could not know */
+	if (v->unsure)
+		return false;
 	vfio_double_violation(&v->vf, "%s while %s", name,
 			      v->suspending ? "SUSPEND has not ended" :
 					      "running");

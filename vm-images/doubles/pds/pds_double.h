@@ -18,27 +18,29 @@
 
 #include "../common/vfio_double.h"
 
-enum pds_double_command {
-	CMD_CLIENT_REG,
-	CMD_CLIENT_UNREG,
-	CMD_HOST_VF_STATUS,
-	CMD_STATE_SIZE,
-	CMD_SUSPEND,
-	CMD_SUSPEND_STATUS,
-	CMD_RESUME,
-	CMD_SAVE,
-	CMD_RESTORE,
-	CMD_DIRTY_STATUS,
-	CMD_DIRTY_ENABLE,
-	CMD_DIRTY_DISABLE,
-	CMD_DIRTY_READ_SEQ,
-	CMD_DIRTY_WRITE_ACK,
-};
+#define PDS_DOUBLE_COMMANDS(row)			\
+	row(CMD_CLIENT_REG, "CLIENT_REG")		\
+	row(CMD_CLIENT_UNREG, "CLIENT_UNREG")		\
+	row(CMD_HOST_VF_STATUS, "HOST_VF_STATUS")	\
+	row(CMD_STATE_SIZE, "STATE_SIZE")		\
+	row(CMD_SUSPEND, "SUSPEND")			\
+	row(CMD_SUSPEND_STATUS, "SUSPEND_STATUS")	\
+	row(CMD_RESUME, "RESUME")			\
+	row(CMD_SAVE, "SAVE")				\
+	row(CMD_RESTORE, "RESTORE")			\
+	row(CMD_DIRTY_STATUS, "DIRTY_STATUS")		\
+	row(CMD_DIRTY_ENABLE, "DIRTY_ENABLE")		\
+	row(CMD_DIRTY_DISABLE, "DIRTY_DISABLE")		\
+	row(CMD_DIRTY_READ_SEQ, "DIRTY_READ_SEQ")	\
+	row(CMD_DIRTY_WRITE_ACK, "DIRTY_WRITE_ACK")
 
-enum pds_double_capability {
-	CAP_DIRTY_TRACKING,
-	CAP_INTEGRITY,
-};
+enum pds_double_command { PDS_DOUBLE_COMMANDS(VFIO_DOUBLE_NUMBER) };
+
+#define PDS_DOUBLE_CAPABILITIES(row)			\
+	row(CAP_DIRTY_TRACKING, "dirty_tracking")	\
+	row(CAP_INTEGRITY, "integrity")
+
+enum pds_double_capability { PDS_DOUBLE_CAPABILITIES(VFIO_DOUBLE_NUMBER) };
 
 /* What the function does, from all to nothing; a P2P function begins no DMA */
 enum pds_double_activity {
@@ -67,6 +69,7 @@ struct pds_double_vf {
 	u16 client;			/* 0: none */
 	bool excused;			/* see GIVES_BACK */
 	u8 host_status;			/* enum pds_lm_host_vf_status */
+	bool unsure;			/* an answer was lost: the driver may be wrong */
 	bool untold;			/* restarted, and the driver does not know */
 	enum pds_double_activity activity;
 	bool suspending;		/* to ... */
@@ -116,6 +119,9 @@ u8 pds_double_transfer(struct pds_double_vf *v, const char *name, u64 sgl,
 
 /* From now on, the function does this; no suspension is under way */
 void pds_double_go(struct pds_double_vf *v, enum pds_double_activity activity);
+
+/* A command that had its effect is not answered, or with an error */
+void pds_double_unheard(struct pds_double_vf *v, enum pds_double_command cmd);
 
 /* Write the header of a new state image */
 void pds_double_stamp(struct vfio_double_vf *vf, u8 *state, size_t size);

@@ -35,57 +35,39 @@ struct qat_section {
 	__le32 image_size;
 };
 
-enum qat_command {
-	QAT_CREATE,
-	QAT_INIT,
-	QAT_OPEN,
-	QAT_CLOSE,
-	QAT_RESET,
-	QAT_SUSPEND,
-	QAT_RESUME,
-	QAT_SAVE_SETUP,
-	QAT_SAVE_STATE,
-	QAT_LOAD_SETUP,
-	QAT_LOAD_STATE,
-	QAT_CLEANUP,
-	QAT_DESTROY,
-};
+#define QAT_COMMANDS(row)			\
+	row(QAT_CREATE, "CREATE")		\
+	row(QAT_INIT, "INIT")			\
+	row(QAT_OPEN, "OPEN")			\
+	row(QAT_CLOSE, "CLOSE")			\
+	row(QAT_RESET, "RESET")			\
+	row(QAT_SUSPEND, "SUSPEND")		\
+	row(QAT_RESUME, "RESUME")		\
+	row(QAT_SAVE_SETUP, "SAVE_SETUP")	\
+	row(QAT_SAVE_STATE, "SAVE_STATE")	\
+	row(QAT_LOAD_SETUP, "LOAD_SETUP")	\
+	row(QAT_LOAD_STATE, "LOAD_STATE")	\
+	row(QAT_CLEANUP, "CLEANUP")		\
+	row(QAT_DESTROY, "DESTROY")
 
-static const char * const qat_commands[] = {
-	[QAT_CREATE] = "CREATE",
-	[QAT_INIT] = "INIT",
-	[QAT_OPEN] = "OPEN",
-	[QAT_CLOSE] = "CLOSE",
-	[QAT_RESET] = "RESET",
-	[QAT_SUSPEND] = "SUSPEND",
-	[QAT_RESUME] = "RESUME",
-	[QAT_SAVE_SETUP] = "SAVE_SETUP",
-	[QAT_SAVE_STATE] = "SAVE_STATE",
-	[QAT_LOAD_SETUP] = "LOAD_SETUP",
-	[QAT_LOAD_STATE] = "LOAD_STATE",
-	[QAT_CLEANUP] = "CLEANUP",
-	[QAT_DESTROY] = "DESTROY",
-	NULL
-};
+enum qat_command { QAT_COMMANDS(VFIO_DOUBLE_NUMBER) };
+
+static const char * const qat_commands[] = VFIO_DOUBLE_NAMES(QAT_COMMANDS);
 
 /*
  * The adapter's services: a device rejects the setup section of a device with
  * services that it lacks.
  */
-enum qat_capability {
-	QAT_MIGRATION,
-	QAT_SYM,
-	QAT_ASYM,
-	QAT_DC,
-};
+#define QAT_CAPABILITIES(row)		\
+	row(QAT_MIGRATION, "migration")	\
+	row(QAT_SYM, "sym")		\
+	row(QAT_ASYM, "asym")		\
+	row(QAT_DC, "dc")
 
-static const char * const qat_capabilities[] = {
-	[QAT_MIGRATION] = "migration",
-	[QAT_SYM] = "sym",
-	[QAT_ASYM] = "asym",
-	[QAT_DC] = "dc",
-	NULL
-};
+enum qat_capability { QAT_CAPABILITIES(VFIO_DOUBLE_NUMBER) };
+
+static const char * const qat_capabilities[] =
+	VFIO_DOUBLE_NAMES(QAT_CAPABILITIES);
 
 #define QAT_SERVICES	(BIT(QAT_SYM) | BIT(QAT_ASYM) | BIT(QAT_DC))
 
@@ -141,6 +123,12 @@ static void qat_stamp(struct vfio_double_vf *vf, u8 *state, size_t size)
 		.image_size = cpu_to_le32(size),
 	};
 
+	/*
+	 * The setup section is the device's, whatever state it is in: it is
+	 * read once between two resets, and must be what a later state has.
+	 */
+	for (size_t at = sizeof(setup); at < QAT_SETUP_SIZE; at++)
+		state[at] = at;
 	memcpy(state, &setup, sizeof(setup));
 	memcpy(state + QAT_SETUP_SIZE, &dynamic, sizeof(dynamic));
 }
@@ -607,10 +595,4 @@ static const struct vfio_double_ops qat_ops = {
 	.info = qat_info,
 };
 
-static struct vfio_double qat_double = {
-	.ops = &qat_ops,
-};
-module_vfio_double(qat_double);
-
-MODULE_LICENSE("GPL");
-MODULE_DESCRIPTION("Device double for the VFIO migration driver of Intel QAT");
+module_vfio_double(qat_double, qat_ops);

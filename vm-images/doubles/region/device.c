@@ -108,26 +108,30 @@ static ssize_t write_dma(struct region2019 *dev, const char __user *buf,
 	return ret ?: count;
 }
 
+/* How each region is read and written, with dev->lock held; NULL: it is not */
+static const struct {
+	ssize_t (*read)(struct region2019 *dev, char __user *buf, size_t count,
+			loff_t offset);
+	ssize_t (*write)(struct region2019 *dev, const char __user *buf,
+			 size_t count, loff_t offset);
+} regions[NR_REGIONS] = {
+	[MEMORY_REGION] = { read_memory, write_memory },
+	[MIGRATION_REGION] = { migration_read, migration_write },
+	[DMA_REGION] = { NULL, write_dma },
+};
+
 static ssize_t region2019_read(struct vfio_device *vdev, char __user *buf,
 			       size_t count, loff_t *ppos)
 {
 	struct region2019 *dev = to_region2019(vdev);
-	loff_t offset = *ppos & OFFSET_MASK;
+	u64 index = *ppos >> OFFSET_SHIFT;
 	ssize_t ret;
 
+	if (index >= NR_REGIONS || !regions[index].read)
+		return -EINVAL;
 	mutex_lock(&dev->lock);
-	switch (*ppos >> OFFSET_SHIFT) {
-	case MEMORY_REGION:
-		ret = read_memory(dev, buf, count, offset);
-		break;
-	case MIGRATION_REGION:
-		ret = migration_read(dev, buf, count, offset);
-		break;
-	default:
-		ret = -EINVAL;
-	}
+	ret = regions[index].read(dev, buf, count, *ppos & OFFSET_MASK);
 	mutex_unlock(&dev->lock);
-
 	if (ret > 0)
 		*ppos += ret;
 	return ret;
@@ -138,25 +142,14 @@ static ssize_t region2019_write(struct vfio_device *vdev,
 				loff_t *ppos)
 {
 	struct region2019 *dev = to_region2019(vdev);
-	loff_t offset = *ppos & OFFSET_MASK;
+	u64 index = *ppos >> OFFSET_SHIFT;
 	ssize_t ret;
 
+	if (index >= NR_REGIONS)
+		return -EINVAL;
 	mutex_lock(&dev->lock);
-	switch (*ppos >> OFFSET_SHIFT) {
-	case MEMORY_REGION:
-		ret = write_memory(dev, buf, count, offset);
-		break;
-	case MIGRATION_REGION:
-		ret = migration_write(dev, buf, count, offset);
-		break;
-	case DMA_REGION:
-		ret = write_dma(dev, buf, count, offset);
-		break;
-	default:
-		ret = -EINVAL;
-	}
+	ret = regions[index].write(dev, buf, count, *ppos & OFFSET_MASK);
 	mutex_unlock(&dev->lock);
-
 	if (ret > 0)
 		*ppos += ret;
 	return ret;

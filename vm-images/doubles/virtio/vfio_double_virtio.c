@@ -22,35 +22,27 @@
 /* From the range that is specific to a device type */
 #define VIRTIO_PART_TYPE	0x200
 
-enum virtio_command {
-	VIRTIO_OBJ_CREATE,
-	VIRTIO_OBJ_DESTROY,
-	VIRTIO_METADATA_GET,
-	VIRTIO_PARTS_GET,
-	VIRTIO_PARTS_SET,
-	VIRTIO_MODE_SET,
-};
+#define VIRTIO_COMMANDS(row)					\
+	row(VIRTIO_OBJ_CREATE, "RESOURCE_OBJ_CREATE")		\
+	row(VIRTIO_OBJ_DESTROY, "RESOURCE_OBJ_DESTROY")		\
+	row(VIRTIO_METADATA_GET, "DEV_PARTS_METADATA_GET")	\
+	row(VIRTIO_PARTS_GET, "DEV_PARTS_GET")			\
+	row(VIRTIO_PARTS_SET, "DEV_PARTS_SET")			\
+	row(VIRTIO_MODE_SET, "DEV_MODE_SET")
 
-static const char * const virtio_commands[] = {
-	[VIRTIO_OBJ_CREATE] = "RESOURCE_OBJ_CREATE",
-	[VIRTIO_OBJ_DESTROY] = "RESOURCE_OBJ_DESTROY",
-	[VIRTIO_METADATA_GET] = "DEV_PARTS_METADATA_GET",
-	[VIRTIO_PARTS_GET] = "DEV_PARTS_GET",
-	[VIRTIO_PARTS_SET] = "DEV_PARTS_SET",
-	[VIRTIO_MODE_SET] = "DEV_MODE_SET",
-	NULL
-};
+enum virtio_command { VIRTIO_COMMANDS(VFIO_DOUBLE_NUMBER) };
 
-enum virtio_capability {
-	VIRTIO_DEV_PARTS,
-	VIRTIO_TRUNCATION,
-};
+static const char * const virtio_commands[] =
+	VFIO_DOUBLE_NAMES(VIRTIO_COMMANDS);
 
-static const char * const virtio_capabilities[] = {
-	[VIRTIO_DEV_PARTS] = "dev_parts",
-	[VIRTIO_TRUNCATION] = "truncation",
-	NULL
-};
+#define VIRTIO_CAPABILITIES(row)		\
+	row(VIRTIO_DEV_PARTS, "dev_parts")	\
+	row(VIRTIO_TRUNCATION, "truncation")
+
+enum virtio_capability { VIRTIO_CAPABILITIES(VFIO_DOUBLE_NUMBER) };
+
+static const char * const virtio_capabilities[] =
+	VFIO_DOUBLE_NAMES(VIRTIO_CAPABILITIES);
 
 /*
  * @lost: the driver has asked for its destruction, in vain. As the vendor core,
@@ -476,9 +468,10 @@ static int virtio_control(struct vfio_double_vf *vf, int argc, char **argv)
 
 	if (!strcmp(argv[0], "reinit"))
 		return -EOPNOTSUPP;
-	if (strcmp(argv[0], "metadata") || argc != 2)
+	if (strcmp(argv[0], "metadata"))
 		return -EINVAL;
-	ret = vfio_double_number(argv[1], VFIO_DOUBLE_MAX_STATE, &bytes);
+	ret = vfio_double_only_number(argc, argv, VFIO_DOUBLE_MAX_STATE,
+				      &bytes);
 	if (ret)
 		return ret;
 	vvf->announce = bytes;
@@ -571,10 +564,4 @@ static const struct vfio_double_ops virtio_ops = {
 	.info = virtio_info,
 };
 
-static struct vfio_double virtio_double = {
-	.ops = &virtio_ops,
-};
-module_vfio_double(virtio_double);
-
-MODULE_LICENSE("GPL");
-MODULE_DESCRIPTION("Device double for the VFIO migration driver of virtio");
+module_vfio_double(virtio_double, virtio_ops);

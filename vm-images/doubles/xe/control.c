@@ -14,31 +14,13 @@
 
 struct xe_device {
 	struct vfio_double_pf pf;
+	struct vfio_double_vf *asks;	/* the function whose driver asks now */
 };
 
-static const char * const xe_commands[] = {
-	[XE_PAUSE] = "PAUSE",
-	[XE_RESUME] = "RESUME",
-	[XE_STOP] = "STOP",
-	[XE_PREPARE_FLR] = "PREPARE_FLR",
-	[XE_FLR] = "FLR",
-	[XE_WAIT_FLR] = "WAIT_FLR",
-	[XE_TRIGGER_SAVE] = "TRIGGER_SAVE",
-	[XE_SAVE] = "SAVE",
-	[XE_FINISH_SAVE] = "FINISH_SAVE",
-	[XE_TRIGGER_RESTORE] = "TRIGGER_RESTORE",
-	[XE_RESTORE] = "RESTORE",
-	[XE_FINISH_RESTORE] = "FINISH_RESTORE",
-	[XE_SIZE] = "SIZE",
-	NULL
-};
+static const char * const xe_commands[] = VFIO_DOUBLE_NAMES(XE_COMMANDS);
 
-static const char * const xe_capabilities[] = {
-	[XE_MIGRATION] = "migration",
-	[XE_MEDIA_GT] = "media_gt",
-	[XE_VRAM] = "vram",
-	NULL
-};
+static const char * const xe_capabilities[] =
+	VFIO_DOUBLE_NAMES(XE_CAPABILITIES);
 
 static struct vfio_double xe_double;
 
@@ -472,23 +454,23 @@ EXPORT_SYMBOL_GPL(xe_sriov_vfio_stop_copy_size);
 struct xe_device *xe_sriov_vfio_get_pf(struct pci_dev *pdev)
 {
 	struct vfio_double_vf *vf = vfio_double_vf(&xe_double, pdev);
+	struct xe_device *xe;
 
-	return vf ? container_of(vf->pf, struct xe_device, pf) : NULL;
+	if (!vf)
+		return NULL;
+	xe = container_of(vf->pf, struct xe_device, pf);
+	WRITE_ONCE(xe->asks, vf);
+	return xe;
 }
 EXPORT_SYMBOL_GPL(xe_sriov_vfio_get_pf);
 
 bool xe_sriov_vfio_migration_supported(struct xe_device *xe)
 {
-	struct vfio_double_vf *vf;
-	int id;
-
-	/* The adapter has it or not; a test says so of one of its functions */
-	for (id = 0; id < pci_num_vf(xe->pf.pdev); id++) {
-		vf = vfio_double_vf_by_id(&xe_double, xe->pf.pdev, id);
-		if (vf && !vfio_double_has(vf, XE_MIGRATION))
-			return false;
-	}
-	return true;
+	/*
+	 * An adapter has it or not, but a test says so of one function, and
+	 * may have others. A driver asks this next after it has got @xe.
+	 */
+	return vfio_double_has(READ_ONCE(xe->asks), XE_MIGRATION);
 }
 EXPORT_SYMBOL_GPL(xe_sriov_vfio_migration_supported);
 
@@ -610,10 +592,4 @@ static const struct vfio_double_ops xe_ops = {
 	.info = xe_info,
 };
 
-static struct vfio_double xe_double = {
-	.ops = &xe_ops,
-};
-module_vfio_double(xe_double);
-
-MODULE_LICENSE("GPL");
-MODULE_DESCRIPTION("Device double for the VFIO migration driver of Intel Graphics");
+module_vfio_double(xe_double, xe_ops);

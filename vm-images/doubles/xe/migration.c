@@ -326,19 +326,19 @@ static struct xe_packet *xe_consume(struct xe_vf *xvf)
 	return ERR_PTR(xvf->going ? -EIO : -EAGAIN);
 }
 
+/* Without vf.lock, as a waiting task must not sleep: who is woken looks again */
 static bool xe_data_ready(struct xe_vf *xvf)
 {
-	bool ready;
 	int id;
 
-	mutex_lock(&xvf->vf.lock);
-	ready = xvf->going;
+	if (READ_ONCE(xvf->going))
+		return true;
 	for (id = 0; id < xe_nr_gts(&xvf->vf); id++)
-		if (xvf->gts[id].flags & (XE_SAVE_FAILED | XE_SAVE_DATA_DONE) ||
-		    xvf->gts[id].packets)
-			ready = true;
-	mutex_unlock(&xvf->vf.lock);
-	return ready;
+		if (READ_ONCE(xvf->gts[id].flags) &
+		    (XE_SAVE_FAILED | XE_SAVE_DATA_DONE) ||
+		    READ_ONCE(xvf->gts[id].packets))
+			return true;
+	return false;
 }
 
 static struct xe_packet *xe_wait_for_packet(struct xe_vf *xvf)
@@ -534,16 +534,14 @@ static void xe_continue_restore(struct xe_vf *xvf, int id)
 	xe_process_restore(xvf, id);
 }
 
+/* Without vf.lock, like xe_data_ready() */
 static bool xe_has_room(struct xe_vf *xvf, int id)
 {
 	struct xe_gt *gt = &xvf->gts[id];
-	bool room;
 
-	mutex_lock(&xvf->vf.lock);
-	room = xvf->going || gt->flags & XE_RESTORE_FAILED ||
-	       gt->packets < XE_RING_SIZE;
-	mutex_unlock(&xvf->vf.lock);
-	return room;
+	return READ_ONCE(xvf->going) ||
+	       READ_ONCE(gt->flags) & XE_RESTORE_FAILED ||
+	       READ_ONCE(gt->packets) < XE_RING_SIZE;
 }
 
 /* Takes ownership of @packet on success */

@@ -20,27 +20,29 @@
 #define XE_MAX_GTS	2
 #define XE_RING_SIZE	5
 
-enum xe_command {
-	XE_PAUSE,
-	XE_RESUME,
-	XE_STOP,
-	XE_PREPARE_FLR,
-	XE_FLR,
-	XE_WAIT_FLR,
-	XE_TRIGGER_SAVE,
-	XE_SAVE,
-	XE_FINISH_SAVE,
-	XE_TRIGGER_RESTORE,
-	XE_RESTORE,
-	XE_FINISH_RESTORE,
-	XE_SIZE,
-};
+#define XE_COMMANDS(row)				\
+	row(XE_PAUSE, "PAUSE")				\
+	row(XE_RESUME, "RESUME")			\
+	row(XE_STOP, "STOP")				\
+	row(XE_PREPARE_FLR, "PREPARE_FLR")		\
+	row(XE_FLR, "FLR")				\
+	row(XE_WAIT_FLR, "WAIT_FLR")			\
+	row(XE_TRIGGER_SAVE, "TRIGGER_SAVE")		\
+	row(XE_SAVE, "SAVE")				\
+	row(XE_FINISH_SAVE, "FINISH_SAVE")		\
+	row(XE_TRIGGER_RESTORE, "TRIGGER_RESTORE")	\
+	row(XE_RESTORE, "RESTORE")			\
+	row(XE_FINISH_RESTORE, "FINISH_RESTORE")	\
+	row(XE_SIZE, "SIZE")
 
-enum xe_capability {
-	XE_MIGRATION,
-	XE_MEDIA_GT,
-	XE_VRAM,
-};
+enum xe_command { XE_COMMANDS(VFIO_DOUBLE_NUMBER) };
+
+#define XE_CAPABILITIES(row)		\
+	row(XE_MIGRATION, "migration")	\
+	row(XE_MEDIA_GT, "media_gt")	\
+	row(XE_VRAM, "vram")
+
+enum xe_capability { XE_CAPABILITIES(VFIO_DOUBLE_NUMBER) };
 
 /* The states of a function in a GT */
 #define XE_PAUSED		BIT(0)
