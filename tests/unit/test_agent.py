@@ -125,6 +125,39 @@ def test_a_splice_gives_what_it_has_moved(guest: Guest, tmp_path: Path) -> None:
     assert guest.call("splice", fd=-1, count=4).error == "EBADF"
 
 
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_call_by_io_uring(guest: Guest, tmp_path: Path, apart: bool) -> None:
+    (tmp_path / "file").write_bytes(b"0123456789")
+    fd = opened(guest, tmp_path / "file", os.O_RDWR)
+    answer = guest.call("ring_read", fd=fd, count=4, apart=apart)
+    if answer.error in ("ENOSYS", "EPERM"):
+        pytest.skip(f"this host has no io_uring: {answer.error}")
+    assert (answer.ret, answer.data) == (4, b"0123")
+    assert guest.call("ring_write", fd=fd, data=b"abc", apart=apart).ret == 3
+    assert guest.call("ring_read", fd=fd, count=9, apart=apart).data == b"789"
+    assert guest.call("ring_read", fd=fd, count=9, apart=apart).ret == 0
+    assert (tmp_path / "file").read_bytes() == b"0123abc789"
+    assert guest.call("ring_read", fd=-1, count=4, apart=apart).error == "EBADF"
+
+
+@pytest.mark.parametrize("sent", [False, True])
+def test_another_process_has_one_file(guest: Guest, tmp_path: Path, sent: bool) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    fd = opened(guest, path, os.O_RDONLY)
+    process = guest.call("share", fd=fd, sent=sent).ret
+    assert [os.readlink(one) for one in Path(f"/proc/{process}/fd").iterdir()] == [str(path)]
+    assert guest.call("read", fd=fd, count=4).data == b"0123"
+    guest.call("close", fd=fd)
+    again = guest.call("take_over", process=process, fd=fd).ret
+    assert guest.call("read", fd=again, count=4).data == b"4567"
+    assert guest.call("leave", process=process).ret == 0
+    assert guest.call("leave", process=process).error == "ECHILD"
+    assert not Path(f"/proc/{process}").exists()
+    assert guest.call("read", fd=again, count=4).data == b"89"
+    assert guest.call("share", fd=fd, sent=sent).error == "EBADF"
+
+
 def test_a_file_is_mapped_or_not(guest: Guest, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"0123456789")
     fd = opened(guest, tmp_path / "file", os.O_RDONLY)

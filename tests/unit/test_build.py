@@ -204,6 +204,14 @@ def test_modules_for_a_kernel_are_built_by_its_compiler(monkeypatch: pytest.Monk
     assert make.environment(clang)["LLVM"] == make.environment()["LLVM"] == "-17"
 
 
+def fail_to_build_twice(folder: Path) -> None:
+    """Build ``folder`` two times with one display; both fail."""
+    progress = Progress()
+    for _ in range(2):
+        with pytest.raises(BuildError):
+            provide(parse(str(folder)), DRIVERS, progress)
+
+
 def test_what_does_not_reach_a_build_is_told_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -212,17 +220,11 @@ def test_what_does_not_reach_a_build_is_told_once(
         monkeypatch.delenv(name)
     monkeypatch.setenv("ARCH", "x86_64")
     monkeypatch.setenv("LOCALVERSION", "")
-    progress = Progress()
-    for _ in range(2):
-        with pytest.raises(BuildError):
-            provide(parse(str(folder)), DRIVERS, progress)
+    fail_to_build_twice(folder)
     assert "environment" not in capsys.readouterr().err
     monkeypatch.setenv("ARCH", "arm64")
     monkeypatch.setenv("CROSS_COMPILE", "aarch64-linux-gnu-")
-    progress = Progress()
-    for _ in range(2):
-        with pytest.raises(BuildError):
-            provide(parse(str(folder)), DRIVERS, progress)
+    fail_to_build_twice(folder)
     said = capsys.readouterr().err
     assert (
         said.count("ARCH, CROSS_COMPILE in the environment: not passed to the kernel's build") == 1

@@ -178,16 +178,25 @@ def test_a_worker_holds_the_kernel_and_the_root_that_it_boots(
 ) -> None:
     entries("kernels", 1)
     entries("rootfs", 1)
+    entries("vmms", 1)
     folder, root = cache.place("kernels", "0"), cache.place("rootfs", "0") / "root"
+    vmm = cache.place("vmms", "0") / "root"
     (folder / "kernel.yaml").write_text(
         "{release: '7.3', features: [], lacking: {}, broken: {}, build: /, flavour: default,"
         " compiler: gcc, config: x}",
         encoding="utf-8",
     )
-    wire = {"kernel": {"spec": "x", "folder": str(folder)}, "rootfs": str(root), "machine": {}}
-    Prepared.from_wire(wire)
-    assert cache.prune("kernels", 0).in_use == 1
-    assert cache.prune("rootfs", 0).in_use == 1
+    Prepared.from_wire(
+        {
+            "kernel": {"spec": "x", "folder": str(folder)},
+            "rootfs": str(root),
+            "machine": {},
+            "vmms": {"qemu": str(vmm)},
+            "no_vmms": {},
+        }
+    )
+    for kind in ("kernels", "rootfs", "vmms"):
+        assert cache.prune(kind, 0).in_use == 1
 
 
 def test_a_copy_of_a_tree_is_held_while_it_is_built(tmp_path: Path) -> None:

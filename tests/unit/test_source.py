@@ -6,6 +6,8 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,24 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def of(text: str) -> source.Source:
     return source.of(parse(text), Progress())
+
+
+@pytest.mark.parametrize("constant", [False, True])
+def test_only_sources_that_never_change_are_held_by_two_runs(tree: Path, constant: bool) -> None:
+    sources = replace(of(f"{tree}@v1"), constant=constant)
+    second = threading.Event()
+
+    def hold_it_too() -> None:
+        with sources.held(Progress()):
+            second.set()
+
+    with sources.held(Progress()) as folder:
+        assert (folder / "drivers/vfio/vfio_main.c").read_text(encoding="utf-8") == "one\n"
+        other = threading.Thread(target=hold_it_too)
+        other.start()
+        assert second.wait(5 if constant else 0.2) == constant
+    other.join(5)
+    assert second.is_set()
 
 
 def test_an_edit_changes_the_identity_and_not_the_lineage(tree: Path) -> None:
