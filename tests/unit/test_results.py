@@ -18,6 +18,7 @@ from fixtures.record.model import (
     DEVIATES,
     FLAKY,
     NOT_APPLICABLE,
+    DriverResults,
     Failure,
     Judgement,
     Results,
@@ -156,13 +157,13 @@ def test_runs_of_the_same_second_do_not_share_a_folder(tmp_path: Path) -> None:
 def test_the_table_has_a_row_a_driver_and_names_what_deviates(tmp_path: Path) -> None:
     results = Collector.begin(tmp_path, "x")
     results.add(learnt(DEVIATES, behaviours={"precopy_info.flags.v1": "zeroed"}))
-    lines = table.render(results.results())
+    lines = table.render(results.results(), width=100)
     assert lines[0] == "debian:7.3 (7.3.4), QEMU 7.2.22 tcg"
     assert [re.split(r" {2,}", line.strip()) for line in lines[2:5]] == [
-        ["clauses", "deviates", "deviates", "clauses", "clauses", "precopy_info"],
+        ["clauses", "deviates", "deviates", "not_", "precopy_info"],
         [
             *("driver", "realization", "conforms", "from MUST", "from SHOULD"),
-            *("not_applicable", "broken", "flags.v1"),
+            *("applicable", "broken", "flags.v1"),
         ],
         ["mtty", "software", "0", "0", "1", "0", "0", "zeroed"],
     ]
@@ -175,6 +176,22 @@ def test_a_table_that_is_too_wide_goes_on_below(tmp_path: Path) -> None:
     lines = table.render(results.results(), width=72)
     assert max(map(len, lines)) <= 72
     assert sum(line.startswith("mtty") for line in lines) > 1
+
+
+def test_the_verdicts_of_seven_drivers_fit_beside_each_other(tmp_path: Path) -> None:
+    """In 80 columns: the longest names, and more deviations than any driver has."""
+    known = (Failure("it", known="a reason"),)
+    clauses = {f"a.must-{n}": Judgement(DEVIATES, level="MUST", failures=known) for n in range(99)}
+    for n in range(9):
+        clauses[f"a.should-{n}"] = Judgement(DEVIATES, level="SHOULD", failures=known)
+    about = DriverResults("software", clauses=clauses)
+    names = ("hisi_acc", "mlx5", "mtty", "pds", "qat", "virtio", "xe")
+    run = Collector.begin(tmp_path, "x").results()
+    table_of_seven = table.render(replace(run, drivers=dict.fromkeys(names, about)))[:11]
+    rows = [line for line in table_of_seven if line.startswith(names)]
+    words = ["software", "0", "99 (99 known)", "9 (9 known)", "0", "0"]
+    assert [re.split(r" {2,}", row)[1:] for row in rows] == [words] * 7
+    assert max(map(len, table_of_seven)) <= 80
 
 
 def test_another_try_of_a_test_does_not_take_the_place_of_the_first_ones_transcript(
