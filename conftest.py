@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Registers the plugin; nothing else belongs here."""
+"""Registers the plugin, and what pytest rewrites; nothing else belongs here."""
+
+import pytest
+
+# The checks that suites share explain a failed assertion as their tests do.
+pytest.register_assert_rewrite("suites")
 
 pytest_plugins = [
     "fixtures.plugin.selection",
