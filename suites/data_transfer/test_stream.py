@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 
 import pytest
 
@@ -17,6 +18,12 @@ PARTS = (1, 7, 4096, 3)  # bytes
 LENGTH = 4096  # bytes
 
 saving = pytest.mark.parametrize("state", sorted(SAVING), ids=operator.attrgetter("name"))
+by_ring = pytest.mark.parametrize("apart", [False, True], ids=["at-once", "by-a-thread"])
+each_way = pytest.mark.parametrize(
+    "again",
+    [Session.duplicate_data, Session.fork_data, Session.send_data],
+    ids=["dup", "fork", "message"],
+)
 
 
 @pytest.fixture
@@ -26,6 +33,11 @@ def stream(session: Session, state: State, fsm: StateMachine) -> tuple[DataFd, b
     whole, _ = session.start(state).read_on()
     session.reset()
     return session.start(state), whole
+
+
+def some_of(whole: bytes) -> int:
+    """Return a length after which some of the stream is left."""
+    return min(LENGTH, len(whole) // 2)
 
 
 @saving
@@ -61,9 +73,58 @@ def test_a_splice_moves_the_stream_or_is_refused(
     stream: tuple[DataFd, bytes], state: State
 ) -> None:
     data_fd, whole = stream
-    spliced = data_fd.splice(LENGTH)
+    spliced = data_fd.splice(some_of(whole))
     moved = spliced.data if spliced.ret > 0 else b""
     assert moved + data_fd.read_on()[0] == whole
+
+
+@saving
+@by_ring
+@pytest.mark.clause("data-transfer.io-uring")
+def test_a_read_by_io_uring_gives_the_stream_or_is_refused(
+    stream: tuple[DataFd, bytes], state: State, apart: bool
+) -> None:
+    data_fd, whole = stream
+    came = data_fd.ring_read(some_of(whole), apart=apart)
+    read = came.data if came.ret > 0 else b""
+    assert read + data_fd.read_on()[0] == whole
+
+
+@by_ring
+@pytest.mark.clause("data-transfer.io-uring")
+def test_a_write_by_io_uring_is_taken_or_refused(session: Session, apart: bool) -> None:
+    whole, _ = session.start(State.STOP_COPY).read_on()
+    data_fd = session.start(State.RESUMING)
+    taken = max(data_fd.ring_write(whole[: some_of(whole)], apart=apart).ret, 0)
+    assert not data_fd.write_on(whole[taken:]).error
+    assert not session.set_state(State.STOP)[0].error
+
+
+@saving
+@each_way
+@pytest.mark.clause("data-transfer.first-close")
+def test_the_first_close_of_a_data_fd_keeps_its_stream(
+    session: Session,
+    stream: tuple[DataFd, bytes],
+    state: State,
+    again: Callable[[Session, DataFd], DataFd],
+) -> None:
+    data_fd, whole = stream
+    some = data_fd.read(some_of(whole)).data
+    assert some + again(session, data_fd).read_on()[0] == whole
+
+
+@each_way
+@pytest.mark.clause("data-transfer.first-close")
+def test_the_first_close_of_a_data_fd_keeps_what_was_written(
+    session: Session, again: Callable[[Session, DataFd], DataFd]
+) -> None:
+    whole, _ = session.start(State.STOP_COPY).read_on()
+    data_fd = session.start(State.RESUMING)
+    part = len(whole) // 2
+    assert not data_fd.write_on(whole[:part]).error
+    assert not again(session, data_fd).write_on(whole[part:]).error
+    assert not session.set_state(State.STOP)[0].error
 
 
 @saving

@@ -14,7 +14,7 @@ from fixtures.oracle.dma_log import DmaLog
 from fixtures.uapi import DmaLoggingControl, DmaLoggingReport, FeatureHeader
 from suites.dma_logging.calls import BASE, PAGE, WORD
 from suites.dma_logging.test_log_sequence import Log
-from suites.state_machine.test_sequence import take
+from suites.sequences import take
 
 SEEDS = range(4)  # at least one must catch a wrong device
 HEADER = bytes(FeatureHeader.layout.size)

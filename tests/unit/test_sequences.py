@@ -17,11 +17,13 @@ import pytest
 from fixtures.errors import RuleBroken
 from fixtures.guest import Answer
 from fixtures.oracle import PRE_COPIES, StateMachine
+from fixtures.oracle.deviations import UNSEEN, Mend
 from fixtures.oracle.model import Model
 from fixtures.session import READABLE
 from fixtures.session.data_fd import PrecopyAnswer
 from fixtures.uapi import PRECOPY_INFO_REINIT, Migration, PrecopyInfo, State
-from suites.state_machine.test_sequence import Sequences, take
+from suites.sequences import take
+from suites.state_machine.test_sequence import Sequences
 
 RULES = StateMachine(Migration.STOP_COPY | Migration.P2P | Migration.PRE_COPY)
 RUNS = (State.RUNNING, State.RUNNING_P2P, *PRE_COPIES)
@@ -176,7 +178,10 @@ class Device:
 
 def run(device: Device, seeds: range, *known: str) -> Counter[str]:
     """Run sequences on ``device``; return how often each call was made."""
-    record: Any = SimpleNamespace(transcript=SimpleNamespace(restart=lambda note: None))
+    notes: list[str] = []
+    record: Any = SimpleNamespace(
+        transcript=SimpleNamespace(restart=notes.append, note=notes.append)
+    )
     counts: Counter[str] = Counter()
     fresh_model = partial(
         Model, RULES, known=lambda clause: clause in known, v2=True, look=device.get
@@ -316,6 +321,37 @@ def test_a_wrong_device_is_caught(what: type[Stream] | type[Device], clauses: se
     with pytest.raises(RuleBroken) as found:
         run(device, SEEDS)
     assert found.value.clause in clauses
+
+
+class StopsAtARefusal(Device):
+    """A request for what is no state stops it: every later request fails, until a reset."""
+
+    stopped = False
+
+    def set_state(self, wanted: int) -> tuple[Answer, Stream | None]:
+        if self.stopped:
+            return failed("EIO"), None
+        self.stopped = wanted not in PRE_COPIES and RULES.outcome(self.now, wanted).refused
+        return super().set_state(wanted)
+
+    def reset(self) -> Answer:
+        self.stopped = False
+        return super().reset()
+
+    def begin_anew(self) -> None:
+        self.stopped = False
+        super().begin_anew()
+
+
+REFUSALS = [clause for clause, mend in UNSEEN.items() if mend is Mend.RESET]
+
+
+def test_a_device_that_a_refusal_stops_is_reset_if_that_is_known() -> None:
+    counts = run(StopsAtARefusal(), range(4), *REFUSALS)
+    assert counts["state-machine.no-such-state"] > 10
+    assert counts["loads"] > 5
+    with pytest.raises(RuleBroken):
+        run(StopsAtARefusal(), SEEDS)
 
 
 def test_a_known_deviation_does_not_hide_another() -> None:
