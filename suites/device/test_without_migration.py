@@ -12,9 +12,9 @@ from fixtures.guest import Guest
 from fixtures.plugin.run import Run
 from fixtures.session import Feature, Session, opened
 from fixtures.session.config_space import HEADER, ConfigSpace
-from fixtures.session.region import regions
-from fixtures.uapi import DeviceInfo, FeatureMigration, IrqInfo, Op
+from fixtures.uapi import FeatureMigration, Op
 from suites.calls import OTHER_RESETS
+from suites.device.told import told
 
 pytestmark = [pytest.mark.every_variant, pytest.mark.clause("device.without-migration")]
 
@@ -70,17 +70,9 @@ def test_its_interrupts_can_be_set_up_and_taken_away(session: Session, index: in
 
 def shown(session: Session) -> dict[str, object]:
     """Return what a device shows of itself: its regions, interrupts and configuration space."""
-    info = DeviceInfo.unpack(session.device_info().data)
     header = bytearray(ConfigSpace(session).read(HEADER, 0).data)
     header[BARS] = b""
-    return {
-        "device": (info.flags, info.num_regions, info.num_irqs),
-        "regions": [(one.index, one.flags, one.size, one.offset) for one in regions(session)],
-        "interrupts": [
-            IrqInfo.unpack(session.irq_info(index).data) for index in range(info.num_irqs)
-        ],
-        "configuration space": bytes(header),
-    }
+    return told(session) | {"configuration space": bytes(header)}
 
 
 def test_it_shows_what_it_shows_with_vfio_pci(session: Session, plain: Session) -> None:

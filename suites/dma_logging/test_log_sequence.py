@@ -23,7 +23,7 @@ from fixtures.plugin.recorder import Recorder
 from fixtures.plugin.run import Run
 from fixtures.session import Session, logged, logged_page_size
 from suites.dma_logging.calls import BASE, GIB, PAGE, WORD
-from suites.state_machine.test_sequence import take
+from suites.sequences import take
 
 pytestmark = pytest.mark.any_api
 

@@ -18,16 +18,21 @@ def became(given: int, returned: int) -> str:
     return "zeroed" if returned == 0 else "other"
 
 
+def returned_flags(data_fd: DataFd, flags: int, record: Recorder, name: str) -> int:
+    """Return what comes back for ``flags``, and record it as the behaviour ``name``."""
+    asked = data_fd.precopy_info(flags=flags)
+    assert not asked.error
+    if flags:
+        record.behaviour(name, became(flags, asked.info.flags))
+    return asked.info.flags
+
+
 @pytest.mark.clause("precopy-info.flags.v1-echo")
 @pytest.mark.parametrize("flags", VALUES, ids=hex)
 def test_without_the_opt_in_flags_come_back_as_given(
     pre_copy: DataFd, flags: int, record: Recorder
 ) -> None:
-    asked = pre_copy.precopy_info(flags=flags)
-    assert not asked.error
-    if flags:
-        record.behaviour("precopy_info.flags.v1", became(flags, asked.info.flags))
-    assert asked.info.flags == flags
+    assert returned_flags(pre_copy, flags, record, "precopy_info.flags.v1") == flags
 
 
 @pytest.mark.clause("precopy-info.flags.v2-zero")
@@ -35,8 +40,4 @@ def test_without_the_opt_in_flags_come_back_as_given(
 def test_after_the_opt_in_flags_come_back_as_zero(
     pre_copy_v2: DataFd, flags: int, record: Recorder
 ) -> None:
-    asked = pre_copy_v2.precopy_info(flags=flags)
-    assert not asked.error
-    if flags:
-        record.behaviour("precopy_info.flags.v2", became(flags, asked.info.flags))
-    assert asked.info.flags == 0
+    assert returned_flags(pre_copy_v2, flags, record, "precopy_info.flags.v2") == 0

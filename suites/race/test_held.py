@@ -39,6 +39,8 @@ def both(first: Pending, second: Pending, page: HeldPage, data: bytes) -> tuple[
     early = second.end(A_WHILE)
     page.release(data)
     ended = first.end(SOON)
+    if ended.error == "EINPROGRESS":
+        first.interrupt()  # or the device could not be removed, either
     return ended, second.end(SOON) if early.error == "EINPROGRESS" else early
 
 

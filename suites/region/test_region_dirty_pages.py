@@ -8,13 +8,9 @@ import pytest
 from fixtures.session.region import INFO_SIZE
 from fixtures.session.region2019 import PAGE, Region2019
 from fixtures.uapi import DIRTY_PFNS_ALL, DIRTY_PFNS_NONE, RegionState
+from suites.region.phases import PRE_COPY, in_both_phases
 
-PRE_COPY = RegionState.SAVING | RegionState.RUNNING
-STOP_AND_COPY = RegionState.SAVING
 LARGE_PAGE = 16 * PAGE
-in_both_phases = pytest.mark.parametrize(
-    "phase", [PRE_COPY, STOP_AND_COPY], ids=["pre-copy", "stop-and-copy"]
-)
 
 
 @pytest.fixture

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
+from fixtures.guest import Answer
 from fixtures.session.region import FIELDS, INFO_SIZE, MigrationRegion
 from fixtures.uapi import RegionFlag
 
@@ -23,6 +26,26 @@ def other_places(name: str) -> list[int]:
     """Return offsets at which the field's width is not aligned."""
     field = FIELDS[name]
     return [field.offset + shift for shift in range(1, field.width)]
+
+
+def read(region: MigrationRegion, count: int, offset: int) -> Answer:
+    """Read ``count`` bytes."""
+    return region.pread(count, offset)
+
+
+def write(region: MigrationRegion, count: int, offset: int) -> Answer:
+    """Write ``count`` zeroes."""
+    return region.pwrite(bytes(count), offset)
+
+
+Access = Callable[[MigrationRegion, int, int], Answer]
+each_access = pytest.mark.parametrize(
+    ("name", "access"),
+    [
+        *(pytest.param(name, read, id=f"read-{name}") for name in READABLE),
+        *(pytest.param(name, write, id=f"write-{name}") for name in WRITABLE),
+    ],
+)
 
 
 @pytest.mark.clause("region.layout")
@@ -49,35 +72,21 @@ def test_a_field_is_written_at_its_native_width(
 
 
 @pytest.mark.clause("region.access.width")
-@pytest.mark.parametrize("name", READABLE)
-def test_a_read_of_another_width_is_refused(region: MigrationRegion, name: str) -> None:
-    offset = FIELDS[name].offset
-    widths = other_widths(name)
-    assert [width for width in widths if region.pread(width, offset).error] == widths
-
-
-@pytest.mark.clause("region.access.width")
-@pytest.mark.parametrize("name", WRITABLE)
-def test_a_write_of_another_width_is_refused(region: MigrationRegion, name: str) -> None:
-    offset = FIELDS[name].offset
-    widths = other_widths(name)
-    assert [width for width in widths if region.pwrite(bytes(width), offset).error] == widths
+@each_access
+def test_an_access_of_another_width_is_refused(
+    region: MigrationRegion, name: str, access: Access
+) -> None:
+    offset, widths = FIELDS[name].offset, other_widths(name)
+    assert [width for width in widths if access(region, width, offset).error] == widths
 
 
 @pytest.mark.clause("region.access.alignment")
-@pytest.mark.parametrize("name", READABLE)
-def test_a_read_that_is_not_aligned_is_refused(region: MigrationRegion, name: str) -> None:
-    width = FIELDS[name].width
-    places = other_places(name)
-    assert [place for place in places if region.pread(width, place).error] == places
-
-
-@pytest.mark.clause("region.access.alignment")
-@pytest.mark.parametrize("name", WRITABLE)
-def test_a_write_that_is_not_aligned_is_refused(region: MigrationRegion, name: str) -> None:
-    width = FIELDS[name].width
-    places = other_places(name)
-    assert [place for place in places if region.pwrite(bytes(width), place).error] == places
+@each_access
+def test_an_access_that_is_not_aligned_is_refused(
+    region: MigrationRegion, name: str, access: Access
+) -> None:
+    width, places = FIELDS[name].width, other_places(name)
+    assert [place for place in places if access(region, width, place).error] == places
 
 
 @pytest.mark.clause("region.access.read-only")

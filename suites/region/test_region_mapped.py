@@ -8,9 +8,7 @@ import pytest
 from fixtures.session.region import PASSES, MigrationRegion
 from fixtures.session.region2019 import PAGE, Region2019
 from fixtures.uapi import RegionFlag, RegionState
-
-PRE_COPY = RegionState.SAVING | RegionState.RUNNING
-STOP_AND_COPY = RegionState.SAVING
+from suites.region.phases import PRE_COPY, STOP_AND_COPY, in_each_state
 
 
 def taken(region: MigrationRegion) -> list[bytes]:
@@ -40,11 +38,7 @@ def test_the_structure_is_not_mapped(region: MigrationRegion) -> None:
 
 
 @pytest.mark.clause("region.mapped.data-offset")
-@pytest.mark.parametrize(
-    "state",
-    [PRE_COPY, STOP_AND_COPY, RegionState.RESUMING],
-    ids=["pre-copy", "stop-and-copy", "resuming"],
-)
+@in_each_state
 def test_data_that_is_mapped_begins_with_a_page(device: Region2019, state: RegionState) -> None:
     device.migration.move(state)
     with device.migration.data_mapped():

@@ -7,10 +7,9 @@ import pytest
 
 from fixtures.session.region2019 import Region2019
 from fixtures.uapi import RegionState
+from suites.region.phases import PRE_COPY, STOP_AND_COPY
 
 RUNNING, RESUMING = RegionState.RUNNING, RegionState.RESUMING
-PRE_COPY = RegionState.SAVING | RegionState.RUNNING
-STOP_AND_COPY = RegionState.SAVING
 
 
 def resume(target: Region2019, pieces: list[bytes], count: int | None = None) -> None:

@@ -8,12 +8,7 @@ import pytest
 from fixtures.session.region import INFO_SIZE
 from fixtures.session.region2019 import Region2019
 from fixtures.uapi import RegionState
-
-PRE_COPY = RegionState.SAVING | RegionState.RUNNING
-STOP_AND_COPY = RegionState.SAVING
-in_both_phases = pytest.mark.parametrize(
-    "phase", [PRE_COPY, STOP_AND_COPY], ids=["pre-copy", "stop-and-copy"]
-)
+from suites.region.phases import PRE_COPY, STOP_AND_COPY, in_both_phases, in_each_state
 
 
 @pytest.mark.clause("region.pending-bytes.start")
@@ -52,11 +47,7 @@ def test_what_is_pending_in_pre_copy_is_pending_in_stop_and_copy(device: Region2
 
 
 @pytest.mark.clause("region.data-offset")
-@pytest.mark.parametrize(
-    "state",
-    [PRE_COPY, STOP_AND_COPY, RegionState.RESUMING],
-    ids=["pre-copy", "stop-and-copy", "resuming"],
-)
+@in_each_state
 def test_data_offset_is_behind_the_structure(device: Region2019, state: RegionState) -> None:
     device.migration.move(state)
     offset = device.migration.read("data_offset")

@@ -246,6 +246,8 @@ def test_a_read_that_waits_ends_with_its_session(in_flight: InFlight, how: str) 
     ending.end(A_WHILE)
     in_flight.firmware.release_save()
     ended = ending.end(SOON)
+    if ended.error == "EINPROGRESS":
+        reading.interrupt()  # or the device could not be removed, either
     check_waited(early)
     answer = reading.end(SOON) if early.error == "EINPROGRESS" else early
     assert ended.error != "EINPROGRESS", "the call that ends the session does not return"

@@ -23,6 +23,12 @@ STATUSES: dict[str, StatusName] = {
 }
 
 
+def stopped(session: Session, data_fd: DataFd) -> bytes:
+    """Move to STOP_COPY, and return the rest of the stream."""
+    session.move(State.STOP_COPY)
+    return the_rest(data_fd)
+
+
 @pytest.mark.clause("reinit.nothing-lost")
 @pytest.mark.parametrize("ask", [True, False], ids=["reported", "not-asked-for"])
 @pytest.mark.parametrize("drain", [True, False], ids=["drained", "unread"])
@@ -38,9 +44,7 @@ def test_stop_copy_straight_after_reinit(
     reinits.reinit(CHUNK)
     if ask:
         assert reported(started)
-    opted_in.move(State.STOP_COPY)
-    stream += the_rest(started)
-    assert arrive(stream) == reinits.state()
+    assert arrive(stream + stopped(opted_in, started)) == reinits.state()
 
 
 @pytest.mark.clause("reinit.nothing-lost")
@@ -66,9 +70,7 @@ def test_stop_copy_with_the_new_chunk_half_read(
     reinits.reinit(CHUNK)
     assert reported(started)
     stream += started.read(CHUNK // 2).data
-    opted_in.move(State.STOP_COPY)
-    stream += the_rest(started)
-    assert arrive(stream) == reinits.state()
+    assert arrive(stream + stopped(opted_in, started)) == reinits.state()
 
 
 @pytest.mark.clause("reinit.nothing-lost")
@@ -84,9 +86,7 @@ def test_several_chunks_and_changes_between_them(
         assert not reported(started)
     stream += started.read_on()[0]
     reinits.dirty(CHUNK)
-    opted_in.move(State.STOP_COPY)
-    stream += the_rest(started)
-    assert arrive(stream) == reinits.state()
+    assert arrive(stream + stopped(opted_in, started)) == reinits.state()
 
 
 @pytest.mark.clause("reinit.nothing-lost")
@@ -98,9 +98,7 @@ def test_what_comes_up_in_pre_copy_p2p(
     reinits.reinit(CHUNK)
     reported(started)
     stream += started.read_on()[0]
-    opted_in.move(State.STOP_COPY)
-    stream += the_rest(started)
-    assert arrive(stream) == reinits.state()
+    assert arrive(stream + stopped(opted_in, started)) == reinits.state()
 
 
 @pytest.mark.clause("reinit.nothing-lost")
@@ -111,9 +109,7 @@ def test_without_the_opt_in(
     reinits.reinit(CHUNK)
     assert not reported(pre_copy)
     stream += pre_copy.read_on()[0]
-    session.move(State.STOP_COPY)
-    stream += the_rest(pre_copy)
-    assert arrive(stream) == reinits.state()
+    assert arrive(stream + stopped(session, pre_copy)) == reinits.state()
 
 
 @pytest.mark.clause("reinit.nothing-lost")

@@ -17,6 +17,20 @@ def check_works(session: Session) -> None:
     assert session.state() is State.RUNNING
 
 
+def check_reset_leads_back(session: Session) -> None:
+    """Check that a reset sets the device running, and that it works then."""
+    assert not session.reset().error
+    assert session.state() is State.RUNNING
+    check_works(session)
+
+
+def check_reopening_leads_back(session: Session) -> None:
+    """Check that a device that is closed and opened again runs, and works."""
+    session.reopen()
+    assert session.state() is State.RUNNING
+    check_works(session)
+
+
 def check_it_continues(session: Session, arrived: Arrived) -> None:
     """Check that state and session are undisturbed, and that the device can run again."""
     assert session.state() is arrived.state

@@ -14,7 +14,7 @@ from fixtures.guest import Answer
 from fixtures.oracle import SAVING
 from fixtures.session import DataFd, Session, State
 from fixtures.session.transfer import Arrived
-from suites.state_machine.checks import check_works
+from suites.state_machine.checks import check_reopening_leads_back, check_reset_leads_back
 
 pytestmark = pytest.mark.any_api
 
@@ -54,16 +54,12 @@ def test_every_request_is_refused(session: Session, failed: Arrived) -> None:
 
 @pytest.mark.clause("state-machine.error.reset-only")
 def test_a_reset_leads_back(session: Session, failed: Arrived) -> None:
-    assert not session.reset().error
-    assert session.state() is State.RUNNING
-    check_works(session)
+    check_reset_leads_back(session)
 
 
 @pytest.mark.clause("state-machine.reopen")
 def test_a_device_that_is_opened_again_runs(session: Session, failed: Arrived) -> None:
-    session.reopen()
-    assert session.state() is State.RUNNING
-    check_works(session)
+    check_reopening_leads_back(session)
 
 
 @pytest.mark.clause("state-machine.error.session")

@@ -8,7 +8,7 @@ import pytest
 from fixtures.oracle import SAVING
 from fixtures.session import Session, State
 from fixtures.session.transfer import Arrived
-from suites.state_machine.checks import check_works
+from suites.state_machine.checks import check_reopening_leads_back, check_reset_leads_back
 
 A_WHILE = 0.2  # seconds without a call
 
@@ -19,17 +19,13 @@ on_saving = pytest.mark.parametrize(
 
 @pytest.mark.clause("state-machine.reset.running")
 def test_a_reset_leads_to_running(session: Session, arrived: Arrived) -> None:
-    assert not session.reset().error
-    assert session.state() is State.RUNNING
-    check_works(session)
+    check_reset_leads_back(session)
 
 
 @pytest.mark.clause("state-machine.reset.running")
 def test_a_reset_aborts_resuming(session: Session) -> None:
     session.start(State.RESUMING)
-    assert not session.reset().error
-    assert session.state() is State.RUNNING
-    check_works(session)
+    check_reset_leads_back(session)
 
 
 @pytest.mark.clause("state-machine.reset.session")
@@ -42,9 +38,7 @@ def test_a_reset_ends_the_session(session: Session, arrived: Arrived) -> None:
 
 @pytest.mark.clause("state-machine.reopen")
 def test_a_device_that_was_closed_is_running_again(session: Session, arrived: Arrived) -> None:
-    session.reopen()
-    assert session.state() is State.RUNNING
-    check_works(session)
+    check_reopening_leads_back(session)
 
 
 @pytest.mark.clause("state-machine.close.session")

@@ -17,6 +17,12 @@ pytestmark = pytest.mark.any_api
 A_WHILE = 100  # milliseconds; a reset that has not ended by then waits for the adapter's
 
 
+def check_requests_are_answered(session: Session, fsm: StateMachine) -> None:
+    """Check that requests for two states succeed, or fail as the protocol allows."""
+    for requested in (State.STOP, State.RUNNING):
+        check_answered(session, fsm, requested)
+
+
 def ask_and_read(arrived: Arrived) -> None:
     """Use the data fd of a saving session, if there is one."""
     if arrived.data_fd is not None and arrived.state in SAVING:
@@ -39,8 +45,7 @@ def test_state_requests_are_answered_then(
     session: Session, firmware: Firmware, arrived: Arrived, fsm: StateMachine
 ) -> None:
     firmware.restart()
-    for requested in (State.STOP, State.RUNNING):
-        check_answered(session, fsm, requested)
+    check_requests_are_answered(session, fsm)
     assert not session.reset().error
     check_works(session)
 
@@ -51,8 +56,7 @@ def test_an_adapter_that_takes_no_commands(
 ) -> None:
     firmware.go_down()
     ask_and_read(arrived)
-    for requested in (State.STOP, State.RUNNING):
-        check_answered(session, fsm, requested)
+    check_requests_are_answered(session, fsm)
     assert not session.reset().error
     assert session.state() is State.RUNNING
     firmware.come_up()
