@@ -8,13 +8,13 @@ that form of a kernel spec.
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fixtures import process
 from fixtures.kernel import Kernel
-from tests.vm.conftest import copy_of_build
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,20 @@ VFIO_PCI = Module(
     "vfio-pci-core",
     ("vfio_pci_intrs.c", "vfio_pci_rdwr.c", "vfio_pci_config.c", "vfio_pci_priv.h"),
 )
+
+
+def copy_of_build(kernel: Kernel, folder: Path) -> Path:
+    """Return a copy of the build folder of ``kernel``, which a test may change.
+
+    The files are not hard links, because kbuild writes to some files in place.
+    """
+    copy = folder / "build"
+    subprocess.run(["cp", "-a", str(kernel.build), str(copy)], check=True)
+    makefile = copy / "Makefile"
+    makefile.write_text(
+        makefile.read_text(encoding="utf-8").replace(str(kernel.build), str(copy)), encoding="utf-8"
+    )
+    return copy
 
 
 def with_change(kernel: Kernel, module: Module, old: str, new: str, folder: Path) -> Path:

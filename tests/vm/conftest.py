@@ -7,15 +7,17 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fixtures.kernel import Kernel
 from fixtures.paths import CHECKOUT
+from fixtures.plugin.run import Run
 from fixtures.record.model import Judgement, Results, load, nothing
+from tests.vm.changed import Module, with_change
 
 NEW, OLD = "debian:newest", "debian:6.12"
 RUN_DEADLINE = 2400.0  # seconds; includes a cold build of the old kernel, next to other tests
@@ -73,14 +75,18 @@ class Suites:
         """Run to the end; ``more`` as for ``start``."""
         return self.finish(self.start(*options, **more))
 
-    def catch(self, kernel: Path, driver: str, clause: str) -> Finished:
+    def catch(self, kernel: Path, driver: str, clause: str, *options: str) -> Finished:
         """Run the tests of ``clause``; check that it deviates, and not as a known deviation."""
-        options = (f"--driver={driver}", f"--clause={clause}", "--retries=0")
-        done = self.run(f"--kernel={kernel}", *options)
+        chosen = (f"--driver={driver}", f"--clause={clause}", "--retries=0")
+        done = self.run(f"--kernel={kernel}", *chosen, *options)
         assert done.status == 1, done.output
         failures = done.held(driver, clause).failures
         assert [one for one in failures if one.verdict == "deviates" and not one.known]
         return done
+
+
+# With the module, the lines to change, the new ones and the clause.
+Caught = Callable[[Module, str, str, str], Finished]
 
 
 @pytest.fixture
@@ -89,15 +95,12 @@ def suites(tmp_path: Path) -> Suites:
     return Suites(tmp_path / "results")
 
 
-def copy_of_build(kernel: Kernel, folder: Path) -> Path:
-    """Return a copy of the build folder of ``kernel``, which a test may change.
+@pytest.fixture
+def caught(run: Run, suites: Suites, tmp_path: Path) -> Caught:
+    """Put a mistake into a module, and check that its driver deviates from a clause, as unknown."""
 
-    The files are not hard links, because kbuild writes to some files in place.
-    """
-    copy = folder / "build"
-    subprocess.run(["cp", "-a", str(kernel.build), str(copy)], check=True)
-    makefile = copy / "Makefile"
-    makefile.write_text(
-        makefile.read_text(encoding="utf-8").replace(str(kernel.build), str(copy)), encoding="utf-8"
-    )
-    return copy
+    def check(module: Module, old: str, new: str, clause: str) -> Finished:
+        kernel = with_change(run.prepare().kernel, module, old, new, tmp_path)
+        return suites.catch(kernel, module.driver, clause)
+
+    return check

@@ -10,10 +10,9 @@ import pytest
 from fixtures.device import all_needs
 from fixtures.kernel import parse, provide
 from fixtures.kernel.kconfig import DEBUG, FAULT
-from fixtures.plugin.run import Run
 from fixtures.progress import Progress
 from tests.vm.changed import HISI_ACC, MLX5, MLX5_FILES, MTTY, QAT, VIRTIO, Module, with_change
-from tests.vm.conftest import NEW, Suites
+from tests.vm.conftest import NEW, Caught, Suites
 
 ANSWERS = (
     "\tif (copy_to_user((void __user *)arg, &info,\n"
@@ -131,12 +130,8 @@ err:
         ),
     ],
 )
-def test_a_bug_is_caught(
-    run: Run, suites: Suites, tmp_path: Path, module: Module, old: str, new: str, clause: str
-) -> None:
-    """As a deviation of ``clause`` that is not a known one."""
-    kernel = with_change(run.prepare().kernel, module, old, new, tmp_path)
-    suites.catch(kernel, module.driver, clause)
+def test_a_bug_is_caught(caught: Caught, module: Module, old: str, new: str, clause: str) -> None:
+    caught(module, old, new, clause)
 
 
 @pytest.mark.long

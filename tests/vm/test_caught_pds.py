@@ -3,13 +3,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from fixtures.plugin.run import Run
-from tests.vm.changed import PDS, with_change
-from tests.vm.conftest import Suites
+from tests.vm.changed import PDS
+from tests.vm.conftest import Caught
 
 SUSPENDS = "\t\t\t\t\t\t  PDS_LM_SUSPEND_RESUME_TYPE_{});\n"
 RESUMES = "\t\t\t\t\t\t PDS_LM_SUSPEND_RESUME_TYPE_{});\n"
@@ -85,9 +82,7 @@ CLOSES = f"\tpds_vfio_put_save_file(pds_vfio);\n{LOGS_NO_MORE}\tmutex_unlock("
     ],
 )
 def test_a_mistake_is_caught(
-    run: Run, suites: Suites, tmp_path: Path, old: str, new: str, clause: str, rule: str | None
+    caught: Caught, old: str, new: str, clause: str, rule: str | None
 ) -> None:
-    """As a deviation that is not a known one."""
-    kernel = with_change(run.prepare().kernel, PDS, old, new, tmp_path)
-    done = suites.catch(kernel, "pds", clause)
+    done = caught(PDS, old, new, clause)
     assert rule is None or rule in done.output

@@ -12,7 +12,8 @@ import pytest
 from fixtures.device import chosen
 from fixtures.paths import CHECKOUT
 from fixtures.plugin.run import Run
-from tests.vm.conftest import NEW, OLD, Finished, Suites, copy_of_build
+from tests.vm.changed import copy_of_build
+from tests.vm.conftest import NEW, OLD, Finished, Suites
 
 DEFAULT = {driver.name: driver for driver in chosen([])}  # the drivers of a run without --driver
 
@@ -63,7 +64,12 @@ def test_every_driver_on_a_kernel_of_before_the_series(suites: Suites) -> None:
     assert run.status == 0, run.output
     for driver, about in DEFAULT.items():
         seen = behaviours(run, driver)
-        if "PRE_COPY" not in (about.expected_capabilities(run.results.kernel.release) or ()):
+        capabilities = about.expected_capabilities(run.results.kernel.release)
+        if capabilities is None:
+            assert "CONFIG_" in run.results.drivers[driver].absent
+            assert f"{driver}: not in this kernel: " in run.output
+            continue
+        if "PRE_COPY" not in capabilities:
             assert seen["feature.pre_copy"] == "absent"
             assert f"{driver}: has no PRE_COPY on this kernel" in run.output
             continue
