@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Write docs/power.md: the scores of all drivers whose mutants were judged.
+
+    python -m workflows.mutants.power --kernel=debian:7.3 --number=40 --seed=1
+
+It judges nothing: it takes what `make mutants` has kept. Ends with 2 if there is nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from fixtures.device import chosen
+from fixtures.durable import write_whole
+from fixtures.errors import SpecError
+from fixtures.paths import CHECKOUT
+from workflows.command import run_main
+from workflows.mutants import asked
+from workflows.mutants.asked import Asked
+from workflows.mutants.report import Report, row
+from workflows.mutants.score import OPEN, OUTCOMES, share
+
+PAGE = CHECKOUT / "docs" / "power.md"
+_HEAD = """\
+# What the suites see
+
+Mutants are copies of a driver with one mistake in them; a suite that is worth its time kills them.
+This page is made by a program, from what `make mutants` has kept ([jobs.md](jobs.md), "Mutants"):
+
+    {command}
+
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Carry out the command line and return the exit status.
+
+    Raises RunError.
+    """
+    parser = argparse.ArgumentParser(prog="power", description="Write docs/power.md.")
+    asked.add_options(parser)
+    options = parser.parse_args(argv)
+    asked.check(options)
+    found = [Asked.of(options, driver).report for driver in chosen([])]
+    reports = [one for one in found if set(one.score.outcomes.values()) != {OPEN}]
+    if not reports:
+        raise SpecError("no mutant of this sample was judged; make mutants does it")
+    write_whole(PAGE, page(f"python -m workflows.mutants.power {' '.join(argv)}", reports))
+    print(f"written: {PAGE}")
+    return 0
+
+
+def page(command: str, reports: Sequence[Report]) -> str:
+    """Return the page about ``reports``, which ``command`` makes."""
+    shown = [one for one in OUTCOMES if any(report.score.counts[one] for report in reports)]
+    lines = [
+        row(["driver", "mutants", *shown, "score", "median"]),
+        "|---" * (len(shown) + 4) + "|",
+    ]
+    for report in reports:
+        counts, median = report.score.counts, report.score.median
+        took = "-" if median is None else f"{median:.1f} s"
+        cells = [str(counts[one]) for one in shown]
+        name = report.about.driver
+        lines.append(row([name, report.about.sample, *cells, share(counts), took]))
+    lines += [
+        "",
+        "The score is the share of those killed among those that were tested and are not"
+        " equivalent, rounded down. The median is the time from a compiled module to its verdict.",
+        "",
+        f"The kernel is {reports[0].about.kernel}. Each driver's report, with the diffs of its"
+        " survivors:",
+        "",
+        *(f"    {report.about.command}" for report in reports),
+        "",
+    ]
+    for report in reports:
+        lines += report.survivors()
+    return _HEAD.format(command=command) + "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main))
