@@ -157,10 +157,10 @@ def test_a_git_that_runs_us_does_not_say_which_repository_is_ours(
 @pytest.mark.parametrize(
     ("base", "named", "said"),
     [
-        ("", "", "SERIES= is missing: a mailbox, or a range"),
-        ("", "no-such.mbx", "no such file; a series is a mailbox, or a range"),
-        ("", "../no-such.mbx", "no such file; a series is a mailbox, or a range"),
-        ("", "/", "is not a file; a series is a mailbox, or a range"),
+        ("", "", "SERIES= is missing: a mailbox, a maildir, a message-id"),
+        ("", "no-such.mbx", "no such file; a series is a mailbox, a maildir"),
+        ("", "../no-such.mbx", "no such file; a series is a mailbox, a maildir"),
+        ("", "/", "is not a file or a maildir; a series is a mailbox"),
         ("", "base...topic", "a range has two dots"),
         ("", "base..base", "has no commit on top of"),
         ("", "topic..main~2", "has no commit on top of"),

@@ -1,34 +1,35 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The patches of a mailbox, complete, in order and unchanged, or one line with the problem.
+"""The mails of a mailbox or a maildir, parsed; what they are to a series is for ``thread.py``.
 
-git parses the mails (``git mailsplit``, ``git mailinfo``). Their headers decide which of them are
-patches, and in which order: a mailbox may be in order of arrival, and a thread also has answers,
-earlier versions and duplicates.
+git parses the mails (``git mailsplit``, ``git mailinfo``). A mail that it cannot parse is kept,
+with git's error.
 """
 
 from __future__ import annotations
 
 import codecs
 import email
+import functools
 import gzip
 import re
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
 from email.headerregistry import HeaderRegistry
 from email.message import Message
 from email.policy import EmailPolicy
-from email.utils import parsedate_to_datetime
+from email.utils import getaddresses, parsedate_to_datetime
 from pathlib import Path
 
 from fixtures.errors import SpecError
 from fixtures.git import GitFailed, raw
-from fixtures.progress import Progress
+from fixtures.untrusted import clean, one_line
 
 LIMIT = 256 << 20  # bytes of a mailbox; a thread with a thousand mails has about 10 MB
-_NAMED = 5  # missing patches that are listed, at most
 _GZIP = b"\x1f\x8b"
 _OTHER_PACKED = {b"\xfd7zXZ": "xz", b"BZh": "bzip2", b"\x28\xb5\x2f\xfd": "zstd", b"PK\3\4": "zip"}
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -42,6 +43,7 @@ _NUMBER = re.compile(r"(?<![\d.])(\d{1,4})\s*/\s*(\d{1,4})(?![\d.])")
 _VERSION = re.compile(r"(?:\b|PATCH|RFC)v(\d{1,3})(?![\d.])", re.IGNORECASE)
 _MARKED = re.compile(r"PATCH", re.IGNORECASE)
 _ID = re.compile(r"<([^<>\s]+)>")
+_ADDRESS = re.compile(r"[^\s@<>,;:\"()]+@[\w.-]+", re.ASCII)
 # git writes this date into the first line of each patch that it formats.
 _FORMATTED = re.compile(rb"From [0-9a-f]{40,64} Mon Sep 17 00:00:00 2001\r?\n")
 _FORMATTED_LATER = re.compile(rb"^" + _FORMATTED.pattern, re.MULTILINE)
@@ -74,11 +76,20 @@ class Patch:
 
 
 @dataclass(frozen=True)
-class _Mail:
+class Person:
+    """A name and an address, as a mail's header has them."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Mail:
     """A mail, and its position in a series according to its headers.
 
     Without a number, ``number`` and ``total`` are 0; ``numbered`` distinguishes that from a cover
-    letter, number 0. ``problem`` is git's error if it could not parse the mail.
+    letter, number 0. ``problem`` is git's error if it could not parse the mail. ``contents`` is the
+    mail itself.
     """
 
     patch: Patch
@@ -91,12 +102,21 @@ class _Mail:
     version: int
     marked: bool  # as a patch, without a number
     problem: str
+    sender: tuple[Person, ...]  # whom an answer goes to
+    others: tuple[Person, ...]  # To and Cc
+    date: str  # as the header has it
+    contents: bytes
 
     @property
     def number(self) -> int:
         return self.patch.number
 
     @property
+    def text(self) -> str:
+        """What git takes for the message and for the diff, with all that stands around it."""
+        return (self.patch.message + b"\n" + self.patch.diff).decode(errors="replace")
+
+    @functools.cached_property
     def changes(self) -> bytes:
         """The diff alone; empty if there is none."""
         found = _DIFF.search(self.patch.diff)
@@ -107,162 +127,98 @@ class _Mail:
         return (diff[: end.start()] if end else diff).strip()
 
 
-def read(mailbox: Path, progress: Progress) -> list[Patch]:
-    """Return the patches of ``mailbox``, which may be compressed by gzip, by number.
+def read(place: Path) -> list[Mail]:
+    """Return the mails of the mailbox or maildir ``place``, in its order.
 
-    ``progress`` gets a note for each mail with a diff that is left out.
-
-    Raises SpecError if it is not exactly one complete series.
-    """
-    mails = _once(_split(mailbox))
-    own: list[_Mail] = []
-    for mail in mails:
-        if not mail.answers:
-            own.append(mail)
-        elif mail.changes:
-            _leave_out(mail, "an answer", progress)
-    if any(mail.numbered and mail.number for mail in own):
-        return _by_number(mailbox, own, progress)
-    return _without_numbers(mailbox, own, progress)
-
-
-def _by_number(mailbox: Path, mails: Sequence[_Mail], progress: Progress) -> list[Patch]:
-    """Return the numbered patches, in order."""
-    series: list[_Mail] = []
-    for mail in mails:
-        if mail.numbered and 0 < mail.number <= mail.total:
-            series.append(mail)
-        elif mail.changes and mail.numbered and mail.number:
-            _leave_out(mail, f"it is on top of the {mail.total} patches", progress)
-        elif mail.changes and not mail.numbered and mail.parents:
-            _leave_out(mail, "a reply without a number", progress)
-        elif mail.changes and not mail.numbered:
-            raise SpecError(
-                f"{mailbox}: has numbered patches, and {mail.subject!r} without a number; remove"
-                " mails that are not part of the series"
-            )
-    _refuse_versions(mailbox, series)
-    totals = sorted({mail.total for mail in series})
-    if not series:
-        raise SpecError(f"{mailbox}: has only patches on top of a series, and none of the series")
-    if len(totals) > 1:
-        named = " and ".join(f"n/{total}" for total in totals)
-        raise SpecError(f"{mailbox}: has patches numbered {named}; keep only one series")
-    (total,) = totals
-    missing = sorted(set(range(1, total + 1)) - {mail.number for mail in series})
-    if missing:
-        raise SpecError(f"{mailbox}: {_missing(missing, total)}; get the series with b4 am")
-    return [
-        _only(mailbox, [mail for mail in series if mail.number == number], total)
-        for number in range(1, total + 1)
-    ]
-
-
-def _refuse_versions(mailbox: Path, mails: Sequence[_Mail]) -> None:
-    """Raise SpecError if ``mails`` have more than one version."""
-    versions = sorted({mail.version for mail in mails})
-    if len(versions) > 1:
-        named = " and ".join(f"v{version}" for version in versions)
-        raise SpecError(f"{mailbox}: has patches of {named}; keep only one version")
-
-
-def _missing(numbers: Sequence[int], total: int) -> str:
-    named = [str(number) for number in numbers[:_NAMED]]
-    if len(numbers) > _NAMED:
-        named.append(f"{len(numbers) - _NAMED} more")
-    if len(named) == 1:
-        return f"patch {named[0]} of {total} is missing"
-    return f"patches {', '.join(named[:-1])} and {named[-1]} of {total} are missing"
-
-
-def _only(mailbox: Path, mails: Sequence[_Mail], total: int) -> Patch:
-    """Return the patch in ``mails``, which all have the same number."""
-    name = f"patch {mails[0].number} of {total}, {mails[0].patch.subject!r},"
-    patches = [mail for mail in mails if mail.changes]
-    if not patches:
-        raise SpecError(f"{mailbox}: {name} {_no_diff(mails[0])}")
-    if len({mail.changes for mail in patches}) > 1:
-        raise SpecError(f"{mailbox}: {name} is there more than once, with different diffs")
-    return patches[0].patch
-
-
-def _without_numbers(mailbox: Path, mails: Sequence[_Mail], progress: Progress) -> list[Patch]:
-    """Return the patches of a mailbox without numbers, in its order."""
-    patches: list[_Mail] = []
-    for mail in mails:
-        if not mail.changes and mail.marked:
-            raise SpecError(f"{mailbox}: {mail.subject!r} {_no_diff(mail)}")
-        again = [one for one in patches if one.subject == mail.subject]
-        if mail.changes and mail.changes not in {one.changes for one in again}:
-            patches.append(mail)
-    if not patches:
-        raise SpecError(
-            f"{mailbox}: has no patch: no mail has a diff, apart from answers; make a mailbox with"
-            " b4 am or git format-patch --stdout"
-        )
-    _refuse_versions(mailbox, patches)
-    ids = {mail.id for mail in patches}
-    for mail in patches:
-        if mail.parents & ids:
-            raise SpecError(
-                f"{mailbox}: {mail.subject!r} has no number and is a reply to another patch: it may"
-                " follow it or replace it; keep one, or number them (git format-patch -n)"
-            )
-    if len(patches) > 1:
-        progress.note(f"{mailbox.name}: no patch has a number; they are taken in this order")
-    return [
-        # A plain diff, without a mail, has no subject.
-        replace(mail.patch, number=number, subject=mail.patch.subject or mailbox.name)
-        for number, mail in enumerate(patches, start=1)
-    ]
-
-
-def _no_diff(mail: _Mail) -> str:
-    if mail.problem:
-        return f"cannot be read: {mail.problem}"
-    return "has no diff: it is an empty commit, HTML, or cut; get the series with b4 am"
-
-
-def _leave_out(mail: _Mail, why: str, progress: Progress) -> None:
-    progress.note(f"left out, though it has a diff: {mail.subject!r}: {why}")
-
-
-def _once(mails: Iterable[_Mail]) -> list[_Mail]:
-    """Return ``mails`` without duplicates: an archive may have a copy from each list."""
-    kept: list[_Mail] = []
-    seen: set[tuple[object, ...]] = set()
-    for mail in mails:
-        # A mail that was altered on the way is not a duplicate.
-        key = (mail.id, mail.number, mail.total, mail.version, mail.changes)
-        if not mail.id or key not in seen:
-            kept.append(mail)
-        seen.add(key)
-    return kept
-
-
-def _split(mailbox: Path) -> Iterator[_Mail]:
-    """Yield the mails of ``mailbox``, in its order.
+    A mailbox may be compressed by gzip.
 
     Raises SpecError if it cannot be read.
     """
     with tempfile.TemporaryDirectory() as name:
-        place = Path(name)
-        if not (contents := _contents(mailbox)).strip():
-            return
-        (place / "mailbox").write_bytes(contents)
-        (place / "mails").mkdir()
-        # --mboxrd: mailboxes quote lines that begin with "From ".
-        split = ("mailsplit", "-b", "--keep-cr", "--mboxrd", f"-o{place}/mails", "mailbox")
+        work = Path(name)
+        mails = _maildir(place) if place.is_dir() else _split(place, work)
         try:
-            raw(place, *split)
-        except GitFailed as failed:
-            raise SpecError(f"{mailbox}: is not a mailbox: {failed.problem}") from failed
-        # Sort as numbers: git uses four digits, and more from the 10000th mail on.
-        for path in sorted((place / "mails").iterdir(), key=lambda path: int(path.name)):
-            try:
-                yield _mail(path.read_bytes(), place)
-            except RecursionError:
-                raise SpecError(f"{mailbox}: has a mail with too deeply nested parts") from None
+            return [mail for contents in mails for mail in _parsed(contents, work)]
+        except RecursionError:
+            raise SpecError(f"{place}: has a mail with too deeply nested parts") from None
+
+
+def _parsed(contents: bytes, work: Path) -> Iterator[Mail]:
+    """Yield the mail ``contents``, and each formatted patch that is attached to it."""
+    message = email.message_from_bytes(contents, policy=_POLICY)
+    attached = []
+    for part in message.walk() if message.is_multipart() else ():
+        inside = b"" if part.is_multipart() else bytes(part.get_payload(decode=True) or b"")
+        if _FORMATTED.match(inside):
+            attached.append(inside.replace(b"\r\n", b"\n"))
+            _empty(part)
+    if not attached:
+        yield _mail(contents, work)
+        return
+    # git would take all of them for one patch.
+    outer = _mail(message.as_bytes(unixfrom=True), work)
+    yield replace(outer, contents=contents, marked=False)
+    for one in attached:
+        inner = _mail(one, work)
+        yield replace(
+            inner,
+            id=outer.id,
+            answers=outer.answers or inner.answers,
+            parents=outer.parents,
+            sender=outer.sender,
+            others=outer.others,
+        )
+
+
+def _empty(part: Message) -> None:
+    """Take the payload of ``part`` away."""
+    del part["content-transfer-encoding"]
+    part.set_payload("")
+
+
+def _maildir(place: Path) -> Iterator[bytes]:
+    """Yield the mails of a maildir, by name: that begins with the time of arrival.
+
+    Raises SpecError if it is none, or is not readable.
+    """
+    folders = [place / name for name in ("cur", "new") if (place / name).is_dir()]
+    if not folders:
+        raise SpecError(f"{place}: is a folder, but no maildir: it has neither cur nor new")
+    left = LIMIT
+    try:
+        files = [path for folder in folders for path in folder.iterdir() if path.is_file()]
+        for path in sorted(files, key=lambda path: path.name):
+            contents = path.read_bytes()
+            left -= len(contents)
+            if left < 0:
+                raise SpecError(f"{place}: {_too_large()}")
+            yield contents
+    except OSError as error:
+        raise SpecError(f"{place}: cannot be read: {error.strerror}") from error
+
+
+def _split(mailbox: Path, work: Path) -> Iterator[bytes]:
+    """Yield the mails of ``mailbox``, in its order; ``work`` is an empty folder.
+
+    Raises SpecError if it cannot be read.
+    """
+    if not (contents := _contents(mailbox)).strip():
+        return
+    (work / "mailbox").write_bytes(contents)
+    (work / "mails").mkdir()
+    # --mboxrd: mailboxes quote lines that begin with "From ".
+    split = ("mailsplit", "-b", "--keep-cr", "--mboxrd", f"-o{work}/mails", "mailbox")
+    try:
+        raw(work, *split)
+    except GitFailed as failed:
+        raise SpecError(f"{mailbox}: is not a mailbox: {failed.problem}") from failed
+    # Sort as numbers: git uses four digits, and more from the 10000th mail on.
+    for path in sorted((work / "mails").iterdir(), key=lambda path: int(path.name)):
+        yield path.read_bytes()
+
+
+def _too_large() -> str:
+    return f"is larger than {LIMIT >> 20} MiB, too large for a series"
 
 
 def _contents(mailbox: Path) -> bytes:
@@ -276,7 +232,7 @@ def _contents(mailbox: Path) -> bytes:
     except OSError as error:
         raise SpecError(f"{mailbox}: cannot be read: {error.strerror}") from error
     if len(contents) > LIMIT:
-        raise SpecError(f"{mailbox}: is larger than {LIMIT >> 20} MiB, too large for a series")
+        raise SpecError(f"{mailbox}: {_too_large()}")
     for magic, name in _OTHER_PACKED.items():
         if contents.startswith(magic):
             raise SpecError(f"{mailbox}: is compressed by {name}; unpack it first, or use gzip")
@@ -288,8 +244,9 @@ def _contents(mailbox: Path) -> bytes:
     return _BEGINS + contents if lost else contents
 
 
-def _mail(contents: bytes, place: Path) -> _Mail:
+def _mail(mail: bytes, place: Path) -> Mail:
     """Parse one mail; ``place`` is a folder for git's output."""
+    contents = mail
     end = _HEAD_ENDS.search(contents)
     if end and end[0].startswith(b"\r"):
         contents = contents.replace(b"\r\n", b"\n")
@@ -308,7 +265,7 @@ def _mail(contents: bytes, place: Path) -> _Mail:
     except GitFailed as failed:
         problem = failed.problem
         patch = Patch(int(number[1]) if number else 0, subject, "", "", "", b"", b"", False)
-    return _Mail(
+    return Mail(
         patch=patch,
         subject=subject,
         id=about[0] if about else "",
@@ -319,7 +276,31 @@ def _mail(contents: bytes, place: Path) -> _Mail:
         version=int(version[1]) if version else 1,
         marked=any(map(_MARKED.search, tags)) or _FORMATTED.match(contents) is not None,
         problem=problem,
+        sender=_people(message, "reply-to") or _people(message, "from"),
+        others=_people(message, "to", "cc"),
+        date=" ".join(str(message["date"] or "").split()),
+        contents=mail,
     )
+
+
+def _people(message: Message, *headers: str) -> tuple[Person, ...]:
+    """Return whom the headers named ``headers`` name, without what is no address."""
+    # Names are decoded last: one may have a comma.
+    values = [str(value) for name, value in message.raw_items() if name.lower() in headers]
+    found = {
+        address.lower(): Person(_decoded(name), address)
+        for name, address in getaddresses(values)
+        if _ADDRESS.fullmatch(address)
+    }
+    return tuple(found.values())
+
+
+def _decoded(name: str) -> str:
+    try:
+        decoded = str(make_header(decode_header(name)))
+    except (HeaderParseError, UnicodeError, LookupError):
+        decoded = name
+    return one_line(clean(decoded))
 
 
 def _before(subject: str) -> tuple[bool, list[str]]:
@@ -348,8 +329,7 @@ def _without_html(message: Message) -> bytes:
     if not pages or len(pages) == len(parts):
         return b""
     for page in pages:
-        del page["content-transfer-encoding"]
-        page.set_payload("")
+        _empty(page)
     return message.as_bytes(unixfrom=True)
 
 
