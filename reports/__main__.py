@@ -20,7 +20,7 @@ from fixtures.errors import RunError
 from fixtures.paths import named
 from fixtures.record import table
 from fixtures.terminal import show_any_character
-from reports import html, junit, kcidb, ktap
+from reports import html, junit, kcidb, ktap, nipa
 from reports.run import CUT_SHORT, ReportedRun, load
 
 FILES: dict[str, tuple[str, Callable[[ReportedRun], str]]] = {
@@ -28,6 +28,7 @@ FILES: dict[str, tuple[str, Callable[[ReportedRun], str]]] = {
     "junit": ("junit.xml", junit.render),
     "ktap": ("report.ktap", ktap.render),
     "kcidb": ("kcidb.json", kcidb.render),
+    "nipa": ("nipa.json", nipa.render),
 }
 TABLE = "table"
 FORMATS = (*FILES, TABLE)

@@ -12,10 +12,24 @@ from fixtures.record.model import NOT_APPLICABLE
 
 Data = Mapping[str, Any]
 
+# A sign that tells an effect without its colour, its look, and what it means.
+SIGNS = {
+    Effect.WORSE.value: ("W", "deviates", "changed for the worse"),
+    Effect.UNJUDGED.value: ("?", "broken", "could not be judged"),
+    Effect.TOLERATED.value: ("T", "tolerated", "a deviation that --fail-on=must tolerates"),
+    Effect.FLAKY.value: ("F", "flaky", "failed once, and not again"),
+    Effect.BETTER.value: ("+", "conforms", "changed for the better"),
+    Effect.CHANGED.value: ("~", "changed", "another behaviour, neither better nor worse"),
+}
+
 
 @dataclass
 class Group:
-    """A change that several drivers share; ``name`` includes the level of a broken clause."""
+    """A change that several drivers share; ``name`` includes the level of a broken clause.
+
+    ``changes`` are the drivers' own, in the order of ``drivers``; rules that cease to apply
+    together have none.
+    """
 
     name: str
     before: str
@@ -24,6 +38,7 @@ class Group:
     fingerprints: list[str]
     drivers: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
+    changes: list[Data] = field(default_factory=list)
 
 
 def grouped_by_effect(changes: Iterable[Data]) -> dict[str, list[Group]]:
@@ -94,6 +109,7 @@ def _groups(changes: Iterable[Data]) -> list[Group]:
         fresh = Group(name, one["before"], one["after"], expected, one["fingerprints"])
         group = groups.setdefault(key, fresh)
         group.drivers.append(one["driver"])
+        group.changes.append(one)
         if one["reason"] and one["reason"] not in group.reasons:
             group.reasons.append(one["reason"])
     return [*groups.values(), *_ceased(ceased)]

@@ -1,27 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A page of a run: one file that needs no network, with the evidence for every verdict in it.
 
-Evidence goes into the page as JSON, escaped so that nothing in it can end its element, and is only
-ever shown as text. A policy in the page's head allows the page's own script and style, by their
-hashes, and nothing else.
+Evidence goes into the page as JSON, and is only ever shown as text.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from fixtures.record import catalogue
 from fixtures.record.level import ANY_LEVELS
 from fixtures.record.model import DEVIATING, KINDS, TOLERATED, Judgement, Kind
 from fixtures.splat import SPLAT
 from fixtures.untrusted import cut, ending
+from reports import page
 from reports.run import CALM, CONSOLE_LINES, CUT_SHORT, ReportedRun, TestFiles, part, told
 
 # A sign that tells a verdict without its colour, its name, and what it means.
@@ -44,63 +37,36 @@ _CALM_BUDGET, _BUDGET = 3_900_000, 16_000_000
 
 def render(run: ReportedRun) -> str:
     """Return the page for ``run``."""
-    environment = Environment(
-        loader=PackageLoader("reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    script, style = (_source(environment, name) for name in ("report.js", "report.css"))
     chosen = _Chosen(run)
-    return environment.get_template("report.html").render(
-        run=run,
-        signs=_signs(run),
-        calm=CALM,
-        parts=_parts(run),
-        rules=catalogue.clauses(),
-        words=catalogue.behaviours(),
-        wanting=_wanting(run),
-        level_of=_levels(run),
-        by_level=_by_level,
-        deviating=DEVIATING,
-        look=_look,
-        behaviours=sorted(
+    view = {
+        "run": run,
+        "signs": _signs(run),
+        "calm": CALM,
+        "parts": by_part(clause for _, clause, _ in run.results.held()),
+        "rules": catalogue.clauses(),
+        "words": catalogue.behaviours(),
+        "wanting": _wanting(run),
+        "level_of": _levels(run),
+        "by_level": _by_level,
+        "deviating": DEVIATING,
+        "look": _look,
+        "behaviours": sorted(
             {name for one in run.results.drivers.values() for name in one.behaviours}
         ),
-        consoles={name: _console(text) for name, text in _consoles(run)},
-        console_lines=CONSOLE_LINES,
-        cut_short=CUT_SHORT,
-        data=_json(_data(run, chosen)),
-        evidence=_json(chosen.shown),
-        script=Markup(script),
-        style=Markup(style),
-        script_hash=_hash(script),
-        style_hash=_hash(style),
-    )
+        "consoles": {name: _console(text) for name, text in _consoles(run)},
+        "console_lines": CONSOLE_LINES,
+        "cut_short": CUT_SHORT,
+        "data": page.as_json(_data(run, chosen)),
+        "evidence": page.as_json(chosen.shown),
+    }
+    return page.render("report.html", view, "report.js")
 
 
-def _source(environment: Environment, name: str) -> str:
-    assert environment.loader is not None
-    return environment.loader.get_source(environment, name)[0]
-
-
-def _hash(source: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
-
-
-def _json(data: Any) -> Markup:
-    """Return ``data`` as JSON that can neither end its element nor begin another."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    return Markup(text.replace("<", "\\u003c"))
-
-
-def _parts(run: ReportedRun) -> dict[str, list[str]]:
-    """Return the run's clauses by part of the protocol, both in the catalogue's order."""
+def by_part(clauses: Iterable[str]) -> dict[str, list[str]]:
+    """Return ``clauses`` by part of the protocol, both in the catalogue's order."""
     order = {clause: number for number, clause in enumerate(catalogue.clauses())}
-    clauses = {clause for _, clause, _ in run.results.held()}
     parts: dict[str, list[str]] = {}
-    for clause in sorted(clauses, key=lambda one: (order.get(one, len(order)), one)):
+    for clause in sorted({*clauses}, key=lambda one: (order.get(one, len(order)), one)):
         parts.setdefault(part(clause), []).append(clause)
     return parts
 

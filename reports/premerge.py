@@ -15,15 +15,16 @@ Data = Mapping[str, Any]
 
 def text(data: Data) -> str:
     """Return the report as plain text of at most 72 columns."""
-    return render("premerge.txt.j2", _view(data))
+    return render("premerge.txt.j2", view(data))
 
 
 def markdown(data: Data) -> str:
     """Return the same in Markdown."""
-    return render("premerge.md.j2", _view(data))
+    return render("premerge.md.j2", view(data))
 
 
-def _view(data: Data) -> dict[str, Any]:
+def view(data: Data) -> dict[str, Any]:
+    """Return ``data`` with the changes of each step in groups, and its state in words."""
     steps = [
         dict(one)
         | {

@@ -83,10 +83,14 @@ class ReportedRun:
         found = [
             one
             for test in self.results.drivers[driver].clauses[clause].tests
-            for one in self._evidence.get(file_name(test), ())
-            if driver in one.parameters.split("-")
+            for one in self.of_test(driver, test)
         ]
         return tuple(sorted(found, key=lambda one: (not one.reproducers, one.name)))
+
+    def of_test(self, driver: str, test: str) -> list[TestFiles]:
+        """Return the files of ``test``, which has no parameters, for ``driver``."""
+        found = self._evidence.get(file_name(test), ())
+        return [one for one in found if driver in one.parameters.split("-")]
 
     @functools.cached_property
     def _evidence(self) -> dict[str, list[TestFiles]]:

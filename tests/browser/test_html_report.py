@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,27 +15,10 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from reports import html
 from reports.run import load
+from tests.browser.chromium import brightness, opening, show
 from tests.unit.test_reports import CONSOLE, ECHO, MARKUP, NOTHING, ZERO, make_run
 
-pytestmark = pytest.mark.xdist_group("browser")  # one browser for all tests
-
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-
-
-def program(name: str) -> str:
-    path = shutil.which(name)
-    if path is None:
-        pytest.skip(f"{name} is not installed: apt-get install chromium chromium-driver")
-    return path
+pytestmark = pytest.mark.xdist_group("browser")  # one after the other
 
 
 @pytest.fixture(scope="module")
@@ -49,60 +30,11 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     return path.as_uri()
 
 
-@pytest.fixture(scope="module")
-def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The browser's folder for downloads."""
-    return tmp_path_factory.mktemp("downloads")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Iterator[Any]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = program("chromium")
-    for flag in FLAGS:
-        options.add_argument(flag)
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
-    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    service = webdriver.ChromeService(executable_path=program("chromedriver"))
-    driver = webdriver.Chrome(options=options, service=service)
-    driver.implicitly_wait(5)  # seconds; the page builds folded parts when they are unfolded
-    yield driver
-    driver.quit()
-
-
 @pytest.fixture
 def opened(browser: Any, page: str) -> Iterator[Any]:
     """The browser with the page freshly loaded; checks for errors after the test."""
-    browser.get("about:blank")
-    show(browser, 1280, 900)
-    browser.get_log("performance")
-    browser.get_log("browser")
-    browser.get(page)
-    yield browser
-    assert browser.get_log("browser") == []
-    assert [address for address in requested(browser) if not address.startswith(LOCAL)] == []
-    assert browser.execute_script("return document.querySelectorAll('img, iframe').length") == 0
-
-
-LOCAL = ("file:", "data:,", "about:blank", "blob:")
-
-
-def requested(browser: Any) -> list[str]:
-    """Return the URLs that the browser requested since the last call."""
-    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    return [
-        one["params"]["request"]["url"]
-        for one in messages
-        if one["method"] == "Network.requestWillBeSent"
-    ]
-
-
-def show(browser: Any, width: int, height: int, scheme: str = "light") -> None:
-    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    with opening(browser, page):
+        yield browser
 
 
 def find(browser: Any, selector: str) -> Any:
@@ -268,11 +200,6 @@ def test_the_dark_scheme(opened: Any) -> None:
     dark = opened.execute_script(colours)
     assert brightness(light[0]) > 200 > 100 > brightness(light[1])
     assert brightness(dark[0]) < 60 < 180 < brightness(dark[1])
-
-
-def brightness(colour: str) -> float:
-    numbers = [int(one) for one in colour.removeprefix("rgb(").removesuffix(")").split(",")]
-    return sum(numbers) / 3
 
 
 def test_verdicts_can_be_told_without_colours(opened: Any) -> None:

@@ -501,3 +501,12 @@ def test_kcidb_has_an_issue_for_each_reason(tmp_path: Path) -> None:
     schema.LATEST.validate(data)
     assert [one["comment"] for one in data["issues"]] == ["one", "two"]
     assert len({one["id"] for one in data["incidents"]}) == 2
+
+
+@pytest.mark.parametrize(("word", "shown"), [("supported", True), ("absent", False)])
+def test_the_page_shows_which_devices_log_dma(tmp_path: Path, word: str, shown: bool) -> None:
+    results = Collector.begin(tmp_path, "debian:7.3")
+    results.add(learnt("mtty", ECHO, CONFORMS, behaviours={"feature.dma_logging": word}))
+    results.write(complete=True)
+    page = html.render(load(results.folder))
+    assert ("STOP_COPY, PRE_COPY, DMA logging</td>" in page) is shown
