@@ -2,8 +2,9 @@
 #
 # The jobs of this suite. `make help` lists them.
 
-jobs = check premerge matrix bisect bisect-step baseline history shell selftests
-targets = $(jobs) help setup soak report clauses unit test test-long lint bench cache clean
+jobs = check vmm premerge matrix compat bisect bisect-step baseline history shell selftests
+targets = $(jobs) help setup soak streams mutants patchwork-check report clauses unit test test-long lint bench \
+	cache prune clean
 goals := $(MAKECMDGOALS)
 
 include variables.mk
@@ -17,6 +18,9 @@ python = .venv/bin/python
 ready = $(run) ./setup.sh
 # The virtual environment alone: for what needs no kernel.
 python_ready = $(ready) --python
+# What only some jobs need; without them the tests of these are skipped.
+extras = $(python) -m pip install -q --disable-pip-version-check -r requirements-mail.txt \
+	-r requirements-mutants.txt
 # Before the first run of a host: what that takes. By the system's Python, if it can.
 built = "$${XDG_CACHE_HOME:-$$HOME/.cache}/vfio-conformance/kernels"
 ready_for = { [ -d $(built) ] || python3 -m workflows.outlook --kernel="$1" 2>/dev/null || :; }; \
@@ -24,7 +28,7 @@ ready_for = { [ -d $(built) ] || python3 -m workflows.outlook --kernel="$1" 2>/d
 
 # What is run, once or in each step of a longer job, and what a job looks at.
 step = --drivers="$$DRIVERS $$DRIVER" --suites="$$SUITES" --flavour="$$FLAVOUR" \
-	--fail-on="$$FAIL_ON" --jobs="$$JOBS" --pytest="$$PYTEST"
+	--vmms="$$VMMS" --fail-on="$$FAIL_ON" --jobs="$$JOBS" --pytest="$$PYTEST"
 machine = --memory="$$MEMORY" --cpus="$$CPUS" --qemu-options="$$QEMU_OPTIONS" \
 	--kernel-options="$$KERNEL_OPTIONS" --gdb="$$GDB"
 about = --behaviour="$$BEHAVIOUR" --clause="$$CLAUSE" --tests="$$TESTS"
@@ -70,7 +74,7 @@ $(filter-out $(firstword $(goals)),$(goals)): $(firstword $(goals)) ;
 else
 
 help: ## list the targets and their variables
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "Variables:"
 	@echo "  KERNEL   the kernel under test: a kernel tree, TREE@REF, a build folder,"
@@ -78,6 +82,7 @@ help: ## list the targets and their variables
 	@echo "  DRIVERS  the drivers to test, separated by blanks or commas (all)"
 	@echo "  FLAVOUR  how the kernel is built: default, debug (KASAN, lockdep, kmemleak ...), fault"
 	@echo "  SUITES   folders of suites/ to run, for instance precopy_info (all)"
+	@echo "  VMMS     the VMMs of suites/vmm, or all, for all of its tests (one VMM, and few of them)"
 	@echo "  CLAUSE   run only what checks this clause; BEHAVIOUR, what records this behaviour;"
 	@echo "  TESTS    the tests that pytest -k chooses. In a bisect: what is looked at"
 	@echo "  FAIL_ON  must: a new deviation from a SHOULD does not fail the run; should: any does"
@@ -89,6 +94,8 @@ help: ## list the targets and their variables
 	@echo "  GDB      1: let gdb attach; SHELL_ON_FAILURE, 1: a shell where a test fails (check)"
 	@echo "  DUMP     1: keep the memory of a guest whose kernel dies, for drgn and crash (check)"
 	@echo "  RUNS     how often \`make soak' runs the suites ($(default.RUNS))"
+	@echo "  N        how many mutants, at random (all); SEED, what decides which ($(default.SEED));"
+	@echo "  MUTANT   the keys of mutants, in place of a sample (mutants)"
 	@echo "  RESULTS  the folder of a run ($(default.RESULTS))"
 	@echo "  FORMATS  of a report, separated by blanks or commas (all files); FORMATS=help lists them"
 	@echo "  PYTEST   more options for pytest, for instance PYTEST='-k flags -x'"
@@ -96,18 +103,27 @@ help: ## list the targets and their variables
 	@echo "  BASELINE the results of an earlier run: make baseline writes them, make check compares"
 	@echo "Of the longer jobs (docs/jobs.md):"
 	@echo "  TREE     a git repository of the kernel; nothing in it is touched"
-	@echo "  BASE     the commit that a series is for; SERIES, a mailbox or a range BASE..TIP;"
+	@echo "  BASE     the commit that a series is for (its base-commit); SERIES, a mailbox, maildir,"
+	@echo "           message-id, lore URL or range BASE..TIP; VERSION, which one of it (the newest);"
 	@echo "  EXPECT   a file that says what the series is meant to change"
-	@echo "  KERNELS  the kernels of a matrix, separated by blanks, each as KERNEL"
+	@echo "  CLUSTER  local:N carries out N steps beside each other (premerge, matrix)"
+	@echo "  KERNELS  the kernels of a matrix or of compat, separated by blanks, each as KERNEL"
 	@echo "  GOOD     BAD: commits of before and after a change (bisect); GOOD: what a good kernel"
 	@echo "           does, in a word (bisect-step)"
 	@echo "  DRIVER   as DRIVERS: whose behaviour or clause is looked at"
 	@echo "  CMD      a command to run in the guest, in place of a shell (shell)"
 	@echo "  AGAINST  a commit of this project, whose make check is timed in turn with this one"
+	@echo "Of make patchwork-check (its token is in the environment: PATCHWORK_TOKEN):"
+	@echo "  SERVER   the server's URL; SERIES_ID, the number that it has for the series"
 	@echo "Of make cache:"
 	@echo "  PRUNE    what to remove: kinds of the table, or all (not the runs), separated by blanks;"
 	@echo "           nothing in use is removed"
 	@echo "  KEEP     how many of each to keep, the most recently used (0; runs need a number)"
+	@echo "Of make prune (what unfinished jobs need stays):"
+	@echo "  KEEP_DAYS  remove what was last used more days ago"
+	@echo "  KEEP_GB    then the least recently used, until the results, and the cache, have at most"
+	@echo "             so many gigabytes"
+	@echo "  PRUNE      results, cache, or kinds of the table of make cache (results and cache)"
 	@echo "They may be set in the environment, too; make prints those that are. Environment:"
 	@echo "  DEBIAN_MIRROR   the Debian archive (that of the system's apt sources, else Debian's own)"
 	@echo "  XDG_CACHE_HOME  where kernels and the guest's root are kept (~/.cache)"
@@ -125,14 +141,25 @@ check: ## test the drivers of KERNEL against the protocol; KERNEL=, DRIVERS=, SU
 	$(really)@$(run) $(python) -m workflows.check --kernel="$$KERNEL" --baseline="$$BASELINE" \
 		--shell-on-failure="$$SHELL_ON_FAILURE" --dump="$$DUMP" $(about) $(step) $(machine)
 
-premerge: ## judge a series, patch by patch; TREE=, BASE=, SERIES=, EXPECT=
+vmm: ## migrate the drivers' devices by VMMs in the guest; KERNEL=, DRIVERS=, VMMS=
+	$(really)@$(call ready_for,$$KERNEL) || exit 2
+	$(really)@$(run) $(python) -m workflows.check --kernel="$$KERNEL" --baseline="$$BASELINE" \
+		--shell-on-failure="$$SHELL_ON_FAILURE" --dump="$$DUMP" $(about) $(step) $(machine) \
+		--suites=vmm --vmms="$${VMMS:-all}"
+
+premerge: ## judge a series, patch by patch; TREE=, SERIES=, BASE=, VERSION=, EXPECT=
 	$(really)@$(call ready_for,$$TREE) || exit 2
 	$(really)@$(run) $(python) -m workflows.premerge --tree="$$TREE" --base="$$BASE" \
-		--series="$$SERIES" --expect="$$EXPECT" $(step)
+		--series="$$SERIES" --version="$$VERSION" --expect="$$EXPECT" --cluster="$$CLUSTER" $(step)
 
 matrix: ## run the suites on several kernels and compare them; KERNELS=, DRIVERS=
 	$(really)@$(call ready_for,$$KERNELS) || exit 2
-	$(really)@$(run) $(python) -m workflows.matrix "$$KERNELS" $(step)
+	$(really)@$(run) $(python) -m workflows.matrix "$$KERNELS" --cluster="$$CLUSTER" $(step)
+
+compat: ## load what each kernel's drivers saved on each kernel; KERNELS=, DRIVERS=
+	$(really)@$(call ready_for,$$KERNELS) || exit 2
+	$(really)@$(run) $(python) -m workflows.compat "$$KERNELS" --flavour="$$FLAVOUR" \
+		--drivers="$$DRIVERS $$DRIVER" $(machine)
 
 bisect: ## find the commit that changed a behaviour; TREE=, GOOD=, BAD=, DRIVER=, BEHAVIOUR=
 	$(really)@$(call ready_for,$$TREE) || exit 2
@@ -169,9 +196,23 @@ soak: ## run the suites RUNS times and print where the runs disagree; KERNEL=, D
 	@$(call ready_for,$$KERNEL)
 	@$(run) $(python) -m workflows.soak "$$RUNS" --kernel="$$KERNEL" $(about) $(step) $(machine)
 
+mutants: ## break a driver in many ways, and count what the suites see; KERNEL=, DRIVER=, N=, SEED=
+	@$(call ready_for,$$KERNEL)
+	@$(run) $(python) -m workflows.mutants --kernel="$$KERNEL" --flavour="$$FLAVOUR" \
+		--drivers="$$DRIVERS $$DRIVER" --number="$$N" --seed="$$SEED" --mutants="$$MUTANT"
+
+streams: ## keep the streams that the drivers of KERNEL save, for the tests of others; KERNEL=
+	@$(call ready_for,$$KERNEL)
+	@$(run) $(python) -m workflows.streams --kernel="$$KERNEL" --flavour="$$FLAVOUR" \
+		--drivers="$$DRIVERS $$DRIVER" $(machine)
+
 report: ## write reports of a run: a page, for CI systems, for KernelCI; RESULTS=, FORMATS=
 	@$(ready)
 	@$(run) $(python) -m reports "$$RESULTS" "$$FORMATS"
+
+patchwork-check: ## tell a patchwork server what pre-merge said of each patch; SERIES_ID=, SERVER=
+	@$(python_ready)
+	@$(run) $(python) -m workflows.patchwork_check --series-id="$$SERIES_ID" --server="$$SERVER"
 
 clauses: ## print every rule, its source and its tests; fail where a rule has none
 	@$(ready)
@@ -183,11 +224,13 @@ unit: ## run the unit tests, which need no kernel, VM or Debian package; PYTEST=
 
 test: ## run the project's own tests: unit tests, and real kernels in VMs; PYTEST=
 	@$(call ready_for,debian:newest) packages-test.txt
+	@$(extras) || echo "note: the tests of what is missing are skipped" >&2
 	@eval "$(run) $(python) -m pytest $(call but_for,tests) --results=results/tests -m 'not long' \
 		-n auto --dist loadgroup $$PYTEST"
 
 test-long: ## run the tests that take more than ten minutes; PYTEST=
 	@$(call ready_for,debian:newest) packages-test.txt packages-selftests.txt
+	@$(extras) -r requirements-cluster.txt || echo "note: the tests of what is missing are skipped" >&2
 	@eval "$(run) $(python) -m pytest $(call but_for,tests) --results=results/tests -m long $$PYTEST"
 
 lint: ## check the code's form: ruff, mypy; shellcheck and checkpatch, if they are there
@@ -204,6 +247,11 @@ bench: ## measure the steps of a run, or whole runs against another commit's; KE
 cache: ## show what is kept and how much room it takes, or remove it; PRUNE=, KEEP=
 	@$(ready)
 	@$(run) $(python) -m workflows.cache --prune="$$PRUNE" --keep="$$KEEP"
+
+prune: ## remove old results and cached files; KEEP_DAYS=, KEEP_GB=, PRUNE=
+	@$(python_ready)
+	@$(run) $(python) -m workflows.prune --keep-days="$$KEEP_DAYS" --keep-gb="$$KEEP_GB" \
+		--prune="$$PRUNE"
 
 clean: ## remove the virtual environment and the results (the cache stays)
 	rm -rf .venv .setup.lock results

@@ -3,25 +3,31 @@
 # The variables of the Makefile: which goal takes which, and what is wrong with those that were
 # given. The Makefile names the goals of this run (goals), and all that there are (targets).
 
-choice = DRIVERS DRIVER SUITES FLAVOUR FAIL_ON JOBS PYTEST
+choice = DRIVERS DRIVER SUITES VMMS FLAVOUR FAIL_ON JOBS PYTEST
 subject = BEHAVIOUR CLAUSE TESTS
 machine = MEMORY CPUS QEMU_OPTIONS KERNEL_OPTIONS GDB
 takes.check = KERNEL BASELINE SHELL_ON_FAILURE DUMP $(choice) $(subject) $(machine)
-takes.premerge = TREE BASE SERIES EXPECT $(choice)
-takes.matrix = KERNELS $(choice)
+takes.vmm = $(filter-out SUITES,$(takes.check))
+takes.premerge = TREE BASE SERIES VERSION EXPECT CLUSTER $(choice)
+takes.matrix = KERNELS CLUSTER $(choice)
+takes.compat = KERNELS DRIVERS DRIVER FLAVOUR $(machine)
 takes.bisect = TREE GOOD BAD $(choice) $(subject)
 takes.bisect-step = TREE GOOD $(choice) $(subject)
 takes.baseline = KERNEL BASELINE $(choice) $(subject) $(machine)
 takes.history = DRIVERS DRIVER BEHAVIOUR CLAUSE
 takes.shell = KERNEL DRIVERS DRIVER FLAVOUR CMD $(machine)
+takes.streams = KERNEL DRIVERS DRIVER FLAVOUR $(machine)
 takes.selftests = KERNEL DRIVERS DRIVER FLAVOUR $(machine)
 takes.soak = RUNS KERNEL $(choice) $(subject) $(machine)
+takes.patchwork-check = SERIES_ID SERVER
+takes.mutants = KERNEL DRIVERS DRIVER FLAVOUR N SEED MUTANT
 takes.report = RESULTS FORMATS
 takes.unit = PYTEST
 takes.test = PYTEST
 takes.test-long = PYTEST
 takes.bench = KERNEL AGAINST
 takes.cache = PRUNE KEEP
+takes.prune = KEEP_DAYS KEEP_GB PRUNE
 variables := $(sort $(foreach goal,$(targets),$(takes.$(goal))))
 
 default.KERNEL = debian:newest
@@ -29,6 +35,7 @@ default.FLAVOUR = default
 default.FAIL_ON = should
 default.JOBS = auto
 default.RUNS = 20
+default.SEED = 1
 default.RESULTS = results/latest
 
 # The environment of what is run, which make can be given, too, and what make itself knows.

@@ -8,7 +8,6 @@ Exit status: the run's. An incomplete run is not recorded.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
 import sys
@@ -20,7 +19,7 @@ from fixtures.durable import write_whole
 from fixtures.errors import RunError, SpecError
 from fixtures.paths import CHECKOUT, named
 from fixtures.record import compare, model
-from workflows.command import CANNOT, add_run, pytest_words, run_main, run_pytest
+from workflows.command import CANNOT, add_run, arguments, pytest_words, run_main, run_pytest
 
 RUNS = CHECKOUT / "results" / "baselines"
 
@@ -30,10 +29,8 @@ def main(argv: Sequence[str]) -> int:
 
     Raises RunError.
     """
-    parser = argparse.ArgumentParser(prog="baseline", description="Record a kernel's results.")
-    parser.add_argument("file", help="the file to write")
-    add_run(parser)
-    asked = parser.parse_args(argv)
+    about = "Record a kernel's results."
+    asked = arguments(argv, "baseline", about, add_run, file="the file to write")
     if not asked.file:
         raise SpecError("BASELINE= is missing: the file to write")
     target = named(asked.file).absolute()

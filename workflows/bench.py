@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from xml.etree import ElementTree
 
 import yaml
 
@@ -40,6 +41,7 @@ from fixtures.machine import Machine, MachineSpec, accelerator
 from fixtures.machine.machine import qemu_version
 from fixtures.progress import Progress
 from fixtures.session import APIS, State, opened
+from fixtures.vmm import chosen_vmms, provide_vmm
 from workflows import against, replay
 from workflows.command import must
 from workflows.step import Selection, run
@@ -70,6 +72,7 @@ class Bench:
         self._builds(tree)
         self._doubles(kernel)
         self._boots_and_calls(kernel)
+        self._vmms()
         self._whole_runs()
         self._calls_alone(kernel)
 
@@ -160,6 +163,22 @@ class Bench:
                 "all doubles compiled for one kernel", 30, _timed(lambda: doubles.build(wanted))
             )
 
+    def _vmms(self) -> None:
+        """The root file system of a VMM, and the tests of a run that migrate by one."""
+        with cache.scratch() as scratch, _cache_in(str(scratch)):
+            (vmm,) = chosen_vmms([])
+            made = _timed(lambda: provide_vmm(vmm, self._progress))
+        self._row("the root file system of a VMM, once", 150, made)
+        with tempfile.TemporaryDirectory() as folder:
+            words = (f"--kernel={self._spec.text}", f"--results={folder}/results", "-n", "auto")
+            report = Path(folder) / "junit.xml"
+            command = [sys.executable, "-m", "pytest", "suites/vmm", *words]
+            took = _timed(lambda: must([*command, f"--junit-xml={report}"]))
+            cases = ElementTree.parse(report).iter("testcase")
+            times = [float(one.attrib["time"]) for one in cases if one.find("skipped") is None]
+        self._row("all drivers migrated by a VMM, as in `make check`", 60, took)
+        self._row("a test that migrates by a VMM", 8, statistics.median(times))
+
     def _whole_runs(self) -> None:
         """`make check` with a full cache: until QEMU's launch, and until the end."""
         launched, alone = self._whole_run(f"DRIVERS={DRIVER}")
@@ -180,7 +199,8 @@ class Bench:
         """A full run, compared with the same calls back to back, without the host's decisions."""
         boot = self._how_to_boot(kernel, chosen([]))
         with tempfile.TemporaryDirectory() as folder:
-            plugin = ("-p", "workflows.replay", f"--keep-programs={folder}")
+            # What VMMs do is in no program, and the ids of their processes are those of one guest.
+            plugin = ("-p", "workflows.replay", f"--keep-programs={folder}", "--ignore=suites/vmm")
             words = (f"--kernel={self._spec.text}", f"--results={folder}/results", "-n", "auto")
             took = _timed(lambda: must([sys.executable, "-m", "pytest", "suites", *words, *plugin]))
             workers = replay.kept(Path(folder)).values()

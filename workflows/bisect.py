@@ -36,6 +36,7 @@ from fixtures.paths import CHECKOUT
 from fixtures.progress import Progress
 from reports import bisect as report
 from workflows import subject as subjects
+from workflows import unfinished
 from workflows.bisect_step import ABORT, BAD, GOOD, SKIP
 from workflows.command import (
     CANNOT,
@@ -112,8 +113,14 @@ def main(argv: Sequence[str]) -> int:
         good, bad, folder, process_id = asked.judge
         _end_with(int(process_id))
         # Keep the folder of the start: edits of the suite since then would change its name.
-        return _judge(replace(bisect, folder=Path(folder)), good, bad, progress)
-    with cache.locked(f"bisect-{bisect.folder.name}", progress) as lock:
+        with unfinished.part_of("bisect", Path(folder).name):
+            return _judge(replace(bisect, folder=Path(folder)), good, bad, progress)
+    key = bisect.folder.name
+    with (
+        cache.locked(f"bisect-{key}", progress) as lock,
+        unfinished.job("bisect", key, argv) as job,
+    ):
+        unfinished.needs(bisect.folder)
         good = _end(bisect, bisect.good, "GOOD", progress)
         bad = _end(bisect, bisect.bad, "BAD", progress)
         if good == bad:
@@ -128,6 +135,7 @@ def main(argv: Sequence[str]) -> int:
         candidates = _run(bisect, judge, lock)
         data = _found(bisect, candidates, good, bad, progress)
         folder = _write(bisect, data)
+        job.finished = True
     print(report.text(data))
     print(f"report: {folder}/report.txt; data: bisect.yaml")
     return FOUND if data["found"] else CANNOT

@@ -5,14 +5,15 @@
 
 The cache and the steps of jobs are pruned automatically: they can be made again. Runs belong to the
 user; they are removed only if PRUNE= names them and KEEP= gives the number to keep. Entries in use,
-and folders that a ``latest`` points at, always stay. Exit status: 2 if an entry could not be
-removed.
+those that an unfinished job needs, and folders that a ``latest`` points at, always stay. Exit
+status: 2 if an entry could not be removed.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -23,7 +24,7 @@ from pathlib import Path
 from fixtures import cache, holding, paths, process
 from fixtures.errors import SpecError
 from fixtures.paths import CHECKOUT
-from workflows import step
+from workflows import step, unfinished
 from workflows.command import CANNOT, run_main, words
 
 RESULTS = CHECKOUT / "results"
@@ -42,17 +43,22 @@ class CacheKind:
     folders: tuple[Path, ...]
     kept: int | None
     names: str = "*"
+    is_result: bool = False
 
     def entries(self) -> list[Path]:
         """Return the entries, the most recently used of each folder first."""
         return [path for folder in self.folders for path in cache.by_use(folder, self.names)]
 
+    def latest(self) -> set[Path]:
+        """Return the entries that a ``latest`` points at."""
+        links = (folder / "latest" for folder in self.folders)
+        return {link.resolve() for link in links if link.is_symlink()}
+
     def prune(self, keep: int) -> cache.Pruned:
         """Remove all but the ``keep`` most recently used entries of each folder."""
-        whole = cache.Pruned()
+        whole, jobs = cache.Pruned(), unfinished.left()
+        spare = self.latest() | {one for one in self.entries() if unfinished.needed(one, jobs)}
         for folder in self.folders:
-            latest = folder / "latest"
-            spare = {latest.resolve()} if latest.is_symlink() else set()
             pruned = cache.trim(folder, keep, self.names, spare)
             whole.removed += pruned.removed
             whole.in_use += pruned.in_use
@@ -66,12 +72,12 @@ def kinds() -> list[CacheKind]:
     jobs = tuple(results / job for job in ("premerge", "matrix", "bisect", "selftests"))
     return [
         *(CacheKind(name, (paths.cache() / name,), kept) for name, kept in cache.KEPT.items()),
-        CacheKind("steps", (step.STEPS.resolve(),), step.KEPT),
-        CacheKind("runs", (results,), None, f"{_RUNS}-*"),
-        CacheKind("baselines", (results / "baselines",), None),
-        CacheKind("soaks", (results / "soak",), None, f"{_RUNS}-*"),
-        CacheKind("tests", (results / "tests",), None, f"{_RUNS}-*"),
-        CacheKind("reports", jobs, None, f"{_RUNS}-*"),
+        CacheKind("steps", (step.STEPS.resolve(),), step.KEPT, is_result=True),
+        CacheKind("runs", (results,), None, f"{_RUNS}-*", is_result=True),
+        CacheKind("baselines", (results / "baselines",), None, is_result=True),
+        CacheKind("soaks", (results / "soak",), None, f"{_RUNS}-*", is_result=True),
+        CacheKind("tests", (results / "tests",), None, f"{_RUNS}-*", is_result=True),
+        CacheKind("reports", jobs, None, f"{_RUNS}-*", is_result=True),
     ]
 
 
@@ -87,6 +93,8 @@ def main(argv: Sequence[str]) -> int:
     chosen = _chosen(words(asked.prune), asked.keep)
     if not chosen:
         print(*table(kinds()), sep="\n")
+        for one in unfinished.left():
+            print(f"unfinished: {unfinished_job(one)}")
         return 0
     problems = 0
     for kind in chosen:
@@ -94,7 +102,7 @@ def main(argv: Sequence[str]) -> int:
         pruned = kind.prune(int(asked.keep or 0))
         freed = max(0, before - size(kind.entries()))
         in_use = f"; {pruned.in_use} in use" if pruned.in_use else ""
-        print(f"{kind.name}: {pruned.removed} removed, {_bytes(freed)}{in_use}", flush=True)
+        print(f"{kind.name}: {pruned.removed} removed, {in_bytes(freed)}{in_use}", flush=True)
         if pruned.problem:
             print(f"error: {pruned.problem}", file=sys.stderr)
             problems += 1
@@ -137,13 +145,13 @@ def table(rows: Iterable[CacheKind]) -> list[str]:
             (
                 kind.name,
                 str(len(entries)),
-                _bytes(takes),
+                in_bytes(takes),
                 str(sum(_is_used(path) for path in entries)),
                 _oldest(entries),
                 "all" if kind.kept is None else str(kind.kept),
             )
         )
-    shown.append(("", "", _bytes(total), "", "", ""))
+    shown.append(("", "", in_bytes(total), "", "", ""))
     widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
     lines = [
         "  ".join(
@@ -156,15 +164,25 @@ def table(rows: Iterable[CacheKind]) -> list[str]:
 
 
 def size(entries: Iterable[Path]) -> int:
-    """Return the disk space of ``entries`` in bytes; an entry that vanishes meanwhile counts 0."""
+    """Return the disk space of ``entries`` in bytes."""
+    return sum(sizes(entries).values())
+
+
+def sizes(entries: Iterable[Path]) -> dict[Path, int]:
+    """Return the disk space of each entry in bytes; one that vanishes meanwhile is left out."""
     done = subprocess.run(
-        [process.need("du"), "--summarize", "--total", "--block-size=1", "--files0-from=-"],
+        [process.need("du"), "--summarize", "--null", "--block-size=1", "--files0-from=-"],
         input=b"".join(bytes(path) + b"\0" for path in entries),
         capture_output=True,
         env=process.clean_environment(),
     )
-    lines = done.stdout.splitlines()
-    return int(lines[-1].split()[0]) if lines else 0
+    lines = (line.partition(b"\t") for line in done.stdout.split(b"\0") if line)
+    return {Path(os.fsdecode(path)): int(number) for number, _, path in lines}
+
+
+def unfinished_job(left: unfinished.Left) -> str:
+    """Return what is left of a job, in words."""
+    return f"{left.command}: needs {len(left.needs)} entries (to give it up: rm {left.file})"
 
 
 def _is_used(path: Path) -> bool:
@@ -186,7 +204,8 @@ def _oldest(entries: Iterable[Path]) -> str:
     return f"{hours:.0f} h ago" if hours < 48 else f"{hours / 24:.0f} days ago"
 
 
-def _bytes(number: int) -> str:
+def in_bytes(number: int) -> str:
+    """Return a size in words."""
     return f"{number / 1e6:.1f} MB" if number < 1e9 else f"{number / 1e9:.1f} GB"
 
 

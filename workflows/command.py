@@ -47,6 +47,21 @@ def must(argv: Sequence[str], place: Path = CHECKOUT) -> None:
         raise RunError(f"{' '.join(argv)} in {place} ended with {done.returncode}: {why}")
 
 
+def arguments(
+    argv: Sequence[str],
+    job: str,
+    description: str,
+    add: Callable[[argparse.ArgumentParser], None],
+    **positional: str,
+) -> argparse.Namespace:
+    """Return the arguments of ``job``: those of ``add``, and ``positional`` ones with a help."""
+    parser = argparse.ArgumentParser(prog=job, description=description)
+    for name, text in positional.items():
+        parser.add_argument(name, help=text)
+    add(parser)
+    return parser.parse_args(argv)
+
+
 def add_selection(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose the tests and the flavour of each step."""
     parser.add_argument("--drivers", default="", help="separated by commas or blanks (all)")
@@ -54,7 +69,13 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--flavour", default=kernel.DEFAULT, help=", ".join(kernel.FLAVOURS))
     parser.add_argument("--fail-on", default=level.DEFAULT, help=", ".join(level.FAIL_ON))
     parser.add_argument("--jobs", default="auto", help="machines at the same time")
+    parser.add_argument("--vmms", default="", help="VMMs of suites/vmm, for all of its tests")
     parser.add_argument("--pytest", default="", help="more options for pytest")
+
+
+def add_cluster(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says who carries out the steps."""
+    parser.add_argument("--cluster", default="", help="local:N, for N steps beside each other")
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
@@ -72,6 +93,25 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--qemu-options", default="", help="more options for QEMU")
     parser.add_argument("--kernel-options", default="", help="more options for the guest's kernel")
     parser.add_argument("--gdb", default="", help="1: let gdb attach to each machine")
+
+
+def add_guest(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose a kernel, its devices and its machine, without tests."""
+    parser.add_argument("--kernel", default="debian:newest", help="the kernel under test")
+    add_devices(parser)
+
+
+def add_devices(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose devices, their kernel's flavour and their machine."""
+    parser.add_argument("--drivers", default="", help="separated by commas or blanks (all)")
+    parser.add_argument("--flavour", default=kernel.DEFAULT, help=", ".join(kernel.FLAVOURS))
+    add_machine(parser)
+
+
+def check_flavour(asked: argparse.Namespace) -> None:
+    """Raise SpecError unless the flavour that is asked for exists."""
+    if asked.flavour not in kernel.FLAVOURS:
+        raise SpecError(f"FLAVOUR={asked.flavour}: there are {', '.join(kernel.FLAVOURS)}")
 
 
 def machine_of(asked: argparse.Namespace) -> MachineSpec:
@@ -119,6 +159,7 @@ def selection_of(asked: argparse.Namespace, *more: str) -> Selection:
         flavour=asked.flavour,
         fail_on=level.fail_on("FAIL_ON", asked.fail_on),
         jobs=asked.jobs,
+        vmms=words(asked.vmms),
         words=(*options, *more),
     )
     chosen.check()
@@ -141,6 +182,7 @@ def pytest_words(asked: argparse.Namespace) -> list[str]:
         *("-n", chosen.jobs, f"--kernel={asked.kernel}", f"--flavour={chosen.flavour}"),
         f"--fail-on={chosen.fail_on}",
         *([f"--driver={','.join(chosen.drivers)}"] if chosen.drivers else []),
+        *chosen.vmm_options,
         *(f"--clause={name}" for name in words(asked.clause)),
         *(f"--behaviour={name}" for name in words(asked.behaviour)),
         *(["-k", asked.tests] if asked.tests else []),

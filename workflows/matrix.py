@@ -17,23 +17,28 @@ from dataclasses import asdict
 from itertools import pairwise
 from typing import Any
 
+from fixtures import cache
 from fixtures import kernel as kernels
 from fixtures.device import all_needs
 from fixtures.errors import BuildError, ConfigError, SpecError
 from fixtures.kernel import parse
 from fixtures.progress import Progress
 from fixtures.record import compare
-from fixtures.record.model import BROKEN, DEVIATES, FLAKY, KNOWN, TOLERATED, Results
+from fixtures.record.model import BROKEN, DEVIATES, FLAKY, KNOWN, TOLERATED
 from reports import matrix as report
-from workflows import step
+from reports import matrix_page
+from workflows import cluster, memory, unfinished
 from workflows.command import (
     CANNOT,
+    add_cluster,
     add_selection,
+    arguments,
     make_folder,
     run_main,
     selection_of,
     write_report,
 )
+from workflows.runner import submitted
 from workflows.step import Stage, StepResult
 from workflows.stop import on_sigterm
 
@@ -45,10 +50,8 @@ def main(argv: Sequence[str]) -> int:
 
     Raises RunError.
     """
-    parser = argparse.ArgumentParser(prog="matrix", description="Compare kernels.")
-    parser.add_argument("kernels", help="kernel specs, separated by blanks")
-    add_selection(parser)
-    asked = parser.parse_args(argv)
+    specs_are = "kernel specs, separated by blanks"
+    asked = arguments(argv, "matrix", "Compare kernels.", _options, kernels=specs_are)
     selection, progress = selection_of(asked), Progress()
     specs = [parse(text) for text in asked.kernels.split()]
     if not specs:
@@ -58,13 +61,21 @@ def main(argv: Sequence[str]) -> int:
             kernels.identity(spec, all_needs(), progress, selection.flavour)
     on_sigterm()
     outcomes: list[StepResult] = []
-    for spec in specs:
-        outcome = step.run_or_tell(spec, selection, spec.text, progress)
-        outcomes.append(outcome)
-        if problem := outcome.problem:
-            progress.note(f"{spec.text}: {outcome.stage.value}: {problem}")
-        if outcome.stage is Stage.NOT_MADE:
-            break
+    key = cache.digest(*(spec.text for spec in specs), *selection.argv())
+    steps = [(spec, spec.text) for spec in specs]
+    with (
+        unfinished.job("matrix", key, argv) as job,
+        cluster.runner(asked.cluster, progress) as runner,
+        submitted(runner, steps, selection) as those,
+    ):
+        for spec, pending in zip(specs, those, strict=True):
+            outcome = pending.result()
+            outcomes.append(outcome)
+            if problem := outcome.problem:
+                progress.note(f"{spec.text}: {outcome.stage.value}: {problem}")
+            if outcome.stage is Stage.NOT_MADE:
+                break
+        job.finished = outcomes[-1].stage is not Stage.NOT_MADE
     data = {
         "schema": 2,
         "drivers": selection.names,
@@ -77,10 +88,16 @@ def main(argv: Sequence[str]) -> int:
         "changes": _changes(outcomes),
     }
     folder = make_folder("matrix")
-    write_report(folder, data, {"report.txt": report.text(data)})
+    html = matrix_page.render(data, folder)
+    write_report(folder, data, {"report.txt": report.text(data), "report.html": html})
     print(report.text(data))
-    print(f"report: {folder}/report.txt; data: matrix.yaml")
+    print(f"report: {folder}/report.txt, report.html; data: matrix.yaml")
     return _status(outcomes)
+
+
+def _options(parser: argparse.ArgumentParser) -> None:
+    add_selection(parser)
+    add_cluster(parser)
 
 
 def _kernel(name: str, outcome: StepResult) -> dict[str, Any]:
@@ -90,18 +107,20 @@ def _kernel(name: str, outcome: StepResult) -> dict[str, Any]:
         "stage": outcome.stage.value,
         "problem": outcome.problem,
         "release": "",
+        "results": str(outcome.folder or ""),
         "attention": [],
         "drivers": {},
     }
     if results := outcome.results:
         data["release"] = results.kernel.release
-        data["attention"] = _attention(results)
+        data["attention"] = _attention(outcome)
         data["drivers"] = {
             driver: {
                 "absent": about.lacking,
                 "behaviours": about.words,
                 "counts": dict(about.counts),
                 "known": about.kinds[KNOWN],
+                "clauses": {clause: held.kind for clause, held in about.clauses.items()},
                 "deviations": {level: asdict(one) for level, one in about.deviations.items()},
             }
             for driver, about in results.drivers.items()
@@ -109,14 +128,20 @@ def _kernel(name: str, outcome: StepResult) -> dict[str, Any]:
     return data
 
 
-def _attention(results: Results) -> list[str]:
+def _attention(outcome: StepResult) -> list[str]:
     """Return a line for each missing driver and each unexpected or flaky result."""
+    results = outcome.results
+    assert results is not None
+    lines = {
+        kind: [
+            f"{driver}: {held.labelled(clause)}: {kind}: {held.why}"
+            for driver, clause, held in results.of_kind(kind)
+        ]
+        for kind in (DEVIATES, BROKEN, TOLERATED)
+    }
     missing = [f"{driver}: missing: {reason}" for driver, reason in results.missing.items()]
-    return missing + [
-        f"{driver}: {held.labelled(clause)}: {kind}: {held.why}"
-        for kind in (DEVIATES, BROKEN, FLAKY, TOLERATED)
-        for driver, clause, held in results.of_kind(kind)
-    ]
+    flaky = [f"{driver}: {clause}: {FLAKY}: {why}" for driver, clause, why in memory.flaky(outcome)]
+    return [*missing, *lines[DEVIATES], *lines[BROKEN], *flaky, *lines[TOLERATED]]
 
 
 def _changes(outcomes: Sequence[StepResult]) -> list[dict[str, Any]]:

@@ -21,8 +21,8 @@ from fixtures.errors import RunError
 # Measured on Debian 12, with nothing installed but git, make and python3: MB, and minutes.
 PACKAGES_MB, VENV_MB = 340, 240
 ARCHIVE_MB, SOURCES_MB = 330, 1800  # the archive's lists; linux-source, unpacked
-MADE_MB = 450  # build folder, kernel, root file system
-DOWNLOADED_MB, OF_SOURCES_MB = 190, 160
+MADE_MB = 550  # build folder, kernel, root file systems
+DOWNLOADED_MB, OF_SOURCES_MB = 240, 160
 FETCHING_MINUTES = 4  # packages, sources, and the guest's root file system
 BUILDING_MINUTES = 16  # on one core
 
@@ -49,7 +49,7 @@ def tell(kernel: str, cores: int) -> list[str]:
     downloads = "the kernel's sources, the guest's packages" if fetched else "the guest's packages"
     lines += [
         f"  downloads  {downloads} (at most {downloaded} MB)",
-        "  builds     the guest's root file system, the kernel and the doubles",
+        "  builds     the guest's root file systems, the kernel and the doubles",
         f"             ({gigabytes(cached)} in {cache}; {gigabytes(free)} are free)",
         f"  takes      about {minutes:.0f} minutes with {cores} cores, most of it for the kernel;"
         " once",

@@ -2,6 +2,7 @@
 """The gate before a merge: build and test a base and every patch, and report the changes.
 
     python -m workflows.premerge --tree=~/linux --base=v7.1 --series=series.mbx
+    python -m workflows.premerge --tree=~/linux --series=20260714151505.1-1-me@example.com
 
 Exit status: 0 if nothing changed for the worse unexpectedly; 1 if something did, a patch does not
 build or boot, or an expected change is missing; 2 if the series could not be judged. With
@@ -12,20 +13,24 @@ the same command resumes after a stop.
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fixtures import cache, untrusted
 from fixtures.paths import named
 from fixtures.progress import Progress
 from fixtures.record import compare
 from fixtures.record.compare import NOTHING, Change, Effect
-from fixtures.record.model import BROKEN, FLAKY, Results, nothing, plain
+from fixtures.record.model import BROKEN, Results, nothing, plain
 from reports import premerge as report
-from workflows import expect, series, step
+from reports import premerge_page, reply
+from workflows import cluster, expect, memory, series, step, unfinished
 from workflows.command import (
     CANNOT,
+    add_cluster,
     add_selection,
     make_folder,
     run_main,
@@ -33,6 +38,9 @@ from workflows.command import (
     write_report,
 )
 from workflows.expect import Expected
+from workflows.mail import source
+from workflows.mail.thread import Posting
+from workflows.runner import Here, Runner, submitted
 from workflows.series import Commit, Series
 from workflows.step import Selection, Stage, StepResult
 from workflows.stop import on_sigterm
@@ -51,6 +59,11 @@ class PatchStep:
     since: Commit | None
     changes: Sequence[Change]
 
+    @functools.cached_property
+    def flaky(self) -> list[tuple[str, str, str]]:
+        """Driver and clause of each flaky result, and why: earlier runs are looked at once."""
+        return memory.flaky(self.outcome)
+
 
 def main(argv: Sequence[str]) -> int:
     """Carry out the command line and return the exit status.
@@ -60,33 +73,70 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="premerge", description="Judge a series of patches.")
     parser.add_argument("--tree", required=True, help="a git repository of the kernel")
     parser.add_argument("--base", default="", help="the commit that the patches apply to")
-    parser.add_argument("--series", required=True, help="a mailbox, or a range BASE..TIP")
+    parser.add_argument(
+        "--series", required=True, help="a mailbox, maildir, message-id, URL, or range BASE..TIP"
+    )
+    parser.add_argument("--version", default="", help="of a series that was posted several times")
     parser.add_argument("--expect", default="", help="a file with the expected changes")
     add_selection(parser)
+    add_cluster(parser)
     asked = parser.parse_args(argv)
     selection, progress = selection_of(asked), Progress()
-    expected: list[Expected] = []
-    if asked.expect:
-        expected = expect.load(named(asked.expect), selection.names, progress)
+    expected = expectations(asked.expect, selection, progress)
     tree = series.repository(asked.tree)
-    patches = series.load(tree, asked.base, asked.series, progress)
+    patches = series.load(tree, asked.base, asked.series, progress, asked.version)
+    key = cache.digest(str(tree), *(one.id for one in patches.commits), *selection.argv())
+    with unfinished.job("premerge", key, argv) as job:
+        with cluster.runner(asked.cluster, progress) as runner:
+            data = carry_out(patches, selection, expected, progress, runner)
+        job.finished = data["steps"][-1]["stage"] != Stage.NOT_MADE.value
+    return int(data["status"])
+
+
+def expectations(file: str, selection: Selection, progress: Progress) -> list[Expected]:
+    """Return the expected changes in ``file``, none if it is "".
+
+    Raises RunError.
+    """
+    return expect.load(named(file), selection.names, progress) if file else []
+
+
+def carry_out(
+    patches: Series,
+    selection: Selection,
+    expected: Sequence[Expected],
+    progress: Progress,
+    runner: Runner | None = None,
+) -> dict[str, Any]:
+    """Judge ``patches``, write and print the report, and return its data.
+
+    Raises RunError.
+    """
     on_sigterm()
     folder = make_folder("premerge")
+    unfinished.needs(folder)
 
     def write(steps: Sequence[PatchStep]) -> dict[str, Any]:
         data = judgement(patches, selection, steps, expected)
-        texts = {"report.txt": report.text(data), "report.md": report.markdown(data)}
+        texts = {
+            "report.txt": report.text(data),
+            "report.md": report.markdown(data),
+            "report.html": premerge_page.render(data, folder),
+        }
+        if data["posting"]:
+            texts["reply.eml"] = reply.mail(data)
         write_report(folder, data, texts)
         return data
 
     # Written after each step, so that a report exists however this job ends.
-    steps = judge_all(patches, selection, progress, on_step=write)
+    steps = judge_all(patches, selection, progress, on_step=write, runner=runner)
     data = write(steps)
     print(report.text(data))
-    print(f"report: {folder}/report.txt, report.md; data: premerge.yaml")
+    answer = ", reply.eml" if data["posting"] else ""
+    print(f"report: {folder}/report.txt, report.md, report.html{answer}; data: premerge.yaml")
     if steps[-1].outcome.stage is Stage.NOT_MADE:
         print(f"{steps[-1].outcome.problem}; the same command resumes here", file=sys.stderr)
-    return int(data["status"])
+    return data
 
 
 def judge_all(
@@ -94,29 +144,39 @@ def judge_all(
     selection: Selection,
     progress: Progress,
     on_step: Callable[[Sequence[PatchStep]], object] = lambda _: None,
+    runner: Runner | None = None,
 ) -> list[PatchStep]:
     """Build and test every commit of ``patches``, the base first.
 
     ``on_step`` is called after each step with all steps so far. Stops if the base cannot be judged,
-    as there is nothing to compare with then, and at a step that cannot be run.
+    as there is nothing to compare with then, and at a step that cannot be run. ``runner`` carries
+    the steps out, by default this process.
     """
     steps: list[PatchStep] = []
     last: PatchStep | None = None  # the last judged step
-    count = len(patches.commits) - 1
-    for commit in patches.commits:
-        name = f"patch {commit.number} of {count}" if commit.number else f"base {patches.base}"
-        progress.note(f"{name}: {commit.short} {commit.subject}")
-        outcome = step.run_or_tell(patches.spec(commit), selection, name, progress)
-        changed = changes(last.outcome, outcome) if last else []
-        steps.append(PatchStep(commit, outcome, last.commit if last else None, changed))
-        if outcome.problem:
-            progress.note(f"{name}: {outcome.stage.value}: {outcome.problem}")
-        on_step(steps)
-        if outcome.stage is Stage.JUDGED:
-            last = steps[-1]
-        elif not commit.number or outcome.stage is Stage.NOT_MADE:
-            break
+    named = [_called(patches, commit) for commit in patches.commits]
+    specs = [patches.spec(commit) for commit in patches.commits]
+    with submitted(runner or Here(progress), [*zip(specs, named, strict=True)], selection) as those:
+        for commit, name, pending in zip(patches.commits, named, those, strict=True):
+            progress.note(f"{name}: {commit.short} {commit.subject}")
+            outcome = pending.result()
+            changed = changes(last.outcome, outcome) if last else []
+            steps.append(PatchStep(commit, outcome, last.commit if last else None, changed))
+            if outcome.problem:
+                progress.note(f"{name}: {outcome.stage.value}: {outcome.problem}")
+            on_step(steps)
+            if outcome.stage is Stage.JUDGED:
+                last = steps[-1]
+            elif not commit.number or outcome.stage is Stage.NOT_MADE:
+                break
     return steps
+
+
+def _called(patches: Series, commit: Commit) -> str:
+    """Return what messages call the step of ``commit``."""
+    if not commit.number:
+        return f"base {patches.base}"
+    return f"patch {commit.number} of {len(patches.commits) - 1}"
 
 
 def changes(before: StepResult, after: StepResult) -> list[Change]:
@@ -148,7 +208,13 @@ def judgement(
         "schema": 2,
         "status": ended,
         "verdict": verdict,
-        "base": {"name": patches.base, "commit": patches.commits[0].short},
+        "base": {
+            "name": patches.base,
+            "commit": patches.commits[0].short,
+            "from": patches.base_from,
+            "lacks": list(patches.lacks),
+        },
+        "posting": _posting_data(patches.posting) if patches.posting else {},
         "patches": len(patches.commits) - 1,
         "tip": patches.commits[-1].short,
         "judged": sum(one.outcome.stage is Stage.JUDGED for one in steps),
@@ -161,10 +227,9 @@ def judgement(
         "whole": [_change_data(change, _lasting(expected)) for change in _whole(steps)],
         "broken": _unjudged(last) if last else [],
         "flaky": [
-            f"{_name(one)}: {driver}: {clause}: {held.why}"
+            f"{_name(one)}: {driver}: {clause}: {why}"
             for one in steps
-            if one.outcome.results
-            for driver, clause, held in one.outcome.results.of_kind(FLAKY)
+            for driver, clause, why in one.flaky
         ],
         "missed": [
             {
@@ -175,6 +240,20 @@ def judgement(
             }
             for one in missed
         ],
+    }
+
+
+def _posting_data(posting: Posting) -> dict[str, Any]:
+    """Return what an answer to the series needs."""
+    top = posting.top
+    return {
+        "version": posting.version,
+        "message_id": top.id,
+        "link": source.link(top.id),
+        "subject": untrusted.clean_line(top.subject),
+        "date": untrusted.clean_line(top.date),
+        "from": [vars(one) for one in top.sender],
+        "cc": [vars(one) for one in top.others],
     }
 
 
@@ -243,6 +322,9 @@ def _step_data(one: PatchStep, patches: Series, expected: Sequence[Expected]) ->
         "number": one.commit.number,
         "commit": one.commit.id,
         "subject": one.commit.subject,
+        "author": one.commit.author,
+        "message_id": one.commit.message_id,
+        "link": source.link(one.commit.message_id),
         "stage": one.outcome.stage.value,
         "problem": step.for_a_mail(one.outcome.problem, patches.spec(one.commit)),
         "since": one.since.number if one.since else None,

@@ -56,7 +56,8 @@ from fixtures.splat import Splat
 from workflows import skips, tap
 from workflows.command import (
     CANNOT,
-    add_machine,
+    add_guest,
+    check_flavour,
     machine_of,
     make_folder,
     run_main,
@@ -87,13 +88,9 @@ def main(argv: Sequence[str]) -> int:
     Raises RunError.
     """
     parser = argparse.ArgumentParser(prog="selftests", description="Run the kernel's selftests.")
-    parser.add_argument("--kernel", default="debian:newest", help="the kernel under test")
-    parser.add_argument("--drivers", default="", help="separated by commas or blanks (all)")
-    parser.add_argument("--flavour", default=kernels.DEFAULT, help=", ".join(kernels.FLAVOURS))
-    add_machine(parser)
+    add_guest(parser)
     asked = parser.parse_args(argv)
-    if asked.flavour not in kernels.FLAVOURS:
-        raise SpecError(f"FLAVOUR={asked.flavour}: there are {', '.join(kernels.FLAVOURS)}")
+    check_flavour(asked)
     described = machine_of(asked)
     named = words(asked.drivers)
     drivers = _of_functions(chosen(named))

@@ -28,7 +28,7 @@ from fixtures.guest import Guest, late_death
 from fixtures.machine import Machine, accelerator, provide_rootfs, shell
 from fixtures.machine.machine import qemu_version
 from fixtures.progress import Progress
-from workflows.command import add_machine, machine_of, run_main, words
+from workflows.command import add_guest, check_flavour, machine_of, run_main, words
 
 ENDS = 1.0  # seconds, in which a lost connection ends after its channels
 
@@ -39,14 +39,10 @@ def main(argv: Sequence[str]) -> int:
     Raises RunError.
     """
     parser = argparse.ArgumentParser(prog="shell", description="Open a shell in a guest.")
-    parser.add_argument("--kernel", default="debian:newest", help="the kernel under test")
-    parser.add_argument("--drivers", default="", help="separated by commas or blanks (all)")
-    parser.add_argument("--flavour", default=kernels.DEFAULT, help=", ".join(kernels.FLAVOURS))
-    add_machine(parser)
+    add_guest(parser)
     parser.add_argument("--cmd", default="", help="a command to run in place of a shell")
     asked = parser.parse_args(argv)
-    if asked.flavour not in kernels.FLAVOURS:
-        raise SpecError(f"FLAVOUR={asked.flavour}: there are {', '.join(kernels.FLAVOURS)}")
+    check_flavour(asked)
     if not asked.cmd and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise SpecError("a shell needs a terminal; CMD='...' runs one command without")
     described = machine_of(asked)

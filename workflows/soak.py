@@ -9,7 +9,6 @@ made. Each soak has its own folder below results/soak/.
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 import time
@@ -21,7 +20,7 @@ from fixtures.errors import SpecError
 from fixtures.paths import CHECKOUT
 from fixtures.record import model
 from fixtures.record.model import BROKEN, FLAKY, Judgement, Results
-from workflows.command import add_run, pytest_words, run_main, run_pytest
+from workflows.command import add_run, arguments, pytest_words, run_main, run_pytest
 
 SOAKS = CHECKOUT / "results" / "soak"
 OUTPUT = "last-output.txt"  # what pytest printed in the last run
@@ -38,10 +37,7 @@ def main(argv: Sequence[str]) -> int:
 
     Raises SpecError.
     """
-    parser = argparse.ArgumentParser(prog="soak", description="Print where runs disagree.")
-    parser.add_argument("runs", help="how many runs")
-    add_run(parser)
-    asked = parser.parse_args(argv)
+    asked = arguments(argv, "soak", "Print where runs disagree.", add_run, runs="how many runs")
     if not re.fullmatch(r"0*[1-9][0-9]*", asked.runs):
         raise SpecError(f"RUNS={asked.runs}: RUNS= is the number of runs, for instance RUNS=20")
     runs, options = int(asked.runs), pytest_words(asked)

@@ -33,6 +33,8 @@ from fixtures.progress import Progress, ProgressStep
 from fixtures.record import compare, level, model
 from fixtures.record.model import BROKEN, FLAKY, Results
 from fixtures.record.results import merged
+from fixtures.vmm import chosen_vmms
+from workflows import unfinished
 from workflows.stop import Terminated
 
 STEPS = CHECKOUT / "results" / "steps"
@@ -91,14 +93,16 @@ class Selection:
     flavour: str = DEFAULT
     fail_on: level.FailOn = level.DEFAULT
     jobs: str = "auto"
+    vmms: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Check that all named drivers and folders exist.
+        """Check that all named drivers, VMMs and folders exist.
 
         Raises SpecError.
         """
         chosen(self.drivers)
+        chosen_vmms(self.vmms)
         for folder in self.suites:
             if not (SUITES / folder).is_dir():
                 known = sorted({path.parent.name for path in SUITES.glob("*/test_*.py")})
@@ -116,7 +120,12 @@ class Selection:
         folders = [f"suites/{suite}" for suite in self.suites] or ["suites"]
         argv = [*folders, f"--flavour={self.flavour}", f"--model-seed={compare.SEED}", "-q"]
         argv += [f"--fail-on={self.fail_on}", f"--driver={','.join(self.names)}"]
-        return [*argv, *self.words]
+        return [*argv, *self.vmm_options, *self.words]
+
+    @property
+    def vmm_options(self) -> list[str]:
+        """Pytest's arguments for the VMMs that are named."""
+        return [f"--vmm={','.join(self.vmms)}"] if self.vmms else []
 
 
 @dataclass(frozen=True)
@@ -179,6 +188,7 @@ def run(
         folder = STEPS / key
         with cache.locked(f"step-{key}", progress):
             holding.hold(folder)
+            unfinished.needs(folder)
             if not again and (done := judged(folder)) and not done.in_doubt:
                 progress.note(f"{name}: already judged, results in {done.folder}")
                 return done
@@ -186,6 +196,7 @@ def run(
             # A job has many steps: release the kernel here, as the run holds it itself.
             with holding.only_here():
                 kernels.provide(spec, all_needs(), progress, selection.flavour)
+                unfinished.needs(*holding.held())
             return _test(spec, selection, folder, name, progress)
     except (BuildError, ConfigError) as error:
         return StepResult(Stage.DOES_NOT_BUILD, problem=str(error))
@@ -208,7 +219,7 @@ def run_for_certain(spec: Spec, selection: Selection, name: str, progress: Progr
         progress.note(f"{name}: the retry failed: {error}")
         return outcome
     except (KeyboardInterrupt, Terminated) as stopped:
-        return StepResult(Stage.NOT_MADE, outcome.runs, _why(stopped))
+        return StepResult(Stage.NOT_MADE, outcome.runs, why(stopped))
 
 
 def run_or_tell(spec: Spec, selection: Selection, name: str, progress: Progress) -> StepResult:
@@ -222,10 +233,11 @@ def run_or_tell(spec: Spec, selection: Selection, name: str, progress: Progress)
     except RunError as error:
         return StepResult(Stage.NOT_MADE, getattr(error, "runs", {}), str(error))
     except (KeyboardInterrupt, Terminated) as stopped:
-        return StepResult(Stage.NOT_MADE, problem=_why(stopped))
+        return StepResult(Stage.NOT_MADE, problem=why(stopped))
 
 
-def _why(stopped: BaseException) -> str:
+def why(stopped: BaseException) -> str:
+    """Return what stopped a step, in words."""
     return str(stopped) or "interrupted"
 
 
