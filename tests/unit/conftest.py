@@ -5,12 +5,26 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.unit import repository
-from workflows import step
+from workflows import judged, memory, premerge, step, unfinished
 from workflows.step import StepResult
+
+
+@pytest.fixture(scope="session")
+def no_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for results of jobs."""
+    return tmp_path_factory.mktemp("results")
+
+
+@pytest.fixture(autouse=True)
+def _no_results(no_results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the results of earlier runs, or notes what a job needs beside them."""
+    monkeypatch.setattr(memory, "RESULTS", no_results)
+    monkeypatch.setattr(unfinished, "FOLDER", no_results / "unfinished")
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +50,33 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[StepResult]:
     monkeypatch.setattr("fixtures.kernel.identity", lambda *_: "x")
     monkeypatch.setattr("workflows.command.CHECKOUT", tmp_path)
     return outcomes
+
+
+@pytest.fixture
+def whole(tree: Path) -> list[str]:
+    """A cover letter and three patches, as mails."""
+    cover, *patches = repository.three(tree, "--cover-letter", "--base=base")
+    return [cover.replace("*** SUBJECT HERE ***", "vfio: add files"), *patches]
+
+
+@pytest.fixture
+def premerges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder with the results of pre-merge runs."""
+    folder = tmp_path / "results" / "premerge"
+    monkeypatch.setattr(judged, "RESULTS", folder)
+    return folder
+
+
+@pytest.fixture
+def judge(
+    runs: list[StepResult], tree: Path, whole: list[str], premerges: Path, tmp_path: Path
+) -> Any:
+    """Judge the series of ``whole`` with these outcomes; returns the exit status."""
+
+    def judge(*outcomes: StepResult) -> int:
+        (tmp_path / "thread.mbx").write_text("".join(whole), encoding="utf-8")
+        runs[:] = outcomes
+        asked = [f"--tree={tree}", f"--series={tmp_path}/thread.mbx", "--drivers=mtty"]
+        return premerge.main(asked)
+
+    return judge

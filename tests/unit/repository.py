@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from fixtures.git import git
@@ -34,3 +35,11 @@ def make(tree: Path) -> None:
         git(tree, "add", "--all")
         git(tree, "commit", "--quiet", f"--message=vfio: add {name}", **NOBODY)
     git(tree, "checkout", "--quiet", "base")
+
+
+def three(tree: Path, *options: str) -> list[str]:
+    """Return the patches of ``three`` as mails, each for a different file."""
+    written = git(tree, "format-patch", "--stdout", "--thread", *options, "base..three")
+    return [
+        f"From {mail}" for mail in re.split(r"^From (?=[0-9a-f]{40} )", written, flags=re.M)[1:]
+    ]

@@ -57,7 +57,7 @@ def test_a_source_that_is_not_in_the_table(tmp_path: Path) -> None:
         catalogue.read(path)
     assert str(caught.value) == (
         f"{path}:{line}: clauses.state-machine.initial.source: no source has the key v3; known"
-        " keys: header, series, v2, region, man, abi, none"
+        " keys: header, series, v2, region, man, abi, qemu, none"
     )
 
 

@@ -48,12 +48,13 @@ def test_every_variable_has_an_effect(
             *("--flavour=debug", "--fail-on=must", "--jobs=2"),
             *("--clause=reinit.*", "--tests=one and two"),
             *("--behaviour=precopy_info.reinit", "--baseline=x.yaml", "--pytest=-x -m 'a b'"),
+            "--vmms=qemu qemu10",
         ]
     )
     assert pytest_argv == [
         *("--baseline=x.yaml", "suites/reinit", "suites/precopy_info", "-n", "2"),
         *("--kernel=/a b", "--flavour=debug", "--fail-on=must"),
-        *("--driver=mtty,qat,mlx5", "--clause=reinit.*"),
+        *("--driver=mtty,qat,mlx5", "--vmm=qemu,qemu10", "--clause=reinit.*"),
         *("--behaviour=precopy_info.reinit", "-k", "one and two", "-x", "-m", "a b"),
     ]
 
@@ -68,6 +69,7 @@ def test_every_variable_has_an_effect(
         (["--suites=elsewhere"], "SUITES=elsewhere: no such folder of suites/; there are "),
         (["--suites=.."], "SUITES=..: no such folder of suites/; there are "),
         (["--drivers=mtti"], "mtti: no such driver"),
+        (["--vmms=qemu9"], "qemu9: no such VMM; known VMMs: qemu, qemu10, or all"),
         (["--flavour=debg"], "FLAVOUR=debg: there are default, debug, fault; is it debug?"),
         (["--fail-on=may"], "FAIL_ON=may: it is should (any new deviation fails the run) or must"),
         (["--jobs=many"], "JOBS=many: how many machines"),

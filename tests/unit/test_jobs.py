@@ -673,14 +673,19 @@ def test_rules_that_cease_to_apply_are_named() -> None:
     assert all(name in text for name in those)
 
 
-def test_what_is_in_doubt_is_not_taken_for_judged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def steps_without_kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep steps in ``tmp_path``, and build no kernels."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(step, "STEPS", tmp_path / "steps")
     monkeypatch.setattr(step, "fingerprint", lambda: "x")
     monkeypatch.setattr("fixtures.kernel.identity", lambda *_: "y")
     monkeypatch.setattr("fixtures.kernel.provide", lambda *_: None)
+
+
+def test_what_is_in_doubt_is_not_taken_for_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps_without_kernels(tmp_path, monkeypatch)
     left = [results({ECHO: "flaky"}), GOOD, BAD]
 
     def test(_: RefSpec, __: Selection, folder: Path, *___: object) -> StepResult:
@@ -757,11 +762,7 @@ def test_a_second_run_that_cannot_be_made_loses_nothing_of_the_first(
 def test_what_a_run_saw_before_it_failed_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: str
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(step, "STEPS", tmp_path / "steps")
-    monkeypatch.setattr(step, "fingerprint", lambda: "x")
-    monkeypatch.setattr("fixtures.kernel.identity", lambda *_: "y")
-    monkeypatch.setattr("fixtures.kernel.provide", lambda *_: None)
+    steps_without_kernels(tmp_path, monkeypatch)
 
     def pytest_run(_: object, __: object, folder: Path, *___: object) -> int:
         (folder / "20260101-000000-x").mkdir()

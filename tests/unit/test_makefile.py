@@ -82,7 +82,7 @@ def option(call: list[str], name: str) -> str:
 
 @pytest.mark.parametrize("status", [0, 1, 2])
 @pytest.mark.parametrize(
-    "goal", ["check", "premerge", "matrix", "bisect", "baseline", "history", "selftests"]
+    "goal", ["check", "premerge", "matrix", "compat", "bisect", "baseline", "history", "selftests"]
 )
 def test_a_job_ends_as_its_program_does(checkout: Checkout, goal: str, status: int) -> None:
     checkout.ends(f"workflows.{goal}", status)
@@ -170,7 +170,7 @@ def test_a_goal_that_is_not_there_is_told_before_the_others_are_made(checkout: C
     ("goal", "options"),
     [
         ("check", "kernel baseline suites flavour jobs pytest clause behaviour tests"),
-        ("premerge", "tree base series expect"),
+        ("premerge", "tree base series version expect"),
         ("bisect", "good bad"),
     ],
 )
@@ -200,12 +200,27 @@ def test_a_value_that_is_no_option_arrives_as_it_is(checkout: Checkout) -> None:
 
 
 @pytest.mark.parametrize(
-    "goal", ["check", "premerge", "matrix", "bisect", "bisect-step", "baseline", "soak"]
+    "goal", ["check", "vmm", "premerge", "matrix", "bisect", "bisect-step", "baseline", "soak"]
 )
 def test_every_job_is_told_what_fails_it(checkout: Checkout, goal: str) -> None:
     assert checkout.make(goal).returncode == 0
     assert checkout.make(goal, "FAIL_ON=must").returncode == 0
     assert [option(call, "--fail-on") for call in checkout.calls] == ["should", "must"]
+
+
+def test_all_vmms_migrate_unless_some_are_named(checkout: Checkout) -> None:
+    for words_of_make in (["vmm"], ["vmm", "VMMS=qemu10"], ["check", "VMMS=all"], ["check"]):
+        assert checkout.make(*words_of_make).returncode == 0
+    last = [
+        [word for word in call if word.startswith(("--suites=", "--vmms="))][-2:]
+        for call in checkout.calls
+    ]
+    assert last == [
+        ["--suites=vmm", "--vmms=all"],
+        ["--suites=vmm", "--vmms=qemu10"],
+        ["--suites=", "--vmms=all"],
+        ["--suites=", "--vmms="],
+    ]
 
 
 def test_both_names_of_drivers_count(checkout: Checkout) -> None:
@@ -215,7 +230,7 @@ def test_both_names_of_drivers_count(checkout: Checkout) -> None:
 
 def test_more_options_of_pytest_are_read_as_a_shell_does(checkout: Checkout) -> None:
     checkout.make("test", "PYTEST=-k 'one and two' -x")
-    assert checkout.calls[0][-3:] == ["-k", "one and two", "-x"]
+    assert checkout.calls[-1][-3:] == ["-k", "one and two", "-x"]
 
 
 @pytest.mark.parametrize(
@@ -265,7 +280,7 @@ def test_what_a_goal_does_not_take_is_not_told(checkout: Checkout) -> None:
         (["check", "SERIES=x"], "SERIES= is not for make check; it is for premerge"),
         (["setup", "check", "SERIES=x"], "SERIES= is not for make setup check; it is for premerge"),
         (["clauses", "CLAUSE=x"], "CLAUSE= is not for make clauses; it is for check"),
-        (["history", "TESTS=x"], "TESTS= is not for make history; it is for check bisect"),
+        (["history", "TESTS=x"], "TESTS= is not for make history; it is for check vmm bisect"),
         (["check", "KERNEL="], "KERNEL= is empty; leave it out for debian:newest"),
     ],
 )

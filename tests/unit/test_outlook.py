@@ -43,7 +43,7 @@ def test_a_later_run_is_not_told_of(empty_cache: Path) -> None:
 
 def test_a_disk_that_is_too_small_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, 10**9))
-    assert outlook.tell("debian:newest", cores=2)[-1].startswith("warning: 2.6 GB do not fit")
+    assert outlook.tell("debian:newest", cores=2)[-1].startswith("warning: 2.7 GB do not fit")
     assert "warning" not in outlook.tell("~/linux", cores=2)[-1]
 
 
