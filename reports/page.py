@@ -8,6 +8,7 @@ else. Templates clean and escape all text; data for a script cannot end its elem
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -26,14 +27,7 @@ def render(template: str, view: Mapping[str, Any], script: str = "") -> str:
 
     ``script`` is the file of the page's script, "" if it has none.
     """
-    environment = Environment(
-        loader=PackageLoader("reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_clean,
-    )
+    environment = _environment()
     style = _source(environment, STYLE)
     code = _source(environment, script) if script else ""
     frame = {
@@ -43,6 +37,18 @@ def render(template: str, view: Mapping[str, Any], script: str = "") -> str:
         "script_hash": _hash(code),
     }
     return environment.get_template(template).render(dict(view) | frame)
+
+
+@functools.cache  # and with it the compiled templates
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_clean,
+    )
 
 
 def as_json(data: Any) -> Markup:

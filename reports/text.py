@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import textwrap
 from typing import Any
 
@@ -15,6 +16,11 @@ WIDTH = 72  # columns, so that a mail can be quoted
 
 def render(template: str, view: dict[str, Any]) -> str:
     """Return ``template`` filled with ``view``."""
+    return _environment().get_template(template).render(view | {"width": WIDTH})
+
+
+@functools.cache  # and with it the compiled templates
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("reports"),
         autoescape=False,  # the output is plain text, not HTML
@@ -24,7 +30,7 @@ def render(template: str, view: dict[str, Any]) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {"wrap": _wrap, "clip": _clip, "code": _code}
-    return environment.get_template(template).render(view | {"width": WIDTH})
+    return environment
 
 
 def _wrap(words: str, indent: int = 0) -> str:
