@@ -128,6 +128,14 @@ def sequences(kind: type[Device], seed: int, aligned: bool) -> None:
     take(lambda: Log(kind(), None, aligned, Counter()), seed, shrinks=False)
 
 
+def broken_clause(kind: type[Device], seed: int, aligned: bool) -> str | None:
+    try:
+        sequences(kind, seed, aligned)
+    except RuleBroken as broken:
+        return broken.clause
+    return None
+
+
 @pytest.mark.parametrize("aligned", [True, False])
 def test_a_correct_device_passes(aligned: bool) -> None:
     for seed in SEEDS:
@@ -148,13 +156,7 @@ def test_a_correct_device_passes(aligned: bool) -> None:
     ],
 )
 def test_a_wrong_device_is_caught(kind: type[Device], clause: str, aligned: bool) -> None:
-    found = set()
-    for seed in SEEDS:
-        try:
-            sequences(kind, seed, aligned)
-        except RuleBroken as broken:
-            found.add(broken.clause)
-    assert clause in found
+    assert any(clause == broken_clause(kind, seed, aligned) for seed in SEEDS)
 
 
 def test_ranges_of_whole_words_pass_a_device_that_clears_whole_words() -> None:
