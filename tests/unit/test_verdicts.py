@@ -9,6 +9,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -82,7 +83,6 @@ class Suites:
         patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # these tests need no other plugins
         self.patch = patch
         pytester.makeconftest(
-            f"pytest_plugins = {[f'fixtures.plugin.{name}' for name in PLUGINS]}\n"
             "from fixtures.plugin.run import of\n"
             "def pytest_collection_finish(session): of(session.config).prepare()\n"
         )
@@ -101,7 +101,11 @@ class Suites:
             f"--driver={driver}",
             f"--results={results}",
         ]
-        done = self._pytester.runpytest_inprocess(*argv, *options, no_reraise_ctrlc=True)
+        # By name, pytest would look each of them up in all that is installed.
+        plugins = [import_module(f"fixtures.plugin.{name}") for name in PLUGINS]
+        done = self._pytester.runpytest_inprocess(
+            *argv, *options, plugins=plugins, no_reraise_ctrlc=True
+        )
         return Done(int(done.ret), "\n".join(done.outlines), load(results / "latest"))
 
 
