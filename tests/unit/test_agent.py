@@ -20,6 +20,7 @@ import pytest
 
 from fixtures.errors import GuestLost, NotThere
 from fixtures.guest import Earlier, Guest, Request, operation, wire
+from fixtures.guest import guest as guest_module
 from fixtures.guest.operation import UFFDIO_COPY
 from fixtures.guest.program import Program, Returned
 from fixtures.guest.wire import Flag, Kind, Own
@@ -80,7 +81,10 @@ def test_nothing_of_it_stays_behind(guest: Guest, tmp_path: Path) -> None:
     assert not (tmp_path / "vfio-agent").exists()
 
 
-def test_it_makes_no_call_when_who_started_it_is_gone(tmp_path: Path) -> None:
+def test_it_makes_no_call_when_who_started_it_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guest_module, "SEEN", 0.1)
     words, theirs = os.pipe()
     process, end = local_agent.start(tmp_path, stderr=theirs)
     os.close(theirs)

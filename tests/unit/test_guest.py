@@ -18,6 +18,7 @@ from fixtures import uapi
 from fixtures.device import Device
 from fixtures.errors import CallBlocked, Deviation, GuestLost
 from fixtures.guest import MOST_AT_ONCE, Answer, Guest, Request, operation, wire
+from fixtures.guest import guest as guest_module
 from fixtures.guest.line import Line
 from fixtures.guest.made import NoAnswer, parse
 from fixtures.guest.program import Program
@@ -288,7 +289,8 @@ def test_answers_that_go_on_are_put_together(start: Start) -> None:
     assert [one.ret for one in start(agent).calls(*closes)] == [1, 2]
 
 
-def test_an_agent_that_ends_says_why(start: Start) -> None:
+def test_an_agent_that_ends_says_why(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guest_module, "SEEN", 0.1)
     guest = start(lambda sent: b"")
     guest.line._channel._end.shutdown(socket.SHUT_RD)  # type: ignore[attr-defined]
     with pytest.raises(GuestLost, match=r"the agent is gone \(Killed\)"):

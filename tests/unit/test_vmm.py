@@ -28,6 +28,7 @@ from fixtures.errors import (
     VmmFailed,
 )
 from fixtures.guest import Guest
+from fixtures.guest import guest as guest_module
 from fixtures.plugin import prepared
 from fixtures.progress import Progress
 from fixtures.record.transcript import Transcript
@@ -322,6 +323,7 @@ def test_a_connection_that_breaks_is_not_the_vmms_fault(
         raise paramiko.SSHException("gone")
 
     monkeypatch.setattr(vmm._channel, "sendall", breaks)
+    monkeypatch.setattr(guest_module, "SEEN", 0.1)
     with pytest.raises(HostFailed, match="no ssh into the guest"):
         vmm.do("query-status")
 
