@@ -13,6 +13,7 @@ import yaml
 
 from fixtures.paths import CHECKOUT
 from fixtures.record.compare import Effect
+from fixtures.yaml_loader import LOADER
 from reports import links
 from workflows.step import Stage
 
@@ -105,7 +106,7 @@ def newest(*message_ids: str) -> tuple[Path, Data] | None:
     """
     for path in sorted(RESULTS.glob("*/premerge.yaml"), key=_written, reverse=True):
         try:
-            data = yaml.load(path.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+            data = yaml.load(path.read_bytes(), LOADER)
         except (OSError, yaml.YAMLError):
             continue
         if not isinstance(data, dict) or not data.get("posting"):
