@@ -7,6 +7,7 @@ that form of a kernel spec.
 
 from __future__ import annotations
 
+import filecmp
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -69,17 +70,31 @@ VFIO_PCI = Module(
 )
 
 
-def copy_of_build(kernel: Kernel, folder: Path) -> Path:
-    """Return a copy of the build folder of ``kernel``, which a test may change.
+def copy_of_build(kernel: Kernel, copy: Path) -> Path:
+    """Make ``copy`` a copy of the build folder of ``kernel``, which a test may change; return it.
 
     The files are not hard links, because kbuild writes to some files in place.
     """
-    copy = folder / "build"
     subprocess.run(["cp", "-a", str(kernel.build), str(copy)], check=True)
     makefile = copy / "Makefile"
     makefile.write_text(
         makefile.read_text(encoding="utf-8").replace(str(kernel.build), str(copy)), encoding="utf-8"
     )
+    return copy
+
+
+def _shared_copy(kernel: Kernel, folder: Path) -> Path:
+    """Return the copy in ``folder`` of the build folder of ``kernel``, with its own modules.
+
+    To copy it for each test, and compile doubles for each copy, takes longer than most tests.
+    """
+    copy = folder / f"build-{kernel.build.name}"
+    if not copy.exists():
+        return copy_of_build(kernel, copy)
+    for original in kernel.build.rglob("*.ko"):
+        there = copy / original.relative_to(kernel.build)
+        if not filecmp.cmp(original, there):
+            shutil.copy2(original, there)
     return copy
 
 
@@ -93,7 +108,8 @@ def with_changes(
 ) -> Path:
     """Return a copy of the kernel's build folder, with ``changes`` of lines made to ``module``.
 
-    The lines stand once in one of the module's files.
+    The lines stand once in one of the module's files. ``folder`` is the test's own; the copy is
+    beside it, and is changed again for the next test.
     """
     built = kernel.build
     original = built / "source" / module.source
@@ -117,7 +133,7 @@ def with_changes(
     # The kernel's own build does not know the exports of a double.
     argv = ["make", "-C", str(built), f"M={place}", "KBUILD_MODPOST_WARN=1", "modules"]
     process.run(argv, folder / "make.log")
-    copy = copy_of_build(kernel, folder)
+    copy = _shared_copy(kernel, folder.parent)
     target = copy / made.relative_to(built) / f"{module.name}.ko"
     assert target.exists()
     shutil.copy(place / f"{module.name}.ko", target)

@@ -139,7 +139,7 @@ def test_a_double_that_does_not_compile_leaves_the_others(
 
 
 def test_a_kernel_without_the_driver(suites: Suites, tmp_path: Path, run: Run) -> None:
-    folder = copy_of_build(run.prepare().kernel, tmp_path)
+    folder = copy_of_build(run.prepare().kernel, tmp_path / "build")
     config = (folder / ".config").read_text(encoding="utf-8")
     (folder / ".config").write_text(
         config.replace("CONFIG_SAMPLE_VFIO_MDEV_MTTY=m\n", ""), encoding="utf-8"
