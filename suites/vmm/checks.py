@@ -32,12 +32,12 @@ def arrived(pair: Pair, ended: Migrated, state: bytes) -> None:
     quiet(pair.source, pair.destination)
 
 
-def has(side: Side, state: bytes) -> None:
-    """Check that the device of ``side`` has ``state``.
+def has(side: Side, state: bytes, number: int = 0) -> None:
+    """Check that a device of ``side`` has ``state``; the first one, unless ``number`` is given.
 
     Raises Deviation.
     """
-    found = side.state()
+    found = side.state(number)
     if found != state:
         pairs = zip(found, state, strict=False)
         at = next((n for n, (one, other) in enumerate(pairs) if one != other), len(found))
@@ -48,16 +48,17 @@ def has(side: Side, state: bytes) -> None:
 
 
 def runs(side: Side) -> None:
-    """Check that the virtual machine of ``side`` runs, and its device.
+    """Check that the virtual machine of ``side`` runs, and each of its devices.
 
     Raises Deviation.
     """
     status = side.vmm.do("query-status")["status"]
     if status != "running":
         raise Deviation(f"the virtual machine is {status} at the {side.vmm.name}")
-    firmware = side.device.firmware
-    if firmware is not None and (activity := firmware.activity()) is not Activity.RUNS:
-        raise Deviation(f"the device is {activity.value} at the {side.vmm.name}")
+    for device in side.devices:
+        firmware = device.firmware
+        if firmware is not None and (activity := firmware.activity()) is not Activity.RUNS:
+            raise Deviation(f"the device is {activity.value} at the {side.vmm.name}")
 
 
 def quiet(*sides: Side) -> None:

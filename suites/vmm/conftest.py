@@ -70,22 +70,25 @@ def start_side(
     make_device: Callable[..., Device],
     applies: Callable[[Device], None],
 ) -> Iterator[StartSide]:
-    """Start a VMM, as source or destination, with a new device or with one that another had."""
+    """Start a VMM, as source or destination: with devices of another one; None is a new device."""
     mount(guest, vmm)
     with ExitStack() as running:
 
-        def start(name: str, device: Device | None = None) -> Side:
-            if device is None:
-                device = make_device()
-                applies(device)
+        def new() -> Device:
+            device = make_device()
+            applies(device)
+            return device
+
+        def start(name: str, *given: Device | None) -> Side:
+            devices = [device or new() for device in given or (None,)]
             process = Vmm(host, guest, vmm, name, record.transcript)
             running.callback(process.stop)
-            side = Side(host, guest, driver, device, process, interface)
+            side = Side(host, guest, driver, devices, process, interface)
             try:
                 side.start(incoming=name != "source", properties=properties)
             except VmmFailed as error:
                 if "vfio" in str(error):
-                    raise Deviation(f"the VMM does not take the device: {error}") from error
+                    raise Deviation(f"the VMM does not take a device: {error}") from error
                 raise
             return side
 
@@ -93,9 +96,9 @@ def start_side(
 
 
 @pytest.fixture
-def join(host: Host, guest: Guest) -> Join:
+def join(host: Host) -> Join:
     """Make a pair of two sides."""
-    return lambda source, destination: Pair(source, destination, host, guest)
+    return lambda source, destination: Pair(source, destination, host)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from fixtures.device import Driver
-from fixtures.device.firmware import need
+from fixtures.device.firmware import Activity, need
 from fixtures.plugin.recorder import Recorder
 from fixtures.vmm import ALL_IS_DIRTY, PAUSED, PAUSES, Pair, VmmDescription
 from suites.vmm.checks import arrived, has, runs
@@ -106,6 +106,29 @@ def test_a_state_that_cannot_be_loaded_is_told(
     if ended.source == "failed":
         runs(pair.source)
         has(pair.source, state)
+
+
+@pytest.mark.clause("vmm.failed-resume")
+def test_a_device_that_cannot_be_resumed_is_told(
+    pair: Pair, driver: Driver, record: Recorder, vmm: VmmDescription
+) -> None:
+    need(driver)
+    source, destination = pair.source.device.firmware, pair.destination.device.firmware
+    assert source is not None
+    assert destination is not None
+    resume = destination.word("resume")
+    pair.begin(capabilities=[PAUSES])
+    pair.await_resuming()
+    pair.until(PAUSED)
+    destination.fail(resume, destination.status("internal_error"))
+    pair.go_on()
+    ended = pair.end()
+    fails = "failed" in (ended.source, ended.destination)
+    record.behaviour(f"vmm.{vmm.name}.failed_resume", "fails" if fails else "completes")
+    pair.destination.vmm.listen()
+    assert pair.destination.vmm.complaints
+    if ended.source == "completed":
+        assert source.activity() is Activity.STOPPED
 
 
 @pytest.mark.clause("vmm.failed-save")

@@ -22,6 +22,22 @@ IS_RESET = (
 )
 LOADS = "\t\tret = qat_vf_load_device_data(qat_vdev);\n\t\tif (ret)\n\t\t\treturn ERR_PTR(ret);\n"
 SAVES = "\t\tret = qat_vf_save_state(qat_vdev, migf);\n\t\tif (ret)\n\t\t\treturn ERR_PTR(ret);\n"
+LOADS_ONE = """\
+\t\tstatic struct qat_vf_core_device *one;
+
+\t\tif (!one)
+\t\t\tone = qat_vdev;
+\t\tret = qat_vf_load_device_data(one);
+\t\tif (ret)
+\t\t\treturn ERR_PTR(ret);
+"""
+IS_P2P = "\t\tret = qat_vfmig_suspend(qat_vdev->mdev);\n"
+IS_P2P_ONCE = f"\t\tstatic int before;\n\n{IS_P2P}\t\tif (!ret && before++)\n\t\t\tret = -EBUSY;\n"
+RESUMES = """\
+\t\t\tMLX5_RESUME_VHCA_IN_OP_MOD_RESUME_RESPONDER);
+\t\tif (ret)
+\t\t\treturn ERR_PTR(ret);
+"""
 CANCELS = "(cur == VFIO_DEVICE_STATE_PRE_COPY && new == VFIO_DEVICE_STATE_RUNNING)"
 NO_PRE_COPY = "\t\tqat_vdev->core_device.vdev.migration_flags &= ~VFIO_MIGRATION_PRE_COPY;\n"
 DIRTY = "info.dirty_bytes = (migf->max_pos - *pos) + inc_length;"
@@ -80,7 +96,28 @@ DIRTY = "info.dirty_bytes = (migf->max_pos - *pos) + inc_length;"
             "qemu",
             id="a-failed-load-that-is-not-told",
         ),
+        pytest.param(
+            MLX5_FILES,
+            [(RESUMES, RESUMES.replace("ERR_PTR(ret)", "NULL"))],
+            "vmm.failed-resume",
+            "qemu",
+            id="a-failed-resume-that-is-not-told",
+        ),
         pytest.param(QAT, [(LOADS, "")], "vmm.file", "qemu", id="a-file-that-is-not-loaded"),
+        pytest.param(
+            QAT,
+            [(LOADS, LOADS_ONE)],
+            "vmm.two-devices",
+            "qemu",
+            id="one-device-that-is-loaded-twice",
+        ),
+        pytest.param(
+            QAT,
+            [(IS_P2P, IS_P2P_ONCE)],
+            "vmm.two-devices.p2p",
+            "qemu",
+            id="only-one-device-without-p2p",
+        ),
         pytest.param(
             QAT,
             [OPENS, IS_RESET],
