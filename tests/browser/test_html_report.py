@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
@@ -50,8 +52,22 @@ def shown(browser: Any) -> list[str]:
     return found
 
 
-def is_open(browser: Any) -> bool:
-    return bool(find(browser, "#detail").get_property("open"))
+def comes(browser: Any, look: Callable[[], Any], wanted: Any) -> None:
+    """Check that ``look`` returns ``wanted``, if not at once: a page hears of changes later."""
+    with contextlib.suppress(TimeoutException):
+        WebDriverWait(browser, 10).until(lambda _: look() == wanted)
+    assert look() == wanted
+
+
+def opens(browser: Any, title: str) -> None:
+    """Check that what a verdict stands on is shown."""
+    comes(browser, lambda: find(browser, "#detail").get_property("open"), True)
+    comes(browser, lambda: find(browser, "#detail-title").text, title)
+
+
+def closes(browser: Any) -> None:
+    """Check that it is not shown."""
+    comes(browser, lambda: find(browser, "#detail").get_property("open"), False)
 
 
 def press(browser: Any, *keys: str) -> None:
@@ -90,9 +106,8 @@ def test_filters(opened: Any) -> None:
 
 def test_a_click_shows_what_a_verdict_stands_on(opened: Any, downloads: Path) -> None:
     find(opened, f"#matrix a[href='#mtty/{ZERO}']").click()
-    assert is_open(opened)
+    opens(opened, f"mtty / {ZERO}")
     assert opened.current_url.endswith(f"#mtty/{ZERO}")
-    assert find(opened, "#detail-title").text == f"mtty / {ZERO}"
     body = find(opened, "#detail-body").text
     for said in (
         "new deviation",
@@ -131,30 +146,31 @@ def test_copying_a_reproducer(opened: Any) -> None:
 def test_the_way_to_the_console(opened: Any) -> None:
     find(opened, f"#matrix a[href='#mtty/{ZERO}']").click()
     find(opened, "a[href='#consoles']").click()
-    assert not is_open(opened)
+    closes(opened)
     assert find(opened, "#console-gw0-1 pre .fault").text == CONSOLE
 
 
 def test_a_deep_link(opened: Any, page: str) -> None:
     opened.get("about:blank")
     opened.get(f"{page}#mtty/{NOTHING}")
-    assert is_open(opened)
+    opens(opened, f"mtty / {NOTHING}")
     assert "a known one" in find(opened, "#detail-body").text
     find(opened, "#close").click()
-    assert not is_open(opened)
-    assert opened.current_url == page
+    closes(opened)
+    comes(opened, lambda: opened.current_url, page)
     opened.get(f"{page}#nobody/nothing")
-    assert not is_open(opened)
+    closes(opened)
 
 
 def test_back_leads_out_again(opened: Any) -> None:
     find(opened, f"#matrix a[href='#mtty/{ZERO}']").click()
+    opens(opened, f"mtty / {ZERO}")
     find(opened, "#next").click()
-    assert find(opened, "#detail-title").text == f"qat / {ZERO}"
+    opens(opened, f"qat / {ZERO}")
     find(opened, "#previous").click()
-    assert find(opened, "#detail-title").text == f"mtty / {ZERO}"
+    opens(opened, f"mtty / {ZERO}")
     opened.back()
-    assert not is_open(opened)
+    closes(opened)
 
 
 def test_the_keyboard_alone(opened: Any) -> None:
@@ -165,15 +181,15 @@ def test_the_keyboard_alone(opened: Any) -> None:
     press(opened, Keys.ARROW_UP)
     assert focused(opened) == start
     press(opened, Keys.ENTER)
-    assert is_open(opened)
+    comes(opened, lambda: find(opened, "#detail").get_property("open"), True)
     for _ in range(12):  # the focus stays in the dialog
         press(opened, Keys.TAB)
         inside = "return document.activeElement === document.body || "
         inside += "document.getElementById('detail').contains(document.activeElement)"
         assert opened.execute_script(inside)
     press(opened, Keys.ESCAPE)
-    assert not is_open(opened)
-    assert focused(opened) == start
+    closes(opened)
+    comes(opened, lambda: focused(opened), start)
     # The whole matrix is one tab stop.
     stops = opened.find_elements(By.CSS_SELECTOR, "#matrix a[tabindex='0']")
     assert len(stops) == 1
