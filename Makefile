@@ -2,7 +2,8 @@
 #
 # The jobs of this suite. `make help` lists them.
 
-jobs = check vmm premerge matrix compat bisect bisect-step baseline history shell selftests
+jobs = check vmm premerge matrix compat bisect bisect-step baseline history shell selftests \
+	coverage
 targets = $(jobs) help setup soak streams mutants patchwork-check report clauses unit test test-long lint bench \
 	cache prune clean
 goals := $(MAKECMDGOALS)
@@ -80,7 +81,8 @@ help: ## list the targets and their variables
 	@echo "  KERNEL   the kernel under test: a kernel tree, TREE@REF, a build folder,"
 	@echo "           debian:VERSION ($(default.KERNEL))"
 	@echo "  DRIVERS  the drivers to test, separated by blanks or commas (all)"
-	@echo "  FLAVOUR  how the kernel is built: default, debug (KASAN, lockdep, kmemleak ...), fault"
+	@echo "  FLAVOUR  how the kernel is built: default, debug (KASAN, lockdep, kmemleak ...), fault,"
+	@echo "           coverage"
 	@echo "  SUITES   folders of suites/ to run, for instance precopy_info (all)"
 	@echo "  VMMS     the VMMs of suites/vmm, or all, for all of its tests (one VMM, and few of them)"
 	@echo "  CLAUSE   run only what checks this clause; BEHAVIOUR, what records this behaviour;"
@@ -200,6 +202,10 @@ mutants: ## break a driver in many ways, and count what the suites see; KERNEL=,
 	@$(call ready_for,$$KERNEL)
 	@$(run) $(python) -m workflows.mutants --kernel="$$KERNEL" --flavour="$$FLAVOUR" \
 		--drivers="$$DRIVERS $$DRIVER" --number="$$N" --seed="$$SEED" --mutants="$$MUTANT"
+
+coverage: ## show which code of the drivers the suites run; KERNEL=, DRIVERS=, SUITES=
+	$(really)@$(call ready_for,$$KERNEL) || exit 2
+	$(really)@$(run) $(python) -m workflows.coverage --kernel="$$KERNEL" $(about) $(step) $(machine)
 
 streams: ## keep the streams that the drivers of KERNEL save, for the tests of others; KERNEL=
 	@$(call ready_for,$$KERNEL)

@@ -15,6 +15,7 @@ pytest_plugins = [
     "fixtures.plugin.recorder",
     "fixtures.plugin.listening",
     "fixtures.plugin.recording",
+    "fixtures.plugin.coverage",
     "fixtures.plugin.summary",
     "fixtures.plugin.onfailure",
     "fixtures.plugin.retry",

@@ -16,6 +16,7 @@ takes.bisect-step = TREE GOOD $(choice) $(subject)
 takes.baseline = KERNEL BASELINE $(choice) $(subject) $(machine)
 takes.history = DRIVERS DRIVER BEHAVIOUR CLAUSE
 takes.shell = KERNEL DRIVERS DRIVER FLAVOUR CMD $(machine)
+takes.coverage = KERNEL $(filter-out FLAVOUR,$(choice)) $(subject) $(machine)
 takes.streams = KERNEL DRIVERS DRIVER FLAVOUR $(machine)
 takes.selftests = KERNEL DRIVERS DRIVER FLAVOUR $(machine)
 takes.soak = RUNS KERNEL $(choice) $(subject) $(machine)
