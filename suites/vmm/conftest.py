@@ -15,7 +15,7 @@ from fixtures.guest import Guest
 from fixtures.guest.guest import Host
 from fixtures.plugin.recorder import Recorder
 from fixtures.plugin.run import Run
-from fixtures.vmm import Pair, Side, Vmm, VmmDescription, mount
+from fixtures.vmm import Damage, Pair, Side, Vmm, VmmDescription, Way, Wire, mount
 from suites.vmm.checks import arrived, has, runs
 
 StartSide = Callable[..., Side]
@@ -105,6 +105,19 @@ def join(host: Host) -> Join:
 def pair(start_side: StartSide, join: Join) -> Pair:
     """A VMM with a device, and one that waits for it."""
     return join(start_side("source"), start_side("destination"))
+
+
+@pytest.fixture
+def open_wire(host: Host) -> Iterator[Callable[[Damage], tuple[Wire, Way]]]:
+    """Open a connection for a migration, which is damaged on the way."""
+    with ExitStack() as opened:
+
+        def open_one(damage: Damage) -> tuple[Wire, Way]:
+            wire = Wire(host, damage)
+            opened.callback(wire.close)
+            return wire, wire.open()
+
+        yield open_one
 
 
 @pytest.fixture

@@ -126,6 +126,20 @@ DIRTY = "info.dirty_bytes = (migf->max_pos - *pos) + inc_length;"
             id="a-device-that-keeps-half-a-stream",
         ),
         pytest.param(
+            QAT,
+            [OPENS, IS_RESET],
+            "vmm.wire.cut",
+            "qemu",
+            id="a-device-that-keeps-what-came-before-the-cut",
+        ),
+        pytest.param(
+            QAT,
+            [OPENS, IS_RESET],
+            "vmm.wire.changed",
+            "qemu",
+            id="a-device-that-stays-in-resuming-after-bad-data",
+        ),
+        pytest.param(
             MLX5_FILES,
             [("\t\tinfo.flags |= VFIO_PRECOPY_INFO_REINIT;\n", "")],
             "vmm.reinit",
