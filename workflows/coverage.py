@@ -46,7 +46,8 @@ from workflows.mutants.module import module_of
 REQUIREMENTS = "requirements-coverage.txt"
 INSTALL = f".venv/bin/pip install -r {REQUIREMENTS}"
 CORE = "vfio"  # the row of the code that all drivers share
-_SHARED = ("drivers/vfio", "drivers/vfio/pci")  # the folders of it
+_CORE = "drivers/vfio"
+_SHARED = (_CORE, f"{_CORE}/pci")  # the folders of it
 _KINDS = ("lines", "branches", "functions")
 
 
@@ -81,9 +82,10 @@ def covered(files: Iterable[Mapping[str, Any]]) -> Covered:
     lines = [line for file in files for line in file["lines"] if not line.get("gcovr/noncode")]
     branches = [branch for line in lines for branch in line["branches"]]
     functions = {
-        one.get("demangled_name") or one["name"]: one["execution_count"]
+        one["name"]: one["execution_count"]
         for file in files
         for one in file["functions"]
+        if not one.get("gcovr/excluded")
     }
 
     def share(counts: Iterable[int]) -> Share:
@@ -157,7 +159,8 @@ def read(kernel: Kernel, results: Path, folder: Path) -> list[dict[str, Any]]:
 
 
 def _gcovr(root: Path, words: Sequence[str]) -> None:
-    argv = [sys.executable, "-m", "gcovr", "--root", str(root), *words]
+    only = [f"--filter={folder}/" for folder in (_CORE, "samples/vfio-mdev")]
+    argv = [sys.executable, "-m", "gcovr", "--root", str(root), *only, *words]
     done = subprocess.run(argv, cwd=root, capture_output=True, encoding="utf-8", errors="replace")
     if done.returncode:
         raise RunError(f"gcovr: {(done.stderr.strip() or 'it failed').splitlines()[-1]}")
