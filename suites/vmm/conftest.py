@@ -108,12 +108,12 @@ def pair(start_side: StartSide, join: Join) -> Pair:
 
 
 @pytest.fixture
-def open_wire(host: Host) -> Iterator[Callable[[Damage], tuple[Wire, Way]]]:
+def open_wire(host: Host, record: Recorder) -> Iterator[Callable[[Damage], tuple[Wire, Way]]]:
     """Open a connection for a migration, which is damaged on the way."""
     with ExitStack() as opened:
 
         def open_one(damage: Damage) -> tuple[Wire, Way]:
-            wire = Wire(host, damage)
+            wire = Wire(host, damage, record.transcript)
             opened.callback(wire.close)
             return wire, wire.open()
 

@@ -117,3 +117,12 @@ def test_what_cannot_be_done_is_told(script: Path) -> None:
     done = run(script)
     assert done.returncode == 2
     assert done.stdout.splitlines()[-1].endswith("/control cannot be written")
+
+
+def test_nothing_is_made_of_a_migration_that_was_damaged_on_the_way() -> None:
+    transcript = Transcript()
+    transcript.vmm_starts("source", ["/usr/bin/qemu"])
+    assert reproducers(transcript.calls, ABOUT)
+    transcript.wire_is_damaged("the connection breaks")
+    assert reproducers(transcript.calls, ABOUT) == {}
+    assert "the connection breaks" in "\n".join(transcript.lines)
