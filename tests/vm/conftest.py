@@ -16,6 +16,7 @@ import pytest
 
 from fixtures.paths import CHECKOUT
 from fixtures.plugin.run import Run
+from fixtures.record import compare
 from fixtures.record.model import Judgement, Results, load, nothing
 from tests.vm.changed import Module, with_change
 
@@ -48,8 +49,12 @@ class Suites:
         environment: dict[str, str] | None = None,
         checkout: Path = CHECKOUT,
     ) -> Any:
-        """Start a run; its output goes to a pipe."""
-        argv = [sys.executable, "-m", "pytest", "suites", f"--results={self.folder}", *options]
+        """Start a run; its output goes to a pipe.
+
+        Its random choices are those of every such run: new ones are for soaks.
+        """
+        chosen = [f"--results={self.folder}", f"--model-seed={compare.SEED}", *options]
+        argv = [sys.executable, "-m", "pytest", "suites", *chosen]
         return subprocess.Popen(
             argv,
             cwd=checkout,
