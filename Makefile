@@ -236,7 +236,7 @@ test: ## run the project's own tests: unit tests, and real kernels in VMs; PYTES
 
 test-long: ## run the tests that take more than ten minutes; PYTEST=
 	@$(call ready_for,debian:newest) packages-test.txt packages-selftests.txt
-	@$(extras) -r requirements-cluster.txt || echo "note: the tests of what is missing are skipped" >&2
+	@$(extras) -r requirements-cluster.txt -r requirements-coverage.txt || echo "note: the tests of what is missing are skipped" >&2
 	@eval "$(run) $(python) -m pytest $(call but_for,tests) --results=results/tests -m long $$PYTEST"
 
 lint: ## check the code's form: ruff, mypy; shellcheck and checkpatch, if they are there

@@ -69,7 +69,8 @@ class CacheKind:
 def kinds() -> list[CacheKind]:
     """Return all kinds: the cache first, then the results."""
     results = RESULTS.resolve()
-    jobs = tuple(results / job for job in ("premerge", "matrix", "bisect", "selftests"))
+    reports = ("premerge", "matrix", "compat", "bisect", "selftests", "coverage")
+    jobs = tuple(results / job for job in reports)
     return [
         *(CacheKind(name, (paths.cache() / name,), kept) for name, kept in cache.KEPT.items()),
         CacheKind("steps", (step.STEPS.resolve(),), step.KEPT, is_result=True),

@@ -26,7 +26,7 @@ from fixtures import process
 from fixtures.device import all_needs, chosen
 from fixtures.errors import RunError, SpecError
 from fixtures.guest.counters import NOTES
-from fixtures.kernel import Kernel
+from fixtures.kernel import Kernel, make
 from fixtures.progress import Progress
 from fixtures.record import table
 from workflows.command import (
@@ -172,6 +172,8 @@ def check_tools() -> None:
         import gcovr  # noqa: F401
     except ImportError as error:
         raise SpecError(f"coverage needs gcovr: {INSTALL}") from error
+    if "LLVM" in make.asked():
+        raise SpecError("coverage needs a kernel that gcc has built: leave LLVM out")
     process.need("gcov")
 
 
@@ -187,16 +189,19 @@ def main(argv: Sequence[str]) -> int:
     check_tools()
     words = pytest_words(asked)
     kernel = kernels.provide(kernels.parse(asked.kernel), all_needs(), Progress(), asked.flavour)
-    folder = make_folder("coverage")
-    status = run_pytest([*words, f"--results={folder}"])
-    results = folder / "latest"
-    if status not in (0, 1) and not results.exists():
-        return status
+    kernel.check_build()
+    if not any((kernel.build / _CORE).rglob(f"*{NOTES}")):
+        raise SpecError(f"{asked.kernel}: VFIO does not count there; build it with GCOV_PROFILE=y")
     sources = {
         driver.name: tuple(module_of(driver, kernel).sources)
         for driver in chosen(list(split(asked.drivers)))
         if driver.name not in kernel.lacking | kernel.broken
     }
+    folder = make_folder("coverage")
+    status = run_pytest([*words, f"--results={folder}"])
+    results = folder / "latest"
+    if not results.exists():
+        return status
     rows = by_driver(read(kernel, results, folder), sources)
     text = as_text(rows, f"Coverage of {kernel.release}, flavour coverage")
     write_report(folder, {"drivers": _as_data(rows)}, {"coverage.txt": text})

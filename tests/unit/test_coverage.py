@@ -94,3 +94,10 @@ def test_without_gcovr_a_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(SpecError, match=r"pip install -r requirements-coverage\.txt"):
         coverage.main(["--kernel=debian:7.3"])
+
+
+def test_a_kernel_of_another_compiler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("gcovr")
+    monkeypatch.setenv("LLVM", "1")
+    with pytest.raises(SpecError, match="leave LLVM out"):
+        coverage.main(["--kernel=debian:7.3"])

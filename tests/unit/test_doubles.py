@@ -7,6 +7,7 @@ The build folder here has only a Makefile that imitates kbuild with ``M=``.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -154,3 +155,23 @@ def test_modules_that_a_build_folder_does_not_build_any_more(tmp_path: Path) -> 
         "virtio_vfio_pci": moved,
         "xe_vfio_pci": added,
     }
+
+
+@pytest.mark.parametrize("other", ["config", "folder", "nothing"])
+def test_objects_for_another_kernel_in_the_same_folder_go(tmp_path: Path, other: str) -> None:
+    """Kbuild would keep them: it compares times, and does not see that an option has changed."""
+    folder = build_folder(tmp_path, "false")
+    (tmp_path / "well").touch()
+    (folder / ".config").write_text("CONFIG_PCI_PASID=y\n", encoding="utf-8")
+    doubles(tmp_path, folder).build([MLX5])
+    made = tmp_path / "doubles" / "mlx5" / "core.o"
+    made.touch()
+    if other == "config":
+        (folder / ".config").write_text("CONFIG_PCI_PASID=n\n", encoding="utf-8")
+    elif other == "folder":
+        shutil.copytree(folder, tmp_path / "copy")
+        shutil.rmtree(folder)
+        (tmp_path / "copy").rename(folder)
+    doubles(tmp_path, folder).build([MLX5])
+    assert made.exists() == (other == "nothing")
+    assert (tmp_path / "doubles/mlx5/Kbuild").exists()

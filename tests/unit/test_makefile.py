@@ -82,7 +82,11 @@ def option(call: list[str], name: str) -> str:
 
 @pytest.mark.parametrize("status", [0, 1, 2])
 @pytest.mark.parametrize(
-    "goal", ["check", "premerge", "matrix", "compat", "bisect", "baseline", "history", "selftests"]
+    "goal",
+    [
+        *("check", "premerge", "matrix", "compat", "bisect", "baseline", "history", "selftests"),
+        "coverage",
+    ],
 )
 def test_a_job_ends_as_its_program_does(checkout: Checkout, goal: str, status: int) -> None:
     checkout.ends(f"workflows.{goal}", status)

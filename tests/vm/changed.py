@@ -75,12 +75,13 @@ def copy_of_build(kernel: Kernel, copy: Path) -> Path:
 
     The files are not hard links, because kbuild writes to some files in place.
     """
-    subprocess.run(["cp", "-a", str(kernel.build), str(copy)], check=True)
-    makefile = copy / "Makefile"
+    partial = copy.with_name(f"{copy.name}.partial")
+    subprocess.run(["cp", "-a", str(kernel.build), str(partial)], check=True)
+    makefile = partial / "Makefile"
     makefile.write_text(
         makefile.read_text(encoding="utf-8").replace(str(kernel.build), str(copy)), encoding="utf-8"
     )
-    return copy
+    return partial.rename(copy)
 
 
 def _shared_copy(kernel: Kernel, folder: Path) -> Path:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import filecmp
 import shutil
 from dataclasses import dataclass
 from enum import Enum
@@ -44,11 +43,7 @@ class Bench:
         self._place = folder / "build"
         self._made = folder / "made"
         self._lock = lock
-        built = module.kernel.build / "arch/x86/boot/bzImage"
-        if not (built.exists() and filecmp.cmp(built, module.kernel.image, shallow=False)):
-            raise RunError(
-                f"{module.kernel.build}: has another kernel by now; build this one again"
-            )
+        module.kernel.check_build()
         shutil.rmtree(self._place, ignore_errors=True)
         module.bring(self._place)
         self._made.mkdir(exist_ok=True)
