@@ -8,6 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from fixtures.device import Driver
+from fixtures.device.driver import StreamFormat
+from fixtures.errors import NotThere
 from fixtures.session import Session
 from suites.contents import Contents
 
@@ -24,3 +26,11 @@ def source(session: Session, driver: Driver) -> Contents:
 def target(open_session: Callable[[], Session], driver: Driver) -> Contents:
     """The state of a second device."""
     return Contents(open_session(), driver)
+
+
+@pytest.fixture
+def form(driver: Driver) -> StreamFormat:
+    """The format of the driver's stream."""
+    if driver.stream is None:
+        raise NotThere(f"fixtures/drivers/{driver.name}.yaml describes no stream")
+    return driver.stream

@@ -33,14 +33,6 @@ CASES = [
 ENDS = [State.STOP, State.RUNNING]
 
 
-@pytest.fixture
-def form(driver: Driver) -> StreamFormat:
-    """The format of the driver's stream."""
-    if driver.stream is None:
-        raise NotThere(f"fixtures/drivers/{driver.name}.yaml describes no stream")
-    return driver.stream
-
-
 def writes(session: Session, stream: bytes) -> bool:
     """Move a device to RESUMING and write ``stream``; return whether all of it was accepted."""
     data_fd = session.start(State.RESUMING)
