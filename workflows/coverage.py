@@ -12,6 +12,7 @@ Exit status: pytest's.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -168,10 +169,8 @@ def _gcovr(root: Path, words: Sequence[str]) -> None:
 
 def check_tools() -> None:
     """Raise SpecError unless gcovr is installed, RunError if gcov is not."""
-    try:
-        import gcovr  # noqa: F401
-    except ImportError as error:
-        raise SpecError(f"coverage needs gcovr: {INSTALL}") from error
+    if importlib.util.find_spec("gcovr") is None:
+        raise SpecError(f"coverage needs gcovr: {INSTALL}")
     if "LLVM" in make.asked():
         raise SpecError("coverage needs a kernel that gcc has built: leave LLVM out")
     process.need("gcov")

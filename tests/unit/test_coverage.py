@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import builtins
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +84,7 @@ def test_the_counts_of_loaded_modules_are_kept(tmp_path: Path) -> None:
 
 
 def test_without_gcovr_a_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def refuse(name: str, *more: Any) -> Any:
-        if name == "gcovr":
-            raise ImportError(name)
-        return real(name, *more)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(SpecError, match=r"pip install -r requirements-coverage\.txt"):
         coverage.main(["--kernel=debian:7.3"])
 
