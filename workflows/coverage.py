@@ -49,7 +49,7 @@ INSTALL = f".venv/bin/pip install -r {REQUIREMENTS}"
 CORE = "vfio"  # the row of the code that all drivers share
 _CORE = "drivers/vfio"
 _SHARED = (_CORE, f"{_CORE}/pci")  # the folders of it
-_KINDS = ("lines", "branches", "functions")
+KINDS = ("lines", "branches", "functions")
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def by_driver(
 def as_text(rows: Mapping[str, Covered], heading: str) -> str:
     """Return the table of ``rows``, and the functions that were never run."""
     block = [("", "driver", list(rows))]
-    block += [("", kind, [str(getattr(one, kind)) for one in rows.values()]) for kind in _KINDS]
+    block += [("", kind, [str(getattr(one, kind)) for one in rows.values()]) for kind in KINDS]
     lines = [heading, *table.aligned(block)]
     for name, one in rows.items():
         if one.missed and name != CORE:
@@ -214,7 +214,7 @@ def _as_data(rows: Mapping[str, Covered]) -> dict[str, Any]:
         name: {
             **{
                 kind: {"run": getattr(one, kind).run, "there": getattr(one, kind).there}
-                for kind in _KINDS
+                for kind in KINDS
             },
             "never_run": list(one.missed),
         }

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from fixtures.errors import SpecError
+from fixtures.errors import RunError, SpecError
 from fixtures.guest.counters import DEBUGFS, Counters
 from fixtures.guest.guest import Request
 from workflows import coverage
 from workflows.coverage import Share, as_text, by_driver
+from workflows.mutants import power
 
 QAT = "drivers/vfio/pci/qat/main.c"
 
@@ -94,3 +96,14 @@ def test_a_kernel_of_another_compiler_is_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("LLVM", "1")
     with pytest.raises(SpecError, match="leave LLVM out"):
         coverage.main(["--kernel=debian:7.3"])
+
+
+def test_the_page_about_the_suites_has_it(tmp_path: Path) -> None:
+    kinds = {kind: {"run": 1, "there": 3} for kind in coverage.KINDS}
+    text = yaml.safe_dump({"drivers": {"qat": {**kinds, "never_run": []}}})
+    (tmp_path / "coverage.yaml").write_text(text, encoding="utf-8")
+    lines = power.coverage(str(tmp_path))
+    assert "| qat | 1 of 3, 33 % | 1 of 3, 33 % | 1 of 3, 33 % |" in lines
+    assert power.coverage("") == []
+    with pytest.raises(RunError, match="No such file or directory; make coverage writes it"):
+        power.coverage(str(tmp_path / "other"))

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Write docs/power.md: the scores of all drivers whose mutants were judged.
+"""Write docs/power.md: the scores of all drivers whose mutants were judged, and their coverage.
 
-    python -m workflows.mutants.power --kernel=debian:7.3 --number=40 --seed=1
+    python -m workflows.mutants.power --kernel=debian:7.3 --number=40 --seed=1 --coverage=FOLDER
 
-It judges nothing: it takes what `make mutants` has kept. Ends with 2 if there is nothing.
+It judges nothing: it takes what `make mutants` has kept, and the folder of a `make coverage`. Ends
+with 2 if there is nothing.
 """
 
 from __future__ import annotations
@@ -11,12 +12,16 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
 
 from fixtures.device import chosen
 from fixtures.durable import write_whole
-from fixtures.errors import SpecError
+from fixtures.errors import RunError, SpecError
 from fixtures.paths import CHECKOUT
 from workflows.command import run_main
+from workflows.coverage import KINDS, Share
 from workflows.mutants import asked
 from workflows.mutants.asked import Asked
 from workflows.mutants.report import Report, row
@@ -41,15 +46,42 @@ def main(argv: Sequence[str]) -> int:
     """
     parser = argparse.ArgumentParser(prog="power", description="Write docs/power.md.")
     asked.add_options(parser)
+    parser.add_argument("--coverage", default="", help="the folder of a make coverage")
     options = parser.parse_args(argv)
     asked.check(options)
     found = [Asked.of(options, driver).report for driver in chosen([])]
     reports = [one for one in found if set(one.score.outcomes.values()) != {OPEN}]
     if not reports:
         raise SpecError("no mutant of this sample was judged; make mutants does it")
-    write_whole(PAGE, page(f"python -m workflows.mutants.power {' '.join(argv)}", reports))
+    words = (word for word in argv if not word.startswith("--coverage"))
+    text = page(f"python -m workflows.mutants.power {' '.join(words)}", reports)
+    write_whole(PAGE, "\n".join([text, *coverage(options.coverage)]))
     print(f"written: {PAGE}")
     return 0
+
+
+def coverage(folder: str) -> list[str]:
+    """Return the lines of the page about the coverage in ``folder``; none if that is "".
+
+    Raises RunError if it cannot be read.
+    """
+    if not folder:
+        return []
+    try:
+        text = (Path(folder) / "coverage.yaml").read_text(encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"{error.filename}: {error.strerror}; make coverage writes it") from error
+    drivers = yaml.safe_load(text)["drivers"]
+    lines = [
+        "## What the suites run",
+        'By `make coverage` ([jobs.md](jobs.md), "Coverage"); the row `vfio` is what they share.',
+        "",
+        row(["driver", *KINDS]),
+        "|---" * (len(KINDS) + 1) + "|",
+    ]
+    for name, about in drivers.items():
+        lines.append(row([name, *(str(Share(**about[kind])) for kind in KINDS)]))
+    return [*lines, ""]
 
 
 def page(command: str, reports: Sequence[Report]) -> str:
