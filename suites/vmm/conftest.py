@@ -115,7 +115,7 @@ def open_wire(host: Host, record: Recorder) -> Iterator[Callable[[Damage], tuple
         def open_one(damage: Damage) -> tuple[Wire, Way]:
             wire = Wire(host, damage, record.transcript)
             opened.callback(wire.close)
-            return wire, wire.open()
+            return wire, wire.listen()
 
         yield open_one
 

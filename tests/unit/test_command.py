@@ -70,7 +70,10 @@ def test_every_variable_has_an_effect(
         (["--suites=.."], "SUITES=..: no such folder of suites/; there are "),
         (["--drivers=mtti"], "mtti: no such driver"),
         (["--vmms=qemu9"], "qemu9: no such VMM; known VMMs: qemu, qemu10, or all"),
-        (["--flavour=debg"], "FLAVOUR=debg: there are default, debug, fault; is it debug?"),
+        (
+            ["--flavour=debg"],
+            "FLAVOUR=debg: there are default, debug, fault, coverage; is it debug?",
+        ),
         (["--fail-on=may"], "FAIL_ON=may: it is should (any new deviation fails the run) or must"),
         (["--jobs=many"], "JOBS=many: how many machines"),
         (["--jobs=0"], "JOBS=0: how many machines"),
