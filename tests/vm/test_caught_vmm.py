@@ -22,6 +22,8 @@ IS_RESET = (
 )
 LOADS = "\t\tret = qat_vf_load_device_data(qat_vdev);\n\t\tif (ret)\n\t\t\treturn ERR_PTR(ret);\n"
 SAVES = "\t\tret = qat_vf_save_state(qat_vdev, migf);\n\t\tif (ret)\n\t\t\treturn ERR_PTR(ret);\n"
+# Half a minute each; `make test` has one of each kind.
+LONG = pytest.mark.long
 LOADS_ONE = """\
 \t\tstatic struct qat_vf_core_device *one;
 
@@ -53,6 +55,7 @@ DIRTY = "info.dirty_bytes = (migf->max_pos - *pos) + inc_length;"
             "vmm.migrates.back",
             "qemu",
             id="no-pre-copy-after-a-load",
+            marks=LONG,
         ),
         pytest.param(
             QAT,
@@ -60,6 +63,7 @@ DIRTY = "info.dirty_bytes = (migf->max_pos - *pos) + inc_length;"
             "vmm.cancel.pre-copy",
             "qemu",
             id="a-device-that-is-stopped-by-a-cancel",
+            marks=LONG,
         ),
         pytest.param(
             QAT,
@@ -67,6 +71,7 @@ DIRTY = "info.dirty_bytes = (migf->max_pos - *pos) + inc_length;"
             "vmm.cancel.stop-copy",
             "qemu",
             id="a-state-that-is-gone-when-it-is-saved",
+            marks=LONG,
         ),
         pytest.param(
             QAT,
@@ -74,6 +79,7 @@ DIRTY = "info.dirty_bytes = (migf->max_pos - *pos) + inc_length;"
             "vmm.killed.destination",
             "qemu",
             id="a-destination-that-stays-in-resuming",
+            marks=LONG,
         ),
         pytest.param(
             QAT,
@@ -81,6 +87,7 @@ DIRTY = "info.dirty_bytes = (migf->max_pos - *pos) + inc_length;"
             "vmm.killed.source",
             "qemu",
             id="a-source-that-stays-in-pre-copy",
+            marks=LONG,
         ),
         pytest.param(
             QAT,
@@ -88,6 +95,7 @@ DIRTY = "info.dirty_bytes = (migf->max_pos - *pos) + inc_length;"
             "vmm.failed-save",
             "qemu",
             id="a-failed-save-that-is-not-told",
+            marks=LONG,
         ),
         pytest.param(
             QAT,
@@ -95,6 +103,7 @@ DIRTY = "info.dirty_bytes = (migf->max_pos - *pos) + inc_length;"
             "vmm.failed-load",
             "qemu",
             id="a-failed-load-that-is-not-told",
+            marks=LONG,
         ),
         pytest.param(
             MLX5_FILES,
@@ -102,8 +111,11 @@ DIRTY = "info.dirty_bytes = (migf->max_pos - *pos) + inc_length;"
             "vmm.failed-resume",
             "qemu",
             id="a-failed-resume-that-is-not-told",
+            marks=LONG,
         ),
-        pytest.param(QAT, [(LOADS, "")], "vmm.file", "qemu", id="a-file-that-is-not-loaded"),
+        pytest.param(
+            QAT, [(LOADS, "")], "vmm.file", "qemu", id="a-file-that-is-not-loaded", marks=LONG
+        ),
         pytest.param(
             QAT,
             [(LOADS, LOADS_ONE)],
@@ -117,6 +129,7 @@ DIRTY = "info.dirty_bytes = (migf->max_pos - *pos) + inc_length;"
             "vmm.two-devices.p2p",
             "qemu",
             id="only-one-device-without-p2p",
+            marks=LONG,
         ),
         pytest.param(
             QAT,
@@ -124,6 +137,7 @@ DIRTY = "info.dirty_bytes = (migf->max_pos - *pos) + inc_length;"
             "vmm.file.cut",
             "qemu",
             id="a-device-that-keeps-half-a-stream",
+            marks=LONG,
         ),
         pytest.param(
             QAT,
@@ -138,6 +152,7 @@ DIRTY = "info.dirty_bytes = (migf->max_pos - *pos) + inc_length;"
             "vmm.wire.changed",
             "qemu",
             id="a-device-that-stays-in-resuming-after-bad-data",
+            marks=LONG,
         ),
         pytest.param(
             MLX5_FILES,
@@ -152,6 +167,7 @@ DIRTY = "info.dirty_bytes = (migf->max_pos - *pos) + inc_length;"
             "vmm.reinit.without-opt-in",
             "qemu10",
             id="dirty-bytes-that-are-initial",
+            marks=LONG,
         ),
     ],
 )
@@ -177,6 +193,7 @@ def test_a_mistake_is_caught(
             "\t\tschedule_timeout_uninterruptible(MAX_SCHEDULE_TIMEOUT);\n",
             "destination: the VMM hangs in the kernel, in ",
             id="hangs",
+            marks=LONG,
         ),
     ],
 )
