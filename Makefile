@@ -53,6 +53,9 @@ override MAKEFLAGS += -q
 endif
 endif
 
+# Processes for unit tests, which wait half of their time: two for a core, and not more than twelve.
+twice = $$((2 * $$(nproc) > 12 ? 12 : 2 * $$(nproc)))
+
 # All tests of a folder, unless PYTEST names some.
 but_for = $$(case " $$PYTEST" in *" tests/"*) ;; *) echo $1 ;; esac)
 
@@ -226,7 +229,7 @@ clauses: ## print every rule, its source and its tests; fail where a rule has no
 
 unit: ## run the unit tests, which need no kernel, VM or Debian package; PYTEST=
 	@$(python_ready)
-	@eval "$(run) $(python) -m pytest $(call but_for,tests/unit) -n auto --dist loadgroup $$PYTEST"
+	@eval "$(run) $(python) -m pytest $(call but_for,tests/unit) -n $(twice) --dist loadgroup $$PYTEST"
 
 test: ## run the project's own tests: unit tests, and real kernels in VMs; PYTEST=
 	@$(call ready_for,debian:newest) packages-test.txt
