@@ -37,10 +37,8 @@ from workflows.command import (
     pytest_words,
     run_main,
     run_pytest,
+    words,
     write_report,
-)
-from workflows.command import (
-    words as split,
 )
 from workflows.mutants.module import module_of
 
@@ -58,9 +56,6 @@ class Share:
 
     run: int = 0
     there: int = 0
-
-    def __add__(self, other: Share) -> Share:
-        return Share(self.run + other.run, self.there + other.there)
 
     def __str__(self) -> str:
         if not self.there:
@@ -186,18 +181,18 @@ def main(argv: Sequence[str]) -> int:
     asked = parser.parse_args(argv)
     asked.flavour = kernels.COVERAGE
     check_tools()
-    words = pytest_words(asked)
+    options = pytest_words(asked)
     kernel = kernels.provide(kernels.parse(asked.kernel), all_needs(), Progress(), asked.flavour)
     kernel.check_build()
     if not any((kernel.build / _CORE).rglob(f"*{NOTES}")):
         raise SpecError(f"{asked.kernel}: VFIO does not count there; build it with GCOV_PROFILE=y")
     sources = {
         driver.name: tuple(module_of(driver, kernel).sources)
-        for driver in chosen(list(split(asked.drivers)))
+        for driver in chosen(list(words(asked.drivers)))
         if driver.name not in kernel.lacking | kernel.broken
     }
     folder = make_folder("coverage")
-    status = run_pytest([*words, f"--results={folder}"])
+    status = run_pytest([*options, f"--results={folder}"])
     results = folder / "latest"
     if not results.exists():
         return status

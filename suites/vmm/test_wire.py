@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from fixtures.plugin.recorder import Recorder
-from fixtures.vmm import Damage, Pair, VmmDescription, Way, Wire
+from fixtures.vmm import Damage, Migrated, Pair, VmmDescription, Way, Wire
 from suites.vmm.checks import DONE, arrived, has, runs, word
 from suites.vmm.conftest import Join, NextDevice, StartSide
 
@@ -17,15 +17,21 @@ SEED = 11
 OpenWire = Callable[[Damage], tuple[Wire, Way]]
 
 
+def migrate(pair: Pair, open_wire: OpenWire, damage: Damage) -> tuple[bytes, Migrated]:
+    """Migrate with ``damage`` on the way; return the source's state, and how it ended."""
+    state = pair.source.set_state(SEED)
+    wire, way = open_wire(damage)
+    pair.begin(way=way)
+    ended = pair.end()
+    assert wire.damaged
+    return state, ended
+
+
 @pytest.mark.clause("vmm.wire.cut")
 def test_a_source_whose_connection_breaks_runs_on(
     pair: Pair, open_wire: OpenWire, migrate_again: Callable[[bytes], None]
 ) -> None:
-    state = pair.source.set_state(SEED)
-    wire, way = open_wire(Damage.CUT)
-    pair.begin(way=way)
-    ended = pair.end()
-    assert wire.damaged
+    state, ended = migrate(pair, open_wire, Damage.CUT)
     assert ended.source == "failed"
     assert ended.destination == "failed"
     migrate_again(state)
@@ -41,11 +47,7 @@ def test_devices_can_be_used_again_after_data_that_has_changed(
     vmm: VmmDescription,
     record: Recorder,
 ) -> None:
-    state = pair.source.set_state(SEED)
-    wire, way = open_wire(Damage.CHANGE)
-    pair.begin(way=way)
-    ended = pair.end()
-    assert wire.damaged
+    state, ended = migrate(pair, open_wire, Damage.CHANGE)
     record.behaviour(f"vmm.{vmm.name}.changed", word(pair, ended, state))
     if ended.source != DONE.source:
         runs(pair.source)
