@@ -18,7 +18,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -207,10 +207,7 @@ def main(argv: Sequence[str]) -> int:
 def _as_data(rows: Mapping[str, Covered]) -> dict[str, Any]:
     return {
         name: {
-            **{
-                kind: {"run": getattr(one, kind).run, "there": getattr(one, kind).there}
-                for kind in KINDS
-            },
+            **{kind: asdict(getattr(one, kind)) for kind in KINDS},
             "never_run": list(one.missed),
         }
         for name, one in rows.items()
