@@ -39,6 +39,9 @@ class Host:
     def splat(self) -> None:
         return None
 
+    def asleep(self) -> None:
+        return None
+
     def inquest(self) -> None:
         return None
 
