@@ -127,6 +127,9 @@ class LocalGuest:
     loss: GuestLost | None = None
     tasks = ""
 
+    def check_awake(self) -> None:
+        """Do nothing: this host is awake."""
+
     def call(self, op: str, **fields: Any) -> Answer:
         assert op == "run"
         if "/proc/" in fields["argv"][-1]:
