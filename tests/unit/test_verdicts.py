@@ -488,11 +488,25 @@ class Dead:
     def splats(self) -> list[Splat]:
         return list(self._faults)
 
+    def asleep(self) -> HostFailed | None:
+        return None
+
     def stop(self) -> None:
         pass
 
 
+class Asleep(Dead):
+    """One of whose processors the emulator lets sleep for ever."""
+
+    def asleep(self) -> HostFailed | None:
+        return HostFailed("the emulator lost an interrupt")
+
+    def splats(self) -> list[Splat]:
+        return [one for one in super().splats() if one is not STALL]
+
+
 OOPS = Splat("oops", "BUG: unable to handle page fault", "mtty_late+0x1/0x2 [mtty]")
+STALL = Splat("rcu-stall", "rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:")
 
 
 @pytest.mark.parametrize(
@@ -502,6 +516,10 @@ OOPS = Splat("oops", "BUG: unable to handle page fault", "mtty_late+0x1/0x2 [mtt
         (Dead(GuestLost("the kernel died", OOPS)), 1, OOPS.fingerprint),
         (Dead(HostFailed("QEMU ended with status -9")), 2, ""),
         (Dead(), 0, ""),
+        (Dead(None, STALL), 1, STALL.fingerprint),
+        (Asleep(None, STALL), 0, ""),
+        (Asleep(None, STALL, OOPS), 1, OOPS.fingerprint),
+        (Asleep(), 0, ""),
     ],
 )
 def test_what_comes_after_the_last_call_is_the_last_tests(
@@ -518,6 +536,46 @@ def test_what_comes_after_the_last_call_is_the_last_tests(
     )
     assert done.status == status
     assert done.held(ARCS).fingerprints == ((fingerprint,) if fingerprint else ())
+
+
+STALLS = "[ 47.553282] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:"
+OOPSES = "[ 47.553282] BUG: unable to handle page fault for address: 0000000000000000"
+
+
+@pytest.mark.parametrize(
+    ("machine", "lines", "kind"),
+    [
+        (Dead(), [STALLS], "deviates"),
+        (Asleep(), [STALLS], "broken"),
+        (Asleep(), [STALLS, OOPSES], "deviates"),
+        (Asleep(), [OOPSES], "deviates"),
+        (Asleep(), [], "conforms"),
+    ],
+)
+@pytest.mark.parametrize("then", ["pass", "assert False"])
+def test_a_stall_is_the_hosts_if_a_processor_sleeps_for_ever(
+    suites: Suites,
+    monkeypatch: pytest.MonkeyPatch,
+    machine: Dead,
+    lines: list[str],
+    kind: str,
+    then: str,
+) -> None:
+    with_machine(suites, monkeypatch, machine)
+    done = suites.run(
+        f"""
+        @arcs
+        def test_it(record, driver_name):
+            said(record, *{lines})
+            {then}
+    """,
+        "--retries=0",
+    )
+    fails = then != "pass" and kind == "conforms"
+    assert done.held(ARCS).kind == ("deviates" if fails else kind)
+    seen = {one.partition("-")[0] for one in done.held(ARCS).fingerprints}
+    stalls, oopses = STALLS in lines and type(machine) is Dead, OOPSES in lines
+    assert seen == {name for name, told in (("rcu", stalls), ("oops", oopses)) if told}
 
 
 class Answering:
