@@ -39,7 +39,7 @@ class Host:
     def splat(self) -> None:
         return None
 
-    def asleep(self) -> None:
+    def deaf(self) -> None:
         return None
 
     def inquest(self) -> None:

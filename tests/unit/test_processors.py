@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A processor that QEMU has put to sleep for ever is found, and nothing else is taken for one."""
+"""A processor that QEMU has made deaf is found, and nothing else is taken for one."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from fixtures.errors import HostFailed
 from fixtures.guest import Guest
 from fixtures.machine import machine, processors
 from fixtures.machine.machine import CONSOLE, Machine
+from fixtures.machine.processors import LOOKS, Processor
 from fixtures.machine.spec import KVM, MachineSpec
 from tests.unit import local_agent
 
@@ -25,14 +28,14 @@ CPU#1\r
 RAX=0000000000000001 RBX=0000000000000001 RCX=0000000000000000 RDX=0000000000000000\r
 RIP=ffffffff81437209 RFL=00000086 [--S--P-] CPL=0 II=0 A20=1 SMM=0 HLT=0\r
 """
-APIC = """dumping local APIC state for CPU 0 \r
+APIC = """dumping local APIC state for CPU {number} \r
 \r
 LVTT\t 0x000000ec active-hi edge                 one-shot     Fixed  (vec 236)\r
 Timer\t DCR=0x3 (divide by 16) initial_count = 123845 current_count = 0\r
 ICR2\t 0x01000000 cpu 1 (APIC ID)\r
 ESR\t 0x00000000\r
-ISR\t 251 \r
-IRR\t 236 251 253 \r
+ISR\t {in_service}\r
+IRR\t {waiting}\r
 \r
 APR 0x00 TPR 0x10 DFR 0x0f LDR 0x00 PPR 0xf0\r
 """
@@ -42,90 +45,85 @@ HUNG = """[   31.369789] INFO: task vfio-agent:465 blocked for more than 10 seco
 [   31.372873]  vfio_pci_core_ioctl+0x2df/0xa80 [vfio_pci_core]
 [   41.000000] BUG: KASAN: slab-use-after-free in mtty_read+0x10/0x20 [mtty]
 """
+DEAF = Processor(0, True, (251,), (236, 251, 253), "initial_count = 123845")
+OTHER = Processor(1, False, (), (), "initial_count = 123845")
 
 
-def looked(registers: str = REGISTERS, apic: str = APIC) -> set[processors.Asleep]:
-    answers = {"info registers -a": registers, "info lapic 0": apic}
-    return set(processors.asleep(answers.__getitem__))
+def test_processors_and_their_interrupts_are_read() -> None:
+    answers = {
+        "info registers -a": REGISTERS,
+        "info lapic 0": APIC.format(number=0, in_service="251 ", waiting="236 251 253 "),
+        "info lapic 1": APIC.format(number=1, in_service="(none)", waiting="(none)"),
+    }
+    assert processors.look(answers.__getitem__) == [DEAF, OTHER]
+    assert str(DEAF) == ("processor 0 takes no interrupt (in service: 251; waiting: 236, 251, 253)")
 
 
-def test_a_processor_that_sleeps_though_interrupts_wait_is_found() -> None:
-    (found,) = looked()
-    assert str(found) == (
-        "processor 0 sleeps while interrupts wait for it (vectors 236, 251, 253; in service: 251)"
-    )
+def showing(*looks: Sequence[Processor]) -> Callable[[], list[Processor]]:
+    """Return a function that shows ``looks``, one after the other."""
+    left = list(looks)
+    return lambda: list(left.pop(0))
 
 
-@pytest.mark.parametrize(
-    ("registers", "apic"),
-    [
-        pytest.param(REGISTERS.replace("HLT=1", "HLT=0"), APIC, id="it-runs"),
-        pytest.param(REGISTERS.replace("00000246", "00000046"), APIC, id="interrupts-are-off"),
-        pytest.param(REGISTERS, APIC.replace("236 251 253 ", "(none)"), id="nothing-waits"),
-    ],
-)
-def test_other_processors_are_not(registers: str, apic: str) -> None:
-    assert not looked(registers, apic)
+def judged(*looks: Processor) -> Processor | None:
+    """Judge a machine of which each look shows another processor, too."""
+    return processors.deaf(showing(*([OTHER, one] for one in looks)), lambda: None)
 
 
-@pytest.mark.parametrize(
-    ("registers", "apic"),
-    [
-        (REGISTERS.replace("RBX=0000000000000000", "RBX=0000000000000001"), APIC),
-        (REGISTERS, APIC.replace("123845", "123846")),
-        (REGISTERS, APIC.replace("236 251 253", "251 253")),
-    ],
-)
-def test_one_that_ran_in_between_is_not_the_same(registers: str, apic: str) -> None:
-    assert looked() != looked(registers, apic)
-    assert looked() == looked()
-
-
-class Told:
-    """What the looks at a machine show, one after the other."""
-
-    def __init__(self, *looks: set[processors.Asleep]) -> None:
-        self.looks = list(looks)
-
-    def __call__(self) -> set[processors.Asleep]:
-        return self.looks.pop(0)
-
-
-@pytest.fixture
-def lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
-    """A machine whose processor sleeps for ever, while its kernel tells of hung tasks."""
-    monkeypatch.setattr(machine, "BETWEEN_LOOKS", 0)
-    (tmp_path / CONSOLE).write_text(HUNG, encoding="utf-8")
-    one = Machine(tmp_path, MachineSpec(processors=2))
-    monkeypatch.setattr(one, "_look", Told(looked(), looked(), looked()))
-    return one
-
-
-def test_a_stall_says_nothing_while_a_processor_sleeps_for_ever(lost: Machine) -> None:
-    assert [one.kind for one in lost.console.splats()] == ["hung-task", "kasan"]
-    assert "the emulator lost an interrupt: processor 0 sleeps" in str(lost.asleep())
-    assert lost.asleep() is not None, "it is not asked again"
-    assert [one.kind for one in lost.splats()] == ["kasan"]
-    assert (found := lost.splat())
-    assert found.kind == "kasan"
+SWITCHED_OFF = replace(DEAF, enabled=False)
 
 
 @pytest.mark.parametrize(
     "looks",
     [
-        (set(),),
-        (looked(), set()),
-        (looked(), looked(), looked(apic=APIC.replace("123845", "123846"))),
+        [DEAF] * LOOKS,
+        [replace(DEAF, in_service=())] * LOOKS,
+        [*[DEAF] * (LOOKS - 1), replace(DEAF, waiting=(235, 236, 251, 253))],
+        [*[SWITCHED_OFF] * (LOOKS - 2), DEAF, DEAF],
     ],
 )
-def test_one_that_wakes_up_does_not_count(
-    lost: Machine, monkeypatch: pytest.MonkeyPatch, looks: tuple[set[processors.Asleep], ...]
-) -> None:
-    told = Told(*looks)
-    monkeypatch.setattr(lost, "_look", told)
-    assert lost.asleep() is None
-    assert not told.looks
-    monkeypatch.setattr(lost, "_look", Told(*looks))
+def test_one_that_takes_no_interrupt_is_found(looks: list[Processor]) -> None:
+    assert judged(*looks) == looks[-1]
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [
+        [replace(DEAF, waiting=())],
+        [*[DEAF] * (LOOKS - 1), replace(DEAF, waiting=())],
+        [*[DEAF] * (LOOKS - 1), replace(DEAF, in_service=(236,))],
+        [DEAF, replace(DEAF, timer="initial_count = 1")],
+        [SWITCHED_OFF] * LOOKS,
+        [DEAF, *[SWITCHED_OFF] * (LOOKS - 1)],
+    ],
+    ids=["nothing-waits", "nothing-waits-any-more", "another", "timer", "disabled", "once"],
+)
+def test_others_are_not(looks: list[Processor]) -> None:
+    assert judged(*looks) is None
+
+
+@pytest.fixture
+def lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """A machine of which a processor is deaf, while its kernel tells of hung tasks."""
+    monkeypatch.setattr(machine, "BETWEEN_LOOKS", 0)
+    (tmp_path / CONSOLE).write_text(HUNG, encoding="utf-8")
+    one = Machine(tmp_path, MachineSpec(processors=2))
+    monkeypatch.setattr(one, "_look", showing(*[[DEAF]] * LOOKS))
+    return one
+
+
+def test_a_stall_says_nothing_while_a_processor_is_deaf(lost: Machine) -> None:
+    assert [one.kind for one in lost.console.splats()] == ["hung-task", "kasan"]
+    assert "the emulator lost an interrupt: processor 0 takes no interrupt" in str(lost.deaf())
+    assert lost.deaf() is not None, "it is not looked at again"
+    assert [one.kind for one in lost.splats()] == ["kasan"]
+    assert (found := lost.splat())
+    assert found.kind == "kasan"
+
+
+def test_it_counts_if_none_is(lost: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lost, "_look", lambda: [OTHER])
+    assert lost.deaf() is None
     assert [one.kind for one in lost.splats()] == ["hung-task", "kasan"]
 
 
@@ -133,28 +131,28 @@ def test_a_monitor_that_does_not_answer_says_nothing(
     lost: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()
-    assert lost.asleep() is None  # it has no QEMU
+    assert lost.deaf() is None  # it has no QEMU
 
 
 def test_real_processors_are_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = Machine(tmp_path, MachineSpec(KVM, processors=2))
-    monkeypatch.setattr(one, "_look", Told())
-    assert one.asleep() is None
+    monkeypatch.setattr(one, "_look", showing())
+    assert one.deaf() is None
 
 
-class Asleep(local_agent.Host):
-    def asleep(self) -> Any:
-        return HostFailed("the emulator lost an interrupt: processor 0 sleeps")
+class Deaf(local_agent.Host):
+    def deaf(self) -> Any:
+        return HostFailed("the emulator lost an interrupt: processor 0 takes no interrupt")
 
 
 def test_a_call_that_hangs_there_is_the_hosts() -> None:
     with pytest.raises(HostFailed, match="lost an interrupt"):
-        Guest.check_awake(hung := _guest())
+        Guest.check_processors(hung := _guest())
     assert isinstance(hung.loss, HostFailed)
     assert isinstance(_guest()._what("race", TimeoutError()), HostFailed)
 
 
 def _guest() -> Guest:
     guest = Guest.__new__(Guest)
-    guest._host, guest.loss, guest.deadline = Asleep(), None, 1.0
+    guest._host, guest.loss, guest.deadline = Deaf(), None, 1.0
     return guest

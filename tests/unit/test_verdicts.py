@@ -488,17 +488,17 @@ class Dead:
     def splats(self) -> list[Splat]:
         return list(self._faults)
 
-    def asleep(self) -> HostFailed | None:
+    def deaf(self) -> HostFailed | None:
         return None
 
     def stop(self) -> None:
         pass
 
 
-class Asleep(Dead):
-    """One of whose processors the emulator lets sleep for ever."""
+class Deaf(Dead):
+    """One of whose processors takes no interrupts."""
 
-    def asleep(self) -> HostFailed | None:
+    def deaf(self) -> HostFailed | None:
         return HostFailed("the emulator lost an interrupt")
 
     def splats(self) -> list[Splat]:
@@ -517,9 +517,9 @@ STALL = Splat("rcu-stall", "rcu: INFO: rcu_preempt detected stalls on CPUs/tasks
         (Dead(HostFailed("QEMU ended with status -9")), 2, ""),
         (Dead(), 0, ""),
         (Dead(None, STALL), 1, STALL.fingerprint),
-        (Asleep(None, STALL), 0, ""),
-        (Asleep(None, STALL, OOPS), 1, OOPS.fingerprint),
-        (Asleep(), 0, ""),
+        (Deaf(None, STALL), 0, ""),
+        (Deaf(None, STALL, OOPS), 1, OOPS.fingerprint),
+        (Deaf(), 0, ""),
     ],
 )
 def test_what_comes_after_the_last_call_is_the_last_tests(
@@ -546,14 +546,14 @@ OOPSES = "[ 47.553282] BUG: unable to handle page fault for address: 00000000000
     ("machine", "lines", "kind"),
     [
         (Dead(), [STALLS], "deviates"),
-        (Asleep(), [STALLS], "broken"),
-        (Asleep(), [STALLS, OOPSES], "deviates"),
-        (Asleep(), [OOPSES], "deviates"),
-        (Asleep(), [], "conforms"),
+        (Deaf(), [STALLS], "broken"),
+        (Deaf(), [STALLS, OOPSES], "deviates"),
+        (Deaf(), [OOPSES], "deviates"),
+        (Deaf(), [], "conforms"),
     ],
 )
 @pytest.mark.parametrize("then", ["pass", "assert False"])
-def test_a_stall_is_the_hosts_if_a_processor_sleeps_for_ever(
+def test_a_stall_is_the_hosts_if_a_processor_is_deaf(
     suites: Suites,
     monkeypatch: pytest.MonkeyPatch,
     machine: Dead,

@@ -127,8 +127,8 @@ class LocalGuest:
     loss: GuestLost | None = None
     tasks = ""
 
-    def check_awake(self) -> None:
-        """Do nothing: this host is awake."""
+    def check_processors(self) -> None:
+        """Do nothing: they take their interrupts."""
 
     def call(self, op: str, **fields: Any) -> Answer:
         assert op == "run"
