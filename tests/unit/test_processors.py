@@ -3,6 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import socket
+import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +17,11 @@ import pytest
 
 from fixtures.errors import HostFailed
 from fixtures.guest import Guest
-from fixtures.machine import machine, processors
+from fixtures.machine import machine, monitor, processors
 from fixtures.machine.machine import CONSOLE, Machine
 from fixtures.machine.processors import LOOKS, Processor
 from fixtures.machine.spec import KVM, MachineSpec
+from fixtures.plugin.machines import Machines
 from tests.unit import local_agent
 
 # As QEMU 7.2.22 printed it for a guest that was lost; shortened.
@@ -49,14 +55,25 @@ DEAF = Processor(0, True, (251,), (236, 251, 253), "initial_count = 123845")
 OTHER = Processor(1, False, (), (), "initial_count = 123845")
 
 
+def answers(status: str = "VM status: running", waiting: str = "236 251 253 ") -> list[str]:
+    first = APIC.format(number=0, in_service="251 ", waiting=waiting)
+    second = APIC.format(number=1, in_service="(none)", waiting="(none)")
+    return [status, REGISTERS, first, second]
+
+
 def test_processors_and_their_interrupts_are_read() -> None:
-    answers = {
-        "info registers -a": REGISTERS,
-        "info lapic 0": APIC.format(number=0, in_service="251 ", waiting="236 251 253 "),
-        "info lapic 1": APIC.format(number=1, in_service="(none)", waiting="(none)"),
-    }
-    assert processors.look(answers.__getitem__) == [DEAF, OTHER]
-    assert str(DEAF) == ("processor 0 takes no interrupt (in service: 251; waiting: 236, 251, 253)")
+    assert processors.look(answers()) == [DEAF, OTHER]
+    assert len(processors.questions(2)) == len(answers())
+    assert str(DEAF) == "processor 0 takes no interrupt (in service: 251; waiting: 236, 251, 253)"
+
+
+def test_a_level_triggered_interrupt_is_one() -> None:
+    level = processors.look(answers(waiting="34(level) 236 251 253 "))
+    assert level[0].waiting == (34, 236, 251, 253)
+
+
+def test_a_machine_that_is_stopped_shows_no_processor() -> None:
+    assert processors.look(answers("VM status: paused (debug)")) == []
 
 
 def showing(*looks: Sequence[Processor]) -> Callable[[], list[Processor]]:
@@ -112,32 +129,75 @@ def lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     return one
 
 
-def test_a_stall_says_nothing_while_a_processor_is_deaf(lost: Machine) -> None:
-    assert [one.kind for one in lost.console.splats()] == ["hung-task", "kasan"]
+def test_it_is_looked_at_once(lost: Machine) -> None:
     assert "the emulator lost an interrupt: processor 0 takes no interrupt" in str(lost.deaf())
-    assert lost.deaf() is not None, "it is not looked at again"
-    assert [one.kind for one in lost.splats()] == ["kasan"]
-    assert (found := lost.splat())
-    assert found.kind == "kasan"
+    assert lost.deaf() is not None
 
 
-def test_it_counts_if_none_is(lost: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stalls_do_not_count_while_a_processor_is_deaf(lost: Machine) -> None:
+    machines = Machines.__new__(Machines)
+    machines._machine = lost
+    heard, failed = machines.heard(lost.splats())
+    assert ([one.kind for one in heard], failed) == (["kasan"], lost.deaf())
+
+
+def test_they_count_if_none_is(lost: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lost, "_look", lambda: [OTHER])
+    machines = Machines.__new__(Machines)
+    machines._machine = lost
+    heard, failed = machines.heard(lost.splats())
+    assert ([one.kind for one in heard], failed) == (["hung-task", "kasan"], None)
+
+
+def test_a_stopped_machine_says_nothing(lost: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lost, "_look", lambda: [])
     assert lost.deaf() is None
-    assert [one.kind for one in lost.splats()] == ["hung-task", "kasan"]
 
 
-def test_a_monitor_that_does_not_answer_says_nothing(
+def test_a_monitor_that_is_not_there_says_nothing(
     lost: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()
     assert lost.deaf() is None  # it has no QEMU
 
 
-def test_real_processors_are_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    one = Machine(tmp_path, MachineSpec(KVM, processors=2))
+@pytest.mark.parametrize(
+    "spec", [MachineSpec(KVM, processors=2), MachineSpec()], ids=["kvm", "one-processor"]
+)
+def test_others_are_not_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: MachineSpec
+) -> None:
+    one = Machine(tmp_path, spec)
     monkeypatch.setattr(one, "_look", showing())
     assert one.deaf() is None
+
+
+VERSION = {"qemu": {"major": 7, "minor": 2, "micro": 22}, "package": ""}
+GREETING = json.dumps({"QMP": {"version": VERSION, "capabilities": []}}).encode() + b"\n"
+
+
+@pytest.mark.parametrize("said", [b"", GREETING, b"nonsense\n"], ids=["silent", "hangs", "strange"])
+@pytest.mark.parametrize("closes", [False, True], ids=["", "closes"])
+def test_a_qemu_that_hangs_or_ends_does_not_hang_the_run(said: bytes, closes: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
+        path = Path(folder, "qmp")
+        server.bind(str(path))
+        server.listen()
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                client, _ = server.accept()
+                with client:
+                    client.sendall(said)
+                    while not closes and client.recv(100):
+                        pass
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        with pytest.raises(OSError):
+            monitor.ask(path, "info status", limit=0.3)
+        thread.join(5)
+        assert not thread.is_alive()
 
 
 class Deaf(local_agent.Host):

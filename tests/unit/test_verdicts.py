@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from fixtures.device import Driver, Expectation, known_drivers
-from fixtures.errors import GuestLost, HostFailed, KernelDied, RunError
+from fixtures.errors import DeafProcessor, GuestLost, HostFailed, KernelDied, RunError
 from fixtures.kernel import Kernel
 from fixtures.plugin import recording
 from fixtures.plugin.machines import Machines
@@ -499,10 +499,7 @@ class Deaf(Dead):
     """One of whose processors takes no interrupts."""
 
     def deaf(self) -> HostFailed | None:
-        return HostFailed("the emulator lost an interrupt")
-
-    def splats(self) -> list[Splat]:
-        return [one for one in super().splats() if one is not STALL]
+        return DeafProcessor("the emulator lost an interrupt")
 
 
 OOPS = Splat("oops", "BUG: unable to handle page fault", "mtty_late+0x1/0x2 [mtty]")
@@ -517,7 +514,7 @@ STALL = Splat("rcu-stall", "rcu: INFO: rcu_preempt detected stalls on CPUs/tasks
         (Dead(HostFailed("QEMU ended with status -9")), 2, ""),
         (Dead(), 0, ""),
         (Dead(None, STALL), 1, STALL.fingerprint),
-        (Deaf(None, STALL), 0, ""),
+        (Deaf(None, STALL), 2, ""),
         (Deaf(None, STALL, OOPS), 1, OOPS.fingerprint),
         (Deaf(), 0, ""),
     ],
@@ -576,6 +573,42 @@ def test_a_stall_is_the_hosts_if_a_processor_is_deaf(
     seen = {one.partition("-")[0] for one in done.held(ARCS).fingerprints}
     stalls, oopses = STALLS in lines and type(machine) is Dead, OOPSES in lines
     assert seen == {name for name, told in (("rcu", stalls), ("oops", oopses)) if told}
+
+
+@pytest.mark.parametrize("then", ["pass", "assert False"])
+def test_it_is_if_the_console_alone_has_it(
+    suites: Suites, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    with_machine(suites, monkeypatch, Deaf(None, STALL))
+    done = suites.run(
+        f"""
+        from fixtures.record.transcript import LOST
+
+        @arcs
+        def test_it(record, driver_name):
+            said(record, LOST)
+            {then}
+    """,
+        "--retries=0",
+    )
+    assert (done.held(ARCS).kind, done.held(ARCS).fingerprints) == ("broken", ())
+
+
+def test_evidence_counts_though_a_processor_is_deaf(
+    suites: Suites, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_machine(suites, monkeypatch, Deaf())
+    done = suites.run(
+        f"""
+        @arcs
+        def test_it(record, driver_name):
+            said(record, "{STALLS}")
+            raise FirmwareViolation("SUSPEND while suspended")
+    """,
+        "--retries=0",
+    )
+    assert done.held(ARCS).kind == "deviates"
+    assert any("SUSPEND while suspended" in one.seen for one in done.held(ARCS).failures)
 
 
 class Answering:
