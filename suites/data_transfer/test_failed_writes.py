@@ -7,6 +7,7 @@ import operator
 
 import pytest
 
+from fixtures.errors import NotThere
 from fixtures.oracle import StateMachine
 from fixtures.plugin.recorder import Recorder
 from fixtures.session import Session, State
@@ -26,6 +27,9 @@ PAGE = 4096  # bytes
 def test_a_read_to_no_memory_fails(session: Session, fsm: StateMachine, state: State) -> None:
     fsm.need(state)
     data_fd = session.start(state)
+    session.settle()
+    if data_fd.read(1).ret != 1:
+        raise NotThere("the stream has no data there")
     assert data_fd.read_to(session.memory(b""), PAGE).error == "EFAULT"
 
 

@@ -44,13 +44,16 @@ def function(
     return function
 
 
-def test_it_opens_with_the_token_alone(function: Device, guest: Guest, api: str) -> None:
+def test_it_does_not_open_without_the_token(function: Device, guest: Guest, api: str) -> None:
     for token in (None, OTHER):
         with (
             pytest.raises(GuestError, match=r": EACCES$"),
             opened(guest, function, api, token),
         ):
             pass
+
+
+def test_it_opens_with_the_token(function: Device, guest: Guest, api: str) -> None:
     for _ in range(2):
         with opened(guest, function, api, TOKEN) as session:
             assert not session.device_info().error

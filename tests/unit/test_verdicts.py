@@ -215,6 +215,31 @@ def test_the_test_that_spoils_another_is_found(
     assert f"(only after {failure.after})" in done.printed
 
 
+@pytest.mark.parametrize(("error", "runs"), [("HostFailed", 1), ("RuntimeError", 2)])
+def test_no_other_test_is_sought_for_a_failure_of_the_host(
+    suites: Suites, monkeypatch: pytest.MonkeyPatch, error: str, runs: int
+) -> None:
+    monkeypatch.setenv("RUNS", str(suites._pytester.path / "runs"))
+    monkeypatch.setattr("fixtures.plugin.machines.Machines.replace", lambda self: None)
+    done = suites.run(f"""
+        import os
+
+        TRIES = iter([True, False, False, False])
+
+        @reopen
+        def test_before(record, driver_name):
+            with open(os.environ["RUNS"], "a") as runs:
+                runs.write("x")
+
+        @arcs
+        def test_it(record, driver_name):
+            if next(TRIES):
+                raise {error}("QEMU ended with status 139")
+    """)
+    assert done.held(ARCS).kind == "flaky"
+    assert len((suites._pytester.path / "runs").read_text(encoding="utf-8")) == runs
+
+
 def test_each_splat_of_a_test_counts(suites: Suites) -> None:
     done = suites.run("""
         @arcs

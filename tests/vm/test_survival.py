@@ -29,6 +29,12 @@ DEFAULT = [
     ("stop-line", "panic", "", "write_file did not return within"),
     ("memory", "memory", "", ""),
 ]
+# The emulator might be to blame: it is asked first.
+TWO_PROCESSORS = [
+    ("block", "blocked", "misbehave_block", "write_file did not return within"),
+    ("spin", "soft-lockup", "misbehave_spin", "soft lockup"),
+    ("spin-irqs-off", "rcu-stall", "misbehave_spin_irqs_off", "detected stalls"),
+]
 DEBUG = [
     ("freed", "kasan", "misbehave_freed", "BUG: KASAN: "),
     ("lockdep", "lockdep", "misbehave_lockdep", "possible circular locking"),
@@ -108,6 +114,11 @@ def check(run: Finished, suites: Suites, misdeeds: list[tuple[str, str, str, str
 def test_each_misdeed_is_blamed_on_its_test(suites: Suites, tmp_path: Path) -> None:
     words = [word for word, *_ in DEFAULT]
     check(misbehave(suites, tmp_path, words, "--retries=0", "-n2"), suites, DEFAULT)
+
+
+def test_a_hang_is_the_drivers_on_two_processors_too(suites: Suites, tmp_path: Path) -> None:
+    words = [word for word, *_ in TWO_PROCESSORS]
+    check(misbehave(suites, tmp_path, words, "--retries=0", "--cpus=2"), suites, TWO_PROCESSORS)
 
 
 @pytest.mark.long
