@@ -26,13 +26,19 @@ def arrived(request: pytest.FixtureRequest, session: Session, fsm: StateMachine)
     return arrive(session, request.param)
 
 
-@pytest.fixture
-def index(session: Session) -> int:
-    """The kind of interrupts that a VMM would use for the device."""
+def kinds(session: Session) -> Iterator[int]:
+    """Yield the kinds of interrupts that the device has, those that a VMM prefers first."""
     session.device_info()  # as a VMM does first; mtty does not know its interrupts without it
     for index in (MSIX, MSI, INTX):
         if session.irq_count(index):
-            return index
+            yield index
+
+
+@pytest.fixture
+def index(session: Session) -> int:
+    """The kind of interrupts that a VMM would use for the device."""
+    for index in kinds(session):
+        return index
     raise NotThere("this device has no interrupts")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A stream that a driver of one kernel saves, loaded by that of another."""
+"""A stream that one device saves, loaded by another, maybe by the driver of another kernel."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Literal
 
 from fixtures.session import Migration, Session, State
 from fixtures.session.transfer import save
+from suites import must
 from suites.contents import Contents
 from suites.data_transfer.kept import WAYS, Kept
 
@@ -62,3 +63,11 @@ def loaded_by(session: Session, contents: Contents, stream: Kept) -> Loaded:
         "wrong",
         f"{len(found)} bytes of state, {len(stream.state)} were saved; they differ from {at} on",
     )
+
+
+def check_loads(target: Contents, stream: bytes, source: Contents) -> None:
+    """Check that the target, once it was reset, takes a stream of the source."""
+    target.session.reset()  # for a device whose state outlives the close
+    must.load(target.session, stream)
+    must.move(target.session, State.STOP)
+    assert target.get() == source.get()

@@ -12,8 +12,8 @@ from fixtures.oracle import StateMachine
 from fixtures.plugin.recorder import Recorder
 from fixtures.session import Session, State
 from fixtures.session.transfer import save
-from suites import must
 from suites.contents import Contents
+from suites.data_transfer.loads import check_loads
 
 pytestmark = pytest.mark.any_api
 
@@ -58,7 +58,4 @@ def test_a_write_from_memory_that_ends_loads_nothing_else(
         record.behaviour("data_transfer.failed_write", "ends" if refused else "goes_on")
     else:
         assert not refused
-    session.reset()
-    must.load(session, stream)
-    must.move(session, State.STOP)
-    assert target.get() == source.get()
+    check_loads(target, stream, source)

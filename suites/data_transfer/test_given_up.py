@@ -9,8 +9,8 @@ import pytest
 
 from fixtures.session import Session, State
 from fixtures.session.transfer import save
-from suites import must
 from suites.contents import Contents
+from suites.data_transfer.loads import check_loads
 
 pytestmark = pytest.mark.any_api
 
@@ -35,7 +35,7 @@ def test_the_next_stream_is_loaded_from_its_beginning(
     stream = save(source.session)
     assert not target.session.start(State.RESUMING).write_on(part(stream)).error
     way(target.session)
-    loads(target, stream, source)
+    check_loads(target, stream, source)
 
 
 @pytest.mark.clause("data-transfer.given-up")
@@ -48,12 +48,4 @@ def test_a_stream_is_loaded_after_a_part_of_another_was_read(
     read = target.session.start(State.STOP_COPY).read(len(stream) // 2)
     assert not read.error
     way(target.session)
-    loads(target, stream, source)
-
-
-def loads(target: Contents, stream: bytes, source: Contents) -> None:
-    """Check that the target takes a stream of the source."""
-    target.session.reset()  # for a device whose state outlives the close
-    must.load(target.session, stream)
-    must.move(target.session, State.STOP)
-    assert target.get() == source.get()
+    check_loads(target, stream, source)
