@@ -108,10 +108,10 @@ def add_devices(parser: argparse.ArgumentParser) -> None:
     add_machine(parser)
 
 
-def check_flavour(asked: argparse.Namespace) -> None:
-    """Raise SpecError unless the flavour that is asked for exists."""
-    if asked.flavour not in kernel.FLAVOURS:
-        raise SpecError(f"FLAVOUR={asked.flavour}: there are {', '.join(kernel.FLAVOURS)}")
+def check_flavour(flavour: str) -> None:
+    """Raise SpecError unless ``flavour`` exists."""
+    if flavour not in kernel.FLAVOURS:
+        raise SpecError(f"FLAVOUR={flavour}: there are {', '.join(kernel.FLAVOURS)}")
 
 
 def machine_of(asked: argparse.Namespace) -> MachineSpec:

@@ -77,7 +77,7 @@ def main(argv: Sequence[str]) -> int:
     about = "Load the streams of each kernel on each kernel."
     specs_are = "kernel specs, separated by blanks"
     asked = arguments(argv, "compat", about, add_devices, kernels=specs_are)
-    check_flavour(asked)
+    check_flavour(asked.flavour)
     specs = [parse(text) for text in asked.kernels.split()]
     if len(specs) < 2:
         raise SpecError('KERNELS= names two kernels or more, such as "debian:6.12 ~/linux@v7.1"')

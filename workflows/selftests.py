@@ -90,7 +90,7 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="selftests", description="Run the kernel's selftests.")
     add_guest(parser)
     asked = parser.parse_args(argv)
-    check_flavour(asked)
+    check_flavour(asked.flavour)
     described = machine_of(asked)
     named = words(asked.drivers)
     drivers = _of_functions(chosen(named))

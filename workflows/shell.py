@@ -42,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
     add_guest(parser)
     parser.add_argument("--cmd", default="", help="a command to run in place of a shell")
     asked = parser.parse_args(argv)
-    check_flavour(asked)
+    check_flavour(asked.flavour)
     if not asked.cmd and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise SpecError("a shell needs a terminal; CMD='...' runs one command without")
     described = machine_of(asked)

@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> int:
     Raises RunError.
     """
     asked = arguments(argv, "streams", "Keep the streams of drivers.", add_guest)
-    check_flavour(asked)
+    check_flavour(asked.flavour)
     lab = Lab.of(
         kernels.parse(asked.kernel),
         asked.flavour,

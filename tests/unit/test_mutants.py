@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import builtins
+from argparse import Namespace
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import yaml
 
 from fixtures.errors import SpecError
 from fixtures.paths import SUITES
+from workflows.mutants import asked
 from workflows.mutants import mutant as mutants
 from workflows.mutants.bench import NotMade
 from workflows.mutants.judge import Fault
@@ -228,13 +230,13 @@ def test_the_marks_can_be_read() -> None:
 def test_a_share_is_never_rounded_up() -> None:
     assert share({KILLED: 999, SURVIVED: 1}) == "99.9 %"
     assert share({KILLED: 1999, SURVIVED: 1}) == "99.9 %"
-    assert share({NotMade.SAME_CODE.value: 3}) == "-"
+    assert share({NotMade.SAME_CODE.value: 3, OPEN: 2, EQUIVALENT: 1}) == "-"
 
 
 def test_the_reports_tell_each_outcome_and_each_survivor() -> None:
     there = mutants.of_sources({PATH: SOURCE.encode()})[:5]
     verdicts = {one.mutant.key: one for one in verdicts_on(there)}
-    score = Score(there, verdicts, {there[2].key: "nobody can tell"})
+    score = Score(there, {"default": verdicts}, {there[2].key: "nobody can tell"})
     assert score.counts == {
         KILLED: 1,
         SURVIVED: 1,
@@ -259,6 +261,33 @@ def test_the_reports_tell_each_outcome_and_each_survivor() -> None:
         assert f"alone: make mutants DRIVER=x MUTANT={there[1].key}" in text
         assert f"--- a/{PATH}" in text
         assert there[0].key not in text
+
+
+def test_a_survivor_of_one_flavour_is_what_the_next_says_of_it() -> None:
+    there = mutants.of_sources({PATH: SOURCE.encode()})[:6]
+    first = {one.key: Verdict(one, SURVIVED, "s1", 30.0) for one in there}
+    first[there[0].key] = Verdict(there[0], KILLED, "s1", 4.0)
+    later = {
+        there[1].key: Verdict(there[1], KILLED, "s1", 10.0),
+        there[2].key: Verdict(there[2], SURVIVED, "s1", 50.0),
+        there[3].key: Verdict(there[3], NotMade.DOES_NOT_COMPILE.value, "s1"),
+    }
+    known = {"default": first, "fault": later}
+    score = Score(there, known, {there[4].key: "nobody can tell"})
+    assert score.outcomes == {
+        there[0].key: KILLED,
+        there[1].key: "killed in fault",
+        there[2].key: SURVIVED,
+        there[3].key: SURVIVED,
+        there[4].key: EQUIVALENT,
+        there[5].key: OPEN,
+    }
+    assert score.names[:3] == [KILLED, "killed in fault", SURVIVED]
+    assert score.shares(score.counts) == {"score in default": "25.0 %", "score": "50.0 %"}
+    assert score.median == (30.0 + 40.0) / 2
+    about = About("x", "debian:7.3", "all", "make mutants DRIVER=x", "make mutants DRIVER=x")
+    text = Report(about, score, {PATH: SOURCE.encode()}, {}).text()
+    assert "killed in fault" in text.partition("survived:")[0]
 
 
 @pytest.mark.parametrize(
@@ -305,6 +334,28 @@ def test_the_order_of_the_tests_follows_the_function_and_learns() -> None:
     assert order.of(replace(one, function="y_write"), 1) == [a2, b, a1, c, d]
     order.learn([Verdict(one, KILLED, "s", 1, (Fault(d.nodeid, "x", "x"),))])
     assert order.of(one, 1)[0] == d
+
+
+def test_what_only_this_flavour_can_run_comes_first() -> None:
+    items: list[Any] = [Item(f"faults/test_a.py::test_{name}") for name in "abc"]
+    known = {item.nodeid: Known((), number, True) for number, item in enumerate(items)}
+    passed = [items[0].nodeid, items[2].nodeid]
+    one = replace(mutants.of_sources({PATH: SOURCE.encode()})[0], function="x_read")
+    assert Order(items, known, passed).of(one, 1) == [items[1], items[0], items[2]]
+
+
+@pytest.mark.parametrize(
+    ("flavour", "said"),
+    [
+        ("default falt", "FLAVOUR=falt: there are default, debug, fault, coverage"),
+        ("fault,fault", "FLAVOUR=fault,fault: one or more, each once"),
+        ("", "FLAVOUR=: one or more, each once"),
+    ],
+)
+def test_a_flavour_that_makes_no_sense_is_told(flavour: str, said: str) -> None:
+    with pytest.raises(SpecError) as info:
+        asked.check(Namespace(flavour=flavour, number="", seed="1"))
+    assert str(info.value) == said
 
 
 def test_the_map_of_functions_names_folders_of_suites() -> None:

@@ -11,7 +11,7 @@ import yaml
 from fixtures import suite
 from tests.vm.conftest import NEW
 from workflows.mutants import __main__ as job
-from workflows.mutants import asked
+from workflows.mutants import rounds
 from workflows.mutants.store import Store
 
 SAMPLE = Path(__file__).with_name("killed.yaml")
@@ -23,7 +23,7 @@ def test_what_was_killed_is_killed_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, driver: str
 ) -> None:
     expected = yaml.safe_load(SAMPLE.read_text(encoding="utf-8"))[driver]
-    monkeypatch.setattr(asked, "ROOT", tmp_path)
+    monkeypatch.setattr(rounds, "ROOT", tmp_path)
     keys = ",".join(expected)
     assert job.main([f"--drivers={driver}", f"--kernel={NEW}", f"--mutants={keys}"]) == 0
     (folder,) = tmp_path.iterdir()

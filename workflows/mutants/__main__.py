@@ -42,14 +42,16 @@ def main(argv: Sequence[str]) -> int:
         raise SpecError("mutants are of one driver: DRIVER=mtty, for instance")
     job = Asked.of(options, chosen(names)[0])
     if options.mutants:
-        job.store.forget(one.key for one in job.wanted)
+        for one in job.rounds:
+            one.store.forget(mutant.key for mutant in job.wanted)
     on_sigterm()
     try:
-        _judge(options, job)
+        for number in range(len(job.rounds)):
+            _judge(options.kernel, job, number)
     except Terminated as stopped:
         raise RunError(f"{stopped}; the same command resumes here") from stopped
     finally:
-        report, folder = job.report, job.store.folder
+        report, folder = job.report, job.rounds[0].store.folder
         print(report.text(), flush=True)
         write_whole(folder / "report.txt", report.text())
         write_whole(folder / "report.md", report.markdown())
@@ -57,23 +59,24 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _judge(options: argparse.Namespace, job: Asked) -> None:
-    """Judge the mutants that have no verdict yet.
+def _judge(kernel: str, job: Asked, number: int) -> None:
+    """Judge the mutants that the round of this ``number`` has no verdict on yet.
 
     Raises RunError if one of them cannot be.
     """
-    name, folder = job.module.driver.name, job.store.folder
+    name, folder = job.driver.name, job.rounds[number].store.folder
+    passed = set().union(*(one.passed for one in job.rounds[:number]))
     words = [
         *("-p", loop.__name__, f"{loop.OPTION}={folder}", *_QUIET, "suites"),
-        *(f"--kernel={options.kernel}", f"--driver={name}", f"--flavour={options.flavour}"),
+        *(f"--kernel={kernel}", f"--driver={name}", f"--flavour={job.rounds[number].flavour}"),
         *("--retries=0", f"--model-seed={compare.SEED}", "--run-limit=inf"),
         f"--results={folder / 'runs'}",
     ]
-    while todo := job.open:
+    while todo := job.open(number):
         shutil.rmtree(folder / "runs", ignore_errors=True)
-        Job(name, tuple(todo)).write(folder)
+        Job(name, tuple(todo), tuple(sorted(passed))).write(folder)
         run_pytest(words)
-        if len(job.open) == len(todo):
+        if len(job.open(number)) == len(todo):
             raise RunError(f"no mutant was judged; {len(todo)} are left, the first {todo[0].key}")
 
 

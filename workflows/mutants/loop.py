@@ -87,7 +87,7 @@ class Loop:
 
     def _judge_all(self) -> None:
         self._known = self._store.baseline(self._suite) or self._measure()
-        order = Order(self._items, self._known)
+        order = Order(self._items, self._known, self._job.passed)
         order.learn(self._store.verdicts().values())
         for number, (mutant, made) in enumerate(self._made(), 1):
             began = time.monotonic()

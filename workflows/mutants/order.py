@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -23,12 +23,19 @@ REACH = Path(__file__).with_name("reach.yaml")
 class Order:
     """The order of those ``items`` that apply to the unchanged driver.
 
-    It learns from what killed mutants until now.
+    It learns from what killed mutants until now. All mutants have ``passed`` these tests in other
+    flavours of the kernel.
     """
 
-    def __init__(self, items: Sequence[pytest.Item], known: Mapping[str, Known]) -> None:
+    def __init__(
+        self,
+        items: Sequence[pytest.Item],
+        known: Mapping[str, Known],
+        passed: Collection[str] = (),
+    ) -> None:
         self._items = [item for item in items if known[item.nodeid].applies]
         self._known = known
+        self._passed = frozenset(passed)
         self._by_function: dict[str, Counter[str]] = defaultdict(Counter)
         self._by_mutant: dict[str, str] = {}
         self._all: Counter[str] = Counter()
@@ -44,9 +51,9 @@ class Order:
     def of(self, mutant: Mutant, processors: int) -> list[pytest.Item]:
         """Return the tests in their order for ``mutant``; the machine has so many ``processors``.
 
-        First comes what killed it before, then what killed others in its function, then the suites
-        that reach the function: of each test function one with its quickest parameters, then the
-        others. Those that need another machine come last.
+        First comes what killed it before, then what no other flavour could run, then what killed
+        others in its function, then the suites that reach the function: of each test function one
+        with its quickest parameters, then the others. Those that need another machine come last.
         """
         suites = suites_for(mutant.function)
         killers = self._by_function[mutant.function]
@@ -59,6 +66,7 @@ class Order:
             keys[item.nodeid] = (
                 item.nodeid != self._by_mutant.get(mutant.key),
                 selection.processors(item) != processors,
+                item.nodeid in self._passed,
                 -killers[item.nodeid],
                 suite not in suites,
                 min(seen[name], 1),

@@ -25,7 +25,7 @@ from workflows.coverage import KINDS, Share
 from workflows.mutants import asked
 from workflows.mutants.asked import Asked
 from workflows.mutants.report import Report, row
-from workflows.mutants.score import OPEN, OUTCOMES, share
+from workflows.mutants.score import OPEN
 
 PAGE = CHECKOUT / "docs" / "power.md"
 _HEAD = """\
@@ -86,17 +86,17 @@ def coverage(folder: str) -> list[str]:
 
 def page(command: str, reports: Sequence[Report]) -> str:
     """Return the page about ``reports``, which ``command`` makes."""
-    shown = [one for one in OUTCOMES if any(report.score.counts[one] for report in reports)]
-    lines = [
-        row(["driver", "mutants", *shown, "score", "median"]),
-        "|---" * (len(shown) + 4) + "|",
-    ]
+    first = reports[0].score
+    shown = [one for one in first.names if any(report.score.counts[one] for report in reports)]
+    heading = ["driver", "mutants", *shown, *first.shares({}), "median"]
+    lines = [row(heading), "|---" * len(heading) + "|"]
     for report in reports:
         counts, median = report.score.counts, report.score.median
         took = "-" if median is None else f"{median:.1f} s"
         cells = [str(counts[one]) for one in shown]
         name = report.about.driver
-        lines.append(row([name, report.about.sample, *cells, share(counts), took]))
+        scores = report.score.shares(counts).values()
+        lines.append(row([name, report.about.sample, *cells, *scores, took]))
     lines += [
         "",
         "The score is the share of those killed among those that were tested and are not"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fixtures.record.table import Column, aligned
 from workflows.mutants.mutant import Mutant
 from workflows.mutants.operators import OPERATORS
-from workflows.mutants.score import OUTCOMES, Score, share
+from workflows.mutants.score import Score, share
 from workflows.mutants.store import SURVIVED
 
 
@@ -87,12 +87,13 @@ class Report:
     def _columns(self) -> list[Column]:
         operators = {name: self.score.of_operator(name) for name in OPERATORS}
         rows = {**{name: one for name, one in operators.items() if one}, "all": self.score.counts}
-        shown = [one for one in OUTCOMES if self.score.counts[one]]
+        shown = [one for one in self.score.names if self.score.counts[one]]
+        scores = [self.score.shares(counts) for counts in rows.values()]
         names: Column = ("", "operator", list(rows))
         return [
             names,
             *(("", one, [str(counts[one]) for counts in rows.values()]) for one in shown),
-            ("", "score", [share(counts) for counts in rows.values()]),
+            *(("", name, [each[name] for each in scores]) for name in scores[0]),
         ]
 
     def _named(self, mutant: Mutant) -> str:

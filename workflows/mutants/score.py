@@ -13,16 +13,18 @@ from workflows.mutants.mutant import Mutant
 from workflows.mutants.store import KILLED, SURVIVED, Verdict
 
 EQUIVALENT, OPEN = "equivalent", "not judged yet"
-OUTCOMES = (KILLED, SURVIVED, EQUIVALENT, *(one.value for one in NotMade), OPEN)
-TESTED = (KILLED, SURVIVED)
+UNTESTED = (EQUIVALENT, *(one.value for one in NotMade), OPEN)
 
 
 @dataclass
 class Score:
-    """What became of the mutants ``of`` a driver: outcomes, by key of the mutant."""
+    """What became of the mutants ``of`` a driver: outcomes, by key of the mutant.
+
+    ``known`` has the verdicts by flavour of the kernel and key, in the order of the rounds.
+    """
 
     of: Iterable[Mutant]
-    verdicts: Mapping[str, Verdict]
+    known: Mapping[str, Mapping[str, Verdict]]
     equivalents: Mapping[str, str]
     outcomes: dict[str, str] = field(init=False)
 
@@ -43,24 +45,59 @@ class Score:
         return [one for one in self.of if self.outcomes[one.key] == outcome]
 
     @property
+    def names(self) -> list[str]:
+        """All outcomes that these rounds can have, in the order of a table."""
+        return [*(_killed_in(*one) for one in enumerate(self.known)), SURVIVED, *UNTESTED]
+
+    def shares(self, counts: Mapping[str, int]) -> dict[str, str]:
+        """Return the scores of ``counts``, by the heading of each: of the first round, and of all.
+
+        With one round it is one.
+        """
+        if len(self.known) == 1:
+            return {"score": share(counts)}
+        first = next(iter(self.known))
+        return {f"score in {first}": share(counts, later=False), "score": share(counts)}
+
+    @property
     def median(self) -> float | None:
-        """Seconds from a compiled mutant to its verdict, of those that were tested."""
-        took = [self.verdicts[key].seconds for key, one in self.outcomes.items() if one in TESTED]
+        """Seconds from a compiled mutant to its verdict, of those that were tested.
+
+        A round that survivors go through adds its own.
+        """
+        took = [
+            sum(known[key].seconds for known in self.known.values() if key in known)
+            for key, outcome in self.outcomes.items()
+            if outcome not in UNTESTED
+        ]
         return statistics.median(took) if took else None
 
     def _outcome(self, mutant: Mutant) -> str:
-        verdict = self.verdicts.get(mutant.key)
-        if verdict is None:
-            return OPEN
-        if verdict.outcome == SURVIVED and mutant.key in self.equivalents:
-            return EQUIVALENT
-        return verdict.outcome
+        for number, (flavour, known) in enumerate(self.known.items()):
+            verdict = known.get(mutant.key)
+            if verdict is None:
+                return OPEN
+            if verdict.outcome == KILLED:
+                return _killed_in(number, flavour)
+            if verdict.outcome != SURVIVED and not number:
+                return verdict.outcome
+            if mutant.key in self.equivalents:
+                return EQUIVALENT
+        return SURVIVED
 
 
-def share(counts: Mapping[str, int]) -> str:
-    """Return the share of those killed among those that are not equivalent, rounded down."""
-    tested = counts.get(KILLED, 0) + counts.get(SURVIVED, 0)
+def _killed_in(number: int, flavour: str) -> str:
+    return f"{KILLED} in {flavour}" if number else KILLED
+
+
+def share(counts: Mapping[str, int], *, later: bool = True) -> str:
+    """Return the share of those killed among those that were tested, rounded down.
+
+    The mutants that ``later`` rounds killed count as survivors if that is False.
+    """
+    tested = sum(count for outcome, count in counts.items() if outcome not in UNTESTED)
     if not tested:
         return "-"
-    tenths = counts.get(KILLED, 0) * 1000 // tested
+    killed = tested - counts.get(SURVIVED, 0) if later else counts.get(KILLED, 0)
+    tenths = killed * 1000 // tested
     return f"{tenths // 10}.{tenths % 10} %"

@@ -109,10 +109,14 @@ class Store:
 
 @dataclass(frozen=True)
 class Job:
-    """What pytest's process gets to do: the ``mutants`` of ``driver``, in their order."""
+    """What pytest's process gets to do: the ``mutants`` of ``driver``, in their order.
+
+    They have ``passed`` these tests in earlier rounds.
+    """
 
     driver: str
     mutants: tuple[Mutant, ...]
+    passed: tuple[str, ...] = ()
 
     def write(self, folder: Path) -> None:
         """Hand the job over in ``folder``."""
@@ -122,7 +126,8 @@ class Job:
     def read(cls, folder: Path) -> Job:
         """Return the job in ``folder``."""
         wire = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-        return cls(wire["driver"], tuple(Mutant(**one) for one in wire["mutants"]))
+        mutants = tuple(Mutant(**one) for one in wire["mutants"])
+        return cls(wire["driver"], mutants, tuple(wire["passed"]))
 
 
 def _verdict(wire: dict[str, Any]) -> Verdict:
