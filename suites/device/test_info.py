@@ -9,7 +9,7 @@ import pytest
 
 from fixtures.oracle import REQUESTABLE, StateMachine
 from fixtures.session import Session, State
-from fixtures.session.config_space import HEADER, REGION
+from fixtures.session.config_space import BARS, HEADER, REGION, ConfigSpace
 from fixtures.session.session import UNMAPPED
 from fixtures.session.transfer import arrive
 from fixtures.uapi import (
@@ -62,6 +62,20 @@ def test_it_is_a_pci_function(session: Session) -> None:
     region = RegionInfo.unpack(answer.data)
     assert region.flags & RegionFlag.READ
     assert region.size >= HEADER
+
+
+@pytest.mark.clause("device.info.bar-size")
+def test_a_bar_decodes_what_its_region_has(session: Session) -> None:
+    config_space = ConfigSpace(session)
+    sizes = {}
+    for index in range(BARS):
+        answer = session.region_info(index)
+        assert not answer.error
+        sizes[index] = RegionInfo.unpack(answer.data).size, config_space.bar_size(index)
+    for index, (size, decoded) in sizes.items():
+        assert size.bit_count() <= 1, f"region {index} is no power of two"
+        assert size <= decoded, f"region {index} is larger than its BAR"
+    assert any(size for size, _ in sizes.values())
 
 
 @pytest.mark.clause("device.info.states")
