@@ -111,7 +111,7 @@ help: ## list the targets and their variables
 	@echo "  BASE     the commit that a series is for (its base-commit); SERIES, a mailbox, maildir,"
 	@echo "           message-id, lore URL or range BASE..TIP; VERSION, which one of it (the newest);"
 	@echo "  EXPECT   a file that says what the series is meant to change"
-	@echo "  CLUSTER  local:N carries out N steps beside each other (premerge, matrix)"
+	@echo "  CLUSTER  local:N carries out N steps beside each other (premerge, matrix, bisect)"
 	@echo "  KERNELS  the kernels of a matrix or of compat, separated by blanks, each as KERNEL"
 	@echo "  GOOD     BAD: commits of before and after a change (bisect); GOOD: what a good kernel"
 	@echo "           does, in a word (bisect-step)"
@@ -169,7 +169,7 @@ compat: ## load what each kernel's drivers saved on each kernel; KERNELS=, DRIVE
 bisect: ## find the commit that changed a behaviour; TREE=, GOOD=, BAD=, DRIVER=, BEHAVIOUR=
 	$(really)@$(call ready_for,$$TREE) || exit 2
 	$(really)@$(run) $(python) -m workflows.bisect --tree="$$TREE" --good="$$GOOD" --bad="$$BAD" \
-		$(about) $(step)
+		--cluster="$$CLUSTER" $(about) $(step)
 
 bisect-step: ## judge one kernel, for your own git bisect; TREE=, GOOD=, DRIVER=, BEHAVIOUR=
 	$(really)@$(call ready_for,$$TREE) || exit 2

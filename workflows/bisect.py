@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Find the commit that changed a driver's behaviour, with ``git bisect run``.
+"""Find the commit that changed a driver's behaviour, with ``git bisect``.
 
     python -m workflows.bisect --tree=~/linux --good=v7.0 --bad=v7.1 --drivers=mtty \\
         --behaviour=precopy_info.flags.v2
@@ -13,33 +13,28 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
-import shlex
 import shutil
-import subprocess
 import sys
-import threading
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from fixtures import cache, paths, process
+from fixtures import cache, paths
 from fixtures.durable import write_whole
 from fixtures.errors import RunError, SpecError
-from fixtures.git import NO_HOOKS, GitFailed, git, is_ancestor
+from fixtures.git import GitFailed, git, is_ancestor
 from fixtures.kernel.spec import RefSpec, kernel_commit
-from fixtures.paths import CHECKOUT
 from fixtures.progress import Progress
 from reports import bisect as report
+from workflows import cluster, unfinished
 from workflows import subject as subjects
-from workflows import unfinished
-from workflows.bisect_step import ABORT, BAD, GOOD, SKIP
+from workflows.ahead import Ahead, following
 from workflows.command import (
     CANNOT,
+    add_cluster,
     add_selection,
     make_folder,
     run_main,
@@ -53,6 +48,7 @@ from workflows.step import Selection, fingerprint, for_a_mail
 from workflows.subject import Subject
 
 FOUND = 0
+GOOD, BAD, SKIP = "good", "bad", "skip"  # words of git bisect
 STEPS = "steps.yaml"  # the measured commits, in the order of measurement
 
 
@@ -66,6 +62,11 @@ class Bisect:
     subject: Subject
     selection: Selection
     folder: Path
+
+    @property
+    def work(self) -> Path:
+        """git's worktree, without files."""
+        return self.folder / "worktree"
 
     def spec(self, commit: str) -> RefSpec:
         """Return the kernel spec of ``commit``."""
@@ -103,21 +104,15 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--tree", required=True, help="a git repository of the kernel")
     parser.add_argument("--good", required=True, help="a commit before the change")
     parser.add_argument("--bad", required=True, help="a commit after the change")
-    # For git bisect run: the values at GOOD and BAD, the folder, and the parent's process id.
-    parser.add_argument("--judge", nargs=4, help=argparse.SUPPRESS)
     subjects.add_options(parser)
     add_selection(parser)
+    add_cluster(parser)
     asked = parser.parse_args(argv)
     bisect, progress = _of(asked), Progress()
-    if asked.judge:
-        good, bad, folder, process_id = asked.judge
-        _end_with(int(process_id))
-        # Keep the folder of the start: edits of the suite since then would change its name.
-        with unfinished.part_of("bisect", Path(folder).name):
-            return _judge(replace(bisect, folder=Path(folder)), good, bad, progress)
     key = bisect.folder.name
     with (
-        cache.locked(f"bisect-{key}", progress) as lock,
+        cache.locked(f"bisect-{key}", progress),
+        cluster.runner(asked.cluster, progress) as runner,
         unfinished.job("bisect", key, argv) as job,
     ):
         unfinished.needs(bisect.folder)
@@ -128,11 +123,15 @@ def main(argv: Sequence[str]) -> int:
                 f"{bisect.subject} is {good!r} at GOOD={asked.good} and at BAD={asked.bad}:"
                 " there is no change between them"
             )
-        # Pass commit ids: a branch may move while git bisects.
-        ids = [f"--good={bisect.good}", f"--bad={bisect.bad}"]
-        judge = [sys.executable, "-m", "workflows.bisect", *argv, *ids, "--judge"]
-        judge += [good, bad, str(bisect.folder), str(os.getpid())]
-        candidates = _run(bisect, judge, lock)
+        words = {good: GOOD, bad: BAD}  # a third value is neither
+        ahead = Ahead(lambda one: runner.submit(bisect.spec(one), bisect.selection, one[:12]))
+
+        def judge(commit: str) -> str:
+            if asked.cluster:
+                ahead.wait_for(commit, following(bisect.work, commit))
+            return words.get(bisect.measure(commit, progress).value, SKIP)
+
+        candidates = _run(bisect, judge)
         data = _found(bisect, candidates, good, bad, progress)
         folder = _write(bisect, data)
         job.finished = True
@@ -167,14 +166,14 @@ def _end(bisect: Bisect, commit: str, name: str, progress: Progress) -> str:
     return measured.value
 
 
-def _run(bisect: Bisect, judge: Sequence[str], lock: int) -> list[str]:
+def _run(bisect: Bisect, judge: Callable[[str], str]) -> list[str]:
     """Run git bisect to its end, and return the candidates for the first bad commit.
 
-    git inherits ``lock``: if it outlives this process, it still keeps other bisects out.
+    ``judge`` says of a commit if it is GOOD, BAD or to SKIP.
 
-    Raises RunError if git stops before the end.
+    Raises RunError, also if git stops before the end.
     """
-    work, started = bisect.folder / "worktree", bisect.folder / "started"
+    work, started = bisect.work, bisect.folder / "started"
     if not (started.exists() and (work / ".git").exists() and _is_bisecting(work)):
         started.unlink(missing_ok=True)
         shutil.rmtree(work, ignore_errors=True)
@@ -182,55 +181,21 @@ def _run(bisect: Bisect, judge: Sequence[str], lock: int) -> list[str]:
         git(bisect.tree, *add, str(work), bisect.good)
         git(work, "bisect", "start", "--no-checkout", bisect.bad, bisect.good)
         started.touch()
-    if not _candidates(work):
-        run = ["git", *NO_HOOKS, "-C", str(work), "bisect", "run", "sh", "-c", _command(judge)]
-        with (bisect.folder / "git.log").open("w", encoding="utf-8") as log:
-            # The log takes git's output; progress of the steps stays on standard error.
-            subprocess.run(
-                process.until_we_die(run),
-                stdout=log,
-                env=process.clean_environment(),
-                pass_fds=[lock],
-            )
+    while not (found := _candidates(work)):
+        try:
+            commit = git(work, "rev-parse", "BISECT_HEAD").strip()
+            git(work, "bisect", judge(commit), commit)
+        except GitFailed as failed:
+            if _candidates(work):  # those left were skipped: git fails, and names them in its log
+                continue
+            # Start git from scratch the next time: the measurements are kept separately.
+            started.unlink()
+            raise RunError(
+                f"git bisect stopped early: {failed}. The same command starts it again and keeps"
+                " the measurements"
+            ) from failed
     (bisect.folder / "bisect.log").write_text(git(work, "bisect", "log"), encoding="utf-8")
-    if not (candidates := _candidates(work)):
-        # Start git from scratch the next time: the measurements are kept separately.
-        started.unlink()
-        raise RunError(
-            f"git bisect stopped early; see {bisect.folder / 'git.log'}. The same command starts it"
-            " again and keeps the measurements"
-        )
-    return candidates
-
-
-def _command(judge: Sequence[str]) -> str:
-    """Return the shell command that judges one commit.
-
-    Any status other than good, bad or skip aborts the bisect: a judge that cannot start (the suite
-    is being edited, for instance) must not count as "bad".
-    """
-    statuses = "|".join(str(status) for status in (GOOD, BAD, SKIP))
-    return (
-        f"cd {shlex.quote(str(CHECKOUT))} || exit {ABORT}; {shlex.join(judge)}; status=$?;"
-        f" case $status in {statuses}) exit $status;; esac; exit {ABORT}"
-    )
-
-
-def _end_with(process_id: int) -> None:
-    """End this process and its children when the process ``process_id`` ends.
-
-    git bisect was a shell script in older versions: when killed, it leaves its child running for
-    hours.
-    """
-
-    def watch() -> None:
-        with contextlib.suppress(ProcessLookupError):
-            while True:
-                os.kill(process_id, 0)
-                time.sleep(1.0)
-        os._exit(ABORT)
-
-    threading.Thread(target=watch, daemon=True).start()
+    return found
 
 
 def _is_bisecting(work: Path) -> bool:
@@ -247,13 +212,6 @@ def _candidates(work: Path) -> list[str]:
     lines = git(work, "bisect", "log").split("\n")
     found = [line.split("[")[1].partition("]")[0] for line in lines if line.startswith(names)]
     return list(dict.fromkeys(found))
-
-
-def _judge(bisect: Bisect, good: str, bad: str, progress: Progress) -> int:
-    """Judge the current commit of git bisect, and return the exit status for it."""
-    commit = git(bisect.folder / "worktree", "rev-parse", "BISECT_HEAD").strip()
-    value = bisect.measure(commit, progress).value
-    return {good: GOOD, bad: BAD}.get(value, SKIP)  # a third value: neither good nor bad
 
 
 def _found(
@@ -331,13 +289,10 @@ def _write(bisect: Bisect, data: dict[str, Any]) -> Path:
     folder = make_folder("bisect")
     write_report(folder, data, {"report.txt": report.text(data), "bisect.log": log})
     with contextlib.suppress(GitFailed):
-        git(bisect.tree, "worktree", "remove", "--force", str(bisect.folder / "worktree"))
+        git(bisect.tree, "worktree", "remove", "--force", str(bisect.work))
     shutil.rmtree(bisect.folder, ignore_errors=True)
     return folder
 
 
 if __name__ == "__main__":
-    if "--judge" in sys.argv:
-        # Errors here are no verdict on the commit: abort. The parent reports an interrupt.
-        sys.exit(run_main(main, cannot=ABORT, interrupted=""))
     sys.exit(run_main(main))

@@ -51,18 +51,11 @@ def job(name: str, key: str, argv: Sequence[str]) -> Iterator[Job]:
             file.write_text(f"{shlex.join([name, *argv])}\n", encoding="utf-8")
     job = Job()
     try:
-        with part_of(name, key):
+        with noted_in([file]):
             yield job
     finally:
         if job.finished or (left := _read(file)) is None or not left.needs:
             file.unlink(missing_ok=True)
-
-
-@contextmanager
-def part_of(name: str, key: str) -> Iterator[None]:
-    """Note what the job ``name`` needs; another process carries the job out."""
-    with noted_in([FOLDER / f"{name}-{key}"]):
-        yield
 
 
 @contextmanager

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fixtures import cache
 from fixtures.errors import RunError
 from fixtures.git import git
 from fixtures.kernel.spec import RefSpec
@@ -18,10 +18,10 @@ from fixtures.progress import Progress
 from fixtures.record.compare import ChangeKind
 from reports import bisect as report
 from tests.unit.repository import NOBODY
-from workflows.bisect import Bisect, _found, _run
-from workflows.bisect_step import BAD, GOOD, SKIP
+from workflows.ahead import Ahead, following
+from workflows.bisect import BAD, GOOD, SKIP, Bisect, _found, _run
 from workflows.measure import Measured
-from workflows.step import Selection
+from workflows.step import Selection, Stage, StepResult
 from workflows.subject import Subject
 
 # The verdict on each commit: the third does not build, the fourth is the culprit.
@@ -37,7 +37,7 @@ def bisect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bisect:
     git(tmp_path, "init", "--quiet", "--initial-branch=main", str(tree))
     folder.mkdir()
     for number, status in enumerate(COMMITS):
-        (tree / "status").write_text(str(status), encoding="utf-8")
+        (tree / "status").write_text(status, encoding="utf-8")
         (tree / "number").write_text(str(number), encoding="utf-8")
         git(tree, "add", "-A")
         git(tree, "commit", "--quiet", "-m", f"commit {number}", **NOBODY)
@@ -45,36 +45,59 @@ def bisect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bisect:
     return Bisect(tree, good, bad, SUBJECT, Selection(), folder)
 
 
-def run(bisect: Bisect, judge: list[str]) -> list[str]:
+def run(bisect: Bisect, judge: Callable[[str], str]) -> list[str]:
     """Return the numbers of the commits that the bisect finds."""
-    with cache.locked("bisect-test", Progress()) as lock:
-        found = _run(bisect, judge, lock)
+    found = _run(bisect, judge)
     return sorted(git(bisect.tree, "show", f"{commit}:number") for commit in found)
 
 
-def judge(bisect: Bisect) -> list[str]:
-    """Return a command that exits with the status in the commit."""
-    shows = f"git -C '{bisect.folder}/worktree' show BISECT_HEAD:status"
-    return ["sh", "-c", f'exit "$({shows})"']
+def judge(bisect: Bisect) -> Callable[[str], str]:
+    """Return a judge whose word is in the commit."""
+    return lambda commit: git(bisect.tree, "show", f"{commit}:status")
+
+
+def nobody(_commit: str) -> str:
+    """Judge no commit: something is wrong with the host."""
+    raise RunError("the disk is full")
 
 
 def test_the_commit_is_found_beside_what_cannot_be_judged(bisect: Bisect) -> None:
     before = git(bisect.tree, "for-each-ref"), git(bisect.tree, "status", "--branch")
     assert run(bisect, judge(bisect)) == ["2", "3"]
     assert (git(bisect.tree, "for-each-ref"), git(bisect.tree, "status", "--branch")) == before
-    assert run(bisect, ["false"]) == ["2", "3"]  # the verdicts are known: no judge runs
+    assert run(bisect, nobody) == ["2", "3"]  # the verdicts are known: nothing is judged
 
 
-@pytest.mark.parametrize("status", ["1", "2", "127", "255"])
-def test_a_judge_that_cannot_be_started_blames_nobody(bisect: Bisect, status: str) -> None:
+def test_a_bisect_that_ended_early_goes_on(bisect: Bisect) -> None:
+    judged: list[str] = []
+
+    def once(commit: str) -> str:
+        if judged:
+            raise RunError("the disk is full")
+        judged.append(commit)
+        return judge(bisect)(commit)
+
+    with pytest.raises(RunError, match="the disk is full"):
+        run(bisect, once)
+    first = judged.pop()
+
+    def others(commit: str) -> str:
+        judged.append(commit)
+        return judge(bisect)(commit)
+
+    assert run(bisect, others) == ["2", "3"]
+    assert first not in judged
+
+
+def test_a_word_that_git_does_not_know_blames_nobody(bisect: Bisect) -> None:
     with pytest.raises(RunError, match="The same command starts it again"):
-        run(bisect, ["sh", "-c", f"exit {status}"])
+        run(bisect, lambda _commit: "perhaps")
     assert run(bisect, judge(bisect)) == ["2", "3"]
 
 
 def test_whatever_state_git_was_left_in_the_next_run_ends(bisect: Bisect) -> None:
     with pytest.raises(RunError):
-        run(bisect, ["false"])
+        run(bisect, nobody)
     registered = next((bisect.tree / ".git/worktrees").iterdir())
     (registered / "BISECT_HEAD.lock").touch()
     (bisect.folder / "started").touch()
@@ -85,7 +108,7 @@ def test_whatever_state_git_was_left_in_the_next_run_ends(bisect: Bisect) -> Non
 
 def test_a_bisect_that_somebody_has_ended_begins_anew(bisect: Bisect) -> None:
     with pytest.raises(RunError):
-        run(bisect, ["false"])
+        run(bisect, nobody)
     (bisect.folder / "started").touch()
     git(bisect.folder / "worktree", "bisect", "reset")
     assert run(bisect, judge(bisect)) == ["2", "3"]
@@ -95,6 +118,50 @@ def test_a_repository_that_was_cloned_again(bisect: Bisect) -> None:
     run(bisect, judge(bisect))
     shutil.rmtree(bisect.tree / ".git/worktrees")
     assert run(bisect, judge(bisect)) == ["2", "3"]
+
+
+# Commits whose steps are made ahead
+
+
+@dataclass
+class Step:
+    """A step of a commit, as a runner has it."""
+
+    stage: Stage
+    cancelled: bool = False
+
+    def result(self) -> StepResult:
+        return StepResult(self.stage, problem="the disk is full")
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+def test_the_two_commits_that_may_come_next_are_begun(bisect: Bisect) -> None:
+    made: dict[str, Step] = {}
+    ahead = Ahead(lambda commit: made.setdefault(commit, Step(Stage.JUDGED)))
+    came, guessed = [], []
+
+    def number(commit: str) -> int:
+        return int(git(bisect.tree, "show", f"{commit}:number"))
+
+    def word(commit: str) -> str:
+        after = following(bisect.work, commit)
+        came.append(number(commit))
+        guessed.append([number(one) for one in after])
+        ahead.wait_for(commit, after)
+        return BAD if number(commit) >= 4 else GOOD
+
+    assert run(bisect, word) == ["4"]
+    assert came == [2, 4, 3]
+    assert guessed == [[1, 4], [3], []]
+    assert [number(commit) for commit, step in made.items() if not step.cancelled] == [3]
+
+
+def test_a_step_that_could_not_be_made_ends_the_bisect(bisect: Bisect) -> None:
+    ahead = Ahead(lambda _commit: Step(Stage.NOT_MADE))
+    with pytest.raises(RunError, match=f"{bisect.good[:12]}: the disk is full; the same command"):
+        ahead.wait_for(bisect.good, [])
 
 
 # The change that is reported for the commit that git finds
@@ -124,11 +191,12 @@ def find(forked: Bisect, good: str, bad: str) -> dict[str, Any]:
     asked = replace(forked, good=good, bad=bad)
     for one in git(asked.tree, "rev-list", f"{good}..{bad}").split():
         asked.measure(one, Progress())
-    value = f"git -C '{asked.folder}/worktree' log -1 --format=%s BISECT_HEAD"
-    words = f"zeroed) exit {GOOD};; echoed) exit {BAD};; *) exit {SKIP};;"
-    judge = ["sh", "-c", f'case "$({value})" in {words} esac']
-    with cache.locked("bisect-test", Progress()) as lock:
-        return _found(asked, _run(asked, judge, lock), "zeroed", "echoed", Progress())
+    words = {"zeroed": GOOD, "echoed": BAD}
+
+    def judge(commit: str) -> str:
+        return words.get(git(asked.tree, "log", "-1", "--format=%s", commit).strip(), SKIP)
+
+    return _found(asked, _run(asked, judge), "zeroed", "echoed", Progress())
 
 
 def test_a_branch_that_is_older_than_good_may_do_a_third_thing_before(forked: Bisect) -> None:

@@ -212,7 +212,7 @@ def test_a_job_that_is_killed(results: Path) -> None:
     program = (
         "import os, pathlib, signal; from workflows import unfinished\n"
         f"unfinished.FOLDER = pathlib.Path({str(results / 'unfinished')!r})\n"
-        "with unfinished.job('bisect', 'k', ['--good=1']), unfinished.part_of('bisect', 'k'):\n"
+        "with unfinished.job('bisect', 'k', ['--good=1']):\n"
         "    unfinished.needs(pathlib.Path('/x'))\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
