@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from reports import compat_page, history_page, matrix_page, premerge_page
+from reports import compat_page, history_page, matrix_page, mutants_page, premerge_page
 from tests.browser.chromium import brightness, opening, show
 from tests.unit.test_compat import CROSSED
 from tests.unit.test_jobs import NOT_BUILT
@@ -18,7 +18,7 @@ from workflows.step import StepResult
 
 pytestmark = pytest.mark.xdist_group("browser")  # one after the other
 
-PAGES = ("premerge", "matrix", "history", "compat")
+PAGES = ("premerge", "matrix", "history", "compat", "mutants")
 LONG = "VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2_is_a_word_that_fits_into_no_phone_at_all"
 
 
@@ -36,6 +36,19 @@ def pages(good: StepResult, bad: StepResult, tmp_path: Path) -> dict[str, str]: 
         "matrix": matrix_page.render(table(*[good, bad] * 6), folder),
         "history": history_page.render(LONG, LONG, runs),
         "compat": compat_page.render(CROSSED),
+        "mutants": mutants_page.render(
+            f"Mutants of {LONG}",
+            [f"again: make mutants DRIVER={LONG}"],
+            [["operator", "killed", "survived", "score"], [LONG, "12", "1", "92.3 %"]],
+            [
+                mutants_page.Survivor(
+                    "key",
+                    f"key: errno in {LONG}()",
+                    [LONG],
+                    ["@@ -1 +1 @@", f"-{LONG}", f"+{LONG}"],
+                )
+            ],
+        ),
     }
     for name, text in texts.items():
         (folder / f"{name}.html").write_text(text, encoding="utf-8")

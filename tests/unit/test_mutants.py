@@ -253,7 +253,7 @@ def test_the_reports_tell_each_outcome_and_each_survivor() -> None:
     )
     clauses = {there[1].key: "device.bind: it is too late"}
     report = Report(about, score, {PATH: SOURCE.encode()}, clauses)
-    for text in (report.text(), report.markdown()):
+    for text in (report.text(), report.markdown(), report.page()):
         assert "5 of 9 mutants at random, seed 3; median 17.0 s" in text
         assert "50.0 %" in text
         assert f"{there[1].key}: {there[1].operator} in x_read()" in text

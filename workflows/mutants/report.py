@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The report on a driver's mutants, as text and as Markdown."""
+"""The report on a driver's mutants, as text, as Markdown and as a page."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from fixtures.record.table import Column, aligned
+from reports import mutants_page
 from workflows.mutants.mutant import Mutant
 from workflows.mutants.operators import OPERATORS
 from workflows.mutants.score import Score, share
@@ -50,16 +51,23 @@ class Report:
     def markdown(self) -> str:
         """Return the report in Markdown."""
         title, *more = self._title()
-        columns = self._columns()
-        rows = zip(*(cells for _, _, cells in columns), strict=True)
+        heading, *rows = self._rows()
         lines = [f"# {title}", "", *(f"{line}  " for line in more), ""]
-        lines += [row(" ".join(filter(None, heading[:2])) for heading in columns)]
-        lines += ["|---" * len(columns) + "|", *map(row, rows), ""]
+        lines += [row(heading), "|---" * len(heading) + "|", *map(row, rows), ""]
         for mutant in self.score.with_outcome(SURVIVED):
             lines += [f"## {self._named(mutant)}", ""]
             lines += [f"{line}  " for line in self._notes(mutant)]
             lines += ["", "```diff", *self._diff(mutant), "```", ""]
         return "\n".join(lines)
+
+    def page(self) -> str:
+        """Return the report as a page."""
+        title, *facts = self._title()
+        survivors = [
+            mutants_page.Survivor(one.key, self._named(one), self._notes(one), self._diff(one))
+            for one in self.score.with_outcome(SURVIVED)
+        ]
+        return mutants_page.render(title, facts, self._rows(), survivors)
 
     def survivors(self) -> list[str]:
         """Return a section in Markdown with a row for each survivor, without its diff."""
@@ -95,6 +103,12 @@ class Report:
             *(("", one, [str(counts[one]) for counts in rows.values()]) for one in shown),
             *(("", name, [each[name] for each in scores]) for name in scores[0]),
         ]
+
+    def _rows(self) -> list[list[str]]:
+        """Return the table by rows; the first is its heading."""
+        columns = self._columns()
+        heading = [" ".join(filter(None, one[:2])) for one in columns]
+        return [heading, *map(list, zip(*(cells for _, _, cells in columns), strict=True))]
 
     def _named(self, mutant: Mutant) -> str:
         return f"{mutant.key}: {mutant.operator} in {mutant.function}()"
