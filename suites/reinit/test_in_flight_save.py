@@ -230,7 +230,7 @@ def test_a_read_that_waits_ends_without_data_when_the_save_fails(
     in_flight.firmware.release_save()
     in_flight.data_fd.precopy_info()  # waits for the failure in PRE_COPY, if the read did not
     check_waited(early)
-    answer = reading.end(SOON) if early.error == "EINPROGRESS" else early
+    answer = reading.end(SOON)
     assert answer.error not in ("", "EINPROGRESS")
 
 
@@ -249,7 +249,7 @@ def test_a_read_that_waits_ends_with_its_session(in_flight: InFlight, how: str) 
     if ended.error == "EINPROGRESS":
         reading.interrupt()  # or the device could not be removed, either
     check_waited(early)
-    answer = reading.end(SOON) if early.error == "EINPROGRESS" else early
+    answer = reading.end(SOON)
     assert ended.error != "EINPROGRESS", "the call that ends the session does not return"
     assert answer.error != "EINPROGRESS", "the read does not return"
     if how == "close":
@@ -278,7 +278,7 @@ def test_a_read_that_waits_ends_with_its_session_before_it_hears_of_a_failure(
     saves.release_save()
     assert ending.end(SOON).error != "EINPROGRESS", "the call that ends the session does not return"
     check_waited(early)
-    answer = reading.end(SOON) if early.error == "EINPROGRESS" else early
+    answer = reading.end(SOON)
     assert answer.error != "EINPROGRESS", "the read does not return"
     assert not session.reset().error
     assert session.state() is State.RUNNING

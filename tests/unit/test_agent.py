@@ -312,7 +312,13 @@ def test_a_call_that_blocks_is_begun_and_ended(guest: Guest, fifo: int) -> None:
     guest.call("write", fd=fifo, data=b"abc")
     assert reading.end(5000).data == b"abc"
     assert polling.end(5000).more == {"revents": 4}
-    assert reading.end(0).error == "EINVAL"  # it has ended already
+    assert guest.call("end", begun=0, what="read", timeout=0, count=4).error == "EINVAL"
+
+
+def test_a_call_that_has_ended_has_its_answer_each_time(guest: Guest, fifo: int) -> None:
+    polling = guest.begin("poll", fd=fifo, events=4, timeout=1000)
+    first = polling.end(5000)
+    assert (first.ret, polling.end(5000)) == (1, first)
 
 
 def test_there_is_a_limit_to_what_is_begun(guest: Guest, fifo: int) -> None:
