@@ -144,6 +144,15 @@ def test_an_oops_is_what_kasan_reported_only_where_both_blame_one_place() -> Non
     assert same.lines[-1] == "[   12.2] ---[ end Kernel panic - not syncing: Fatal exception ]---"
 
 
+def test_an_oops_is_the_same_where_kasan_is_the_first_to_tell() -> None:
+    at_once = OOPS.replace("[    5.", "[   12.")
+    there = at_once.replace("misbehave_oops+0x7/0x10 [vfio_misbehave]", "vfio_df_close+0x1c/0x90")
+    told = KASAN.replace("slab-use-after-free", "null-ptr-deref")
+    same = only(told + there)
+    assert same.fingerprint == only(told).fingerprint
+    assert same.kind == "oops"
+
+
 def test_a_panic_long_after_a_warning_is_a_fault_of_its_own() -> None:
     warning = "[    1.0] WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2\n[    1.0] Call Trace:\n"
     panic = "[   {}] Kernel panic - not syncing: Attempted to kill init!\n"
