@@ -20,7 +20,7 @@ from workflows.mutants import asked
 from workflows.mutants import mutant as mutants
 from workflows.mutants.bench import NotMade
 from workflows.mutants.judge import Fault
-from workflows.mutants.marks import Beside, Marks, marks
+from workflows.mutants.marks import Beside, Equivalent, Marks, Missing, marks
 from workflows.mutants.mutant import Mutant
 from workflows.mutants.operators import OPERATORS
 from workflows.mutants.order import REACH, Order, suites_for
@@ -223,6 +223,21 @@ def test_functions_beside_the_protocol_get_no_mutants() -> None:
     assert beside.in_scope("y", there) == there
 
 
+def test_a_mark_of_another_mutant_than_it_says_is_told() -> None:
+    there = mutants.of_sources({PATH: SOURCE.encode()})
+    right = Equivalent(driver="x", mutant=there[0].key, place=there[0].place, reason="x")
+    gone = Equivalent(driver="x", mutant="0", place="errno in gone()", reason="x")
+    Marks(equivalent=(right, gone)).check("x", there)
+    wrong = Missing(driver="x", mutant=there[0].key, place="errno in x_write()", reason="x")
+    Marks(missing=(wrong,)).check("y", there)
+    with pytest.raises(SpecError) as info:
+        Marks(missing=(wrong,)).check("x", there)
+    assert str(info.value) == (
+        f"marks.yaml: {there[0].key} is {there[0].place}, not errno in x_write()"
+    )
+    assert Marks(missing=(wrong,)).clauses("x") == {there[0].key: "no clause: x"}
+
+
 def test_the_marks_can_be_read() -> None:
     assert marks().in_scope("mtty", []) == []
 
@@ -280,14 +295,22 @@ def test_a_survivor_of_one_flavour_is_what_the_next_says_of_it() -> None:
         there[2].key: SURVIVED,
         there[3].key: SURVIVED,
         there[4].key: EQUIVALENT,
-        there[5].key: OPEN,
+        there[5].key: SURVIVED,
     }
     assert score.names[:3] == [KILLED, "killed in fault", SURVIVED]
-    assert score.shares(score.counts) == {"score in default": "25.0 %", "score": "50.0 %"}
-    assert score.median == (30.0 + 40.0) / 2
+    assert (score.headings, score.waiting) == (["score in default", "score"], 1)
+    assert score.shares(score.counts) == ["20.0 %", "40.0 %"]
+    assert score.median == 30.0
     about = About("x", "debian:7.3", "all", "make mutants DRIVER=x", "make mutants DRIVER=x")
     text = Report(about, score, {PATH: SOURCE.encode()}, {}).text()
     assert "killed in fault" in text.partition("survived:")[0]
+    assert "survivors that a later flavour has not tried yet: 1" in text
+    alone = Score(there, {"fault": later}, {})
+    other = Score(
+        there, {"default": {**first, there[1].key: later[there[1].key]}, "fault": later}, {}
+    )
+    assert alone.median == 30.0
+    assert other.outcomes[there[1].key] == KILLED
 
 
 @pytest.mark.parametrize(

@@ -52,10 +52,10 @@ def main(argv: Sequence[str]) -> int:
         raise RunError(f"{stopped}; the same command resumes here") from stopped
     finally:
         report, folder = job.report, job.rounds[0].store.folder
-        texts = {"txt": report.text(), "md": report.markdown(), "html": report.page()}
-        print(texts["txt"], flush=True)
-        for kind, text in texts.items():
-            write_whole(folder / f"report.{kind}", text)
+        print(report.text(), flush=True)
+        write_whole(folder / "report.txt", report.text())
+        write_whole(folder / "report.md", report.markdown())
+        write_whole(folder / "report.html", report.page())
         print(f"report: {folder}/report.txt, report.md, report.html", flush=True)
     return 0
 

@@ -25,7 +25,11 @@ from workflows.mutants.store import SURVIVED
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose a kernel and a sample."""
     parser.add_argument("--kernel", default="debian:newest", help="the kernel under test")
-    parser.add_argument("--flavour", default=kernels.DEFAULT, help="rounds of survivors")
+    parser.add_argument(
+        "--flavour",
+        default=kernels.DEFAULT,
+        help=f"in turn, for what survives: {', '.join(kernels.FLAVOURS)}",
+    )
     parser.add_argument("--number", default="", help="how many mutants, at random (all)")
     parser.add_argument("--seed", default="1", help="of the random sample")
     parser.add_argument("--mutants", default="", help="the keys of mutants, judged anew")
@@ -88,6 +92,7 @@ def _wanted(asked: argparse.Namespace, rounds: Sequence[Round]) -> tuple[list[Mu
     module = rounds[0].module
     there = mutant.of_sources(module.sources)
     driver, kernel = module.driver.name, module.kernel
+    marks().check(driver, there)
     flavours = [one.flavour for one in rounds]
     command = f"make mutants DRIVER={driver} KERNEL={shlex.quote(asked.kernel)}"
     if flavours != [kernels.DEFAULT]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fixtures import description
 from fixtures.description import Description
+from fixtures.errors import SpecError
 from workflows.mutants.mutant import Mutant
 
 MARKS = Path(__file__).with_name("marks.yaml")
@@ -23,21 +24,23 @@ class Beside(Description):
     reason: str
 
 
-class Equivalent(Description):
-    """A mutant, by its key, that does what the unchanged driver does."""
+class Mark(Description):
+    """What a person said of a mutant, by its key; ``place`` is its operator and function."""
 
     driver: str
     mutant: str
+    place: str
     reason: str
 
 
-class Missing(Description):
-    """A survivor, by its key, that ``clause`` ought to see."""
+class Equivalent(Mark):
+    """A mutant that does what the unchanged driver does."""
 
-    driver: str
-    mutant: str
-    clause: str
-    reason: str
+
+class Missing(Mark):
+    """A survivor that ``clause`` ought to see; "" if no clause is about it."""
+
+    clause: str = ""
 
 
 class Marks(Description):
@@ -58,6 +61,17 @@ class Marks(Description):
             if not any(fnmatchcase(mutant.function, pattern) for pattern in patterns)
         ]
 
+    def check(self, driver: str, mutants: Iterable[Mutant]) -> None:
+        """Check that the marks of ``driver`` are of the mutants that they say they are of.
+
+        A mark whose mutant another kernel does not have is passed over. Raises SpecError.
+        """
+        places = {one.key: one.place for one in mutants}
+        for mark in (*self.equivalent, *self.missing):
+            found = places.get(mark.mutant, mark.place)
+            if mark.driver == driver and found != mark.place:
+                raise SpecError(f"{MARKS.name}: {mark.mutant} is {found}, not {mark.place}")
+
     def equivalents(self, driver: str) -> dict[str, str]:
         """Return the reasons why mutants of ``driver`` are equivalent, by key."""
         return {one.mutant: one.reason for one in self.equivalent if one.driver == driver}
@@ -65,7 +79,7 @@ class Marks(Description):
     def clauses(self, driver: str) -> dict[str, str]:
         """Return which clauses ought to see survivors of ``driver``, and why not, by key."""
         return {
-            one.mutant: f"{one.clause}: {one.reason}"
+            one.mutant: f"{one.clause or 'no clause'}: {one.reason}"
             for one in self.missing
             if one.driver == driver
         }

@@ -32,6 +32,11 @@ class Mutant:
     end: int
     new: str
 
+    @property
+    def place(self) -> str:
+        """What the mistake is, and in which function."""
+        return f"{self.operator} in {self.function}()"
+
     def apply(self, source: bytes) -> bytes:
         """Return ``source`` with the mistake."""
         return source[: self.start] + self.new.encode() + source[self.end :]

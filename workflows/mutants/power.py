@@ -10,6 +10,7 @@ with 2 if there is nothing.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,8 +54,8 @@ def main(argv: Sequence[str]) -> int:
     reports = [one for one in found if set(one.score.outcomes.values()) != {OPEN}]
     if not reports:
         raise SpecError("no mutant of this sample was judged; make mutants does it")
-    words = (word for word in argv if not word.startswith("--coverage"))
-    text = page(f"python -m workflows.mutants.power {' '.join(words)}", reports)
+    words = shlex.join(word for word in argv if not word.startswith("--coverage"))
+    text = page(f"python -m workflows.mutants.power {words}", reports)
     write_whole(PAGE, "\n".join([text, *coverage(options.coverage)]))
     print(f"written: {PAGE}")
     return 0
@@ -88,14 +89,14 @@ def page(command: str, reports: Sequence[Report]) -> str:
     """Return the page about ``reports``, which ``command`` makes."""
     first = reports[0].score
     shown = [one for one in first.names if any(report.score.counts[one] for report in reports)]
-    heading = ["driver", "mutants", *shown, *first.shares({}), "median"]
+    heading = ["driver", "mutants", *shown, *first.headings, "median"]
     lines = [row(heading), "|---" * len(heading) + "|"]
     for report in reports:
         counts, median = report.score.counts, report.score.median
         took = "-" if median is None else f"{median:.1f} s"
         cells = [str(counts[one]) for one in shown]
         name = report.about.driver
-        scores = report.score.shares(counts).values()
+        scores = report.score.shares(counts)
         lines.append(row([name, report.about.sample, *cells, *scores, took]))
     lines += [
         "",

@@ -85,10 +85,12 @@ class Report:
     def _title(self) -> list[str]:
         about, median = self.about, self.score.median
         took = "" if median is None else f"; median {median:.1f} s from module to verdict"
+        waiting = self.score.waiting
         return [
             f"Mutants of {about.driver} on {about.kernel}",
             f"{about.sample}{took}",
             f"killed of those that are not equivalent: {share(self.score.counts)}",
+            *([f"survivors that a later flavour has not tried yet: {waiting}"] if waiting else []),
             f"again: {about.command}",
         ]
 
@@ -96,12 +98,12 @@ class Report:
         operators = {name: self.score.of_operator(name) for name in OPERATORS}
         rows = {**{name: one for name, one in operators.items() if one}, "all": self.score.counts}
         shown = [one for one in self.score.names if self.score.counts[one]]
-        scores = [self.score.shares(counts) for counts in rows.values()]
+        scores = zip(*(self.score.shares(counts) for counts in rows.values()), strict=True)
         names: Column = ("", "operator", list(rows))
         return [
             names,
             *(("", one, [str(counts[one]) for counts in rows.values()]) for one in shown),
-            *(("", name, [each[name] for each in scores]) for name in scores[0]),
+            *(("", *one) for one in zip(self.score.headings, map(list, scores), strict=True)),
         ]
 
     def _rows(self) -> list[list[str]]:
@@ -111,7 +113,7 @@ class Report:
         return [heading, *map(list, zip(*(cells for _, _, cells in columns), strict=True))]
 
     def _named(self, mutant: Mutant) -> str:
-        return f"{mutant.key}: {mutant.operator} in {mutant.function}()"
+        return f"{mutant.key}: {mutant.place}"
 
     def _notes(self, mutant: Mutant) -> list[str]:
         """Return the clause that ought to have seen ``mutant``, and how to run it alone."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from workflows.mutants.bench import NotMade
@@ -20,7 +20,8 @@ UNTESTED = (EQUIVALENT, *(one.value for one in NotMade), OPEN)
 class Score:
     """What became of the mutants ``of`` a driver: outcomes, by key of the mutant.
 
-    ``known`` has the verdicts by flavour of the kernel and key, in the order of the rounds.
+    ``known`` has the verdicts by flavour of the kernel and key, in the order of the rounds. What
+    survived until now is a survivor, also where a later round has not tried it yet: ``waiting``.
     """
 
     of: Iterable[Mutant]
@@ -49,15 +50,24 @@ class Score:
         """All outcomes that these rounds can have, in the order of a table."""
         return [*(_killed_in(*one) for one in enumerate(self.known)), SURVIVED, *UNTESTED]
 
-    def shares(self, counts: Mapping[str, int]) -> dict[str, str]:
-        """Return the scores of ``counts``, by the heading of each: of the first round, and of all.
+    @property
+    def waiting(self) -> int:
+        """How many survivors a later round has not tried yet."""
+        return sum(
+            any(mutant.key not in known for known in self.known.values())
+            for mutant in self.with_outcome(SURVIVED)
+        )
 
-        With one round it is one.
-        """
-        if len(self.known) == 1:
-            return {"score": share(counts)}
+    @property
+    def headings(self) -> list[str]:
+        """The names of the scores: that of the first round, if there are several, and of all."""
         first = next(iter(self.known))
-        return {f"score in {first}": share(counts, later=False), "score": share(counts)}
+        return ["score"] if len(self.known) == 1 else [f"score in {first}", "score"]
+
+    def shares(self, counts: Mapping[str, int]) -> list[str]:
+        """Return the scores of ``counts``, in the order of ``headings``."""
+        of_all = [share(counts)]
+        return of_all if len(self.known) == 1 else [share(counts, later=False), *of_all]
 
     @property
     def median(self) -> float | None:
@@ -66,21 +76,27 @@ class Score:
         A round that survivors go through adds its own.
         """
         took = [
-            sum(known[key].seconds for known in self.known.values() if key in known)
+            sum(one.seconds for one in self._went_through(key))
             for key, outcome in self.outcomes.items()
             if outcome not in UNTESTED
         ]
         return statistics.median(took) if took else None
 
+    def _went_through(self, key: str) -> Iterator[Verdict]:
+        """Yield the verdicts on a mutant up to the one that ends it."""
+        for known in self.known.values():
+            if key in known:
+                yield known[key]
+                if known[key].outcome == KILLED:
+                    return
+
     def _outcome(self, mutant: Mutant) -> str:
         for number, (flavour, known) in enumerate(self.known.items()):
             verdict = known.get(mutant.key)
-            if verdict is None:
-                return OPEN
-            if verdict.outcome == KILLED:
+            if not number and (verdict is None or verdict.outcome not in (KILLED, SURVIVED)):
+                return verdict.outcome if verdict else OPEN
+            if verdict and verdict.outcome == KILLED:
                 return _killed_in(number, flavour)
-            if verdict.outcome != SURVIVED and not number:
-                return verdict.outcome
             if mutant.key in self.equivalents:
                 return EQUIVALENT
         return SURVIVED
