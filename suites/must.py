@@ -12,7 +12,7 @@ import functools
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from fixtures.errors import Deviation
+from fixtures.errors import Deviation, GuestError, GuestLost
 from fixtures.session import ArrangementFailed, Session, State, transfer
 
 _Given = ParamSpec("_Given")
@@ -32,6 +32,7 @@ def _judged(call: Callable[_Given, _Returned]) -> Callable[_Given, _Returned]:
     return judged
 
 
+state = _judged(Session.state)
 move = _judged(Session.move)
 start = _judged(Session.start)
 arrive = _judged(transfer.arrive)
@@ -39,6 +40,19 @@ load = _judged(transfer.load)
 save = _judged(transfer.save)
 read_pre_copy = _judged(transfer.read_pre_copy)
 read_stop_copy = _judged(transfer.read_stop_copy)
+
+
+def open_again(session: Session) -> None:
+    """Open the device that was closed.
+
+    Raises Deviation.
+    """
+    try:
+        session.open_again()
+    except GuestLost:
+        raise
+    except GuestError as error:
+        raise Deviation(str(error)) from error
 
 
 def migrate(session: Session) -> None:

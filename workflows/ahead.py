@@ -3,28 +3,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fixtures.errors import RunError
 from fixtures.git import git
 from workflows.runner import Pending
-from workflows.step import Stage
+from workflows.step import Stage, StepResult
 
 
 class Ahead:
-    """Steps of commits that ``submit`` hands to workers; their results are kept, as of any step."""
+    """Steps of commits that ``submit`` hands to so many ``workers``.
 
-    def __init__(self, submit: Callable[[str], Pending]) -> None:
+    A step that has begun is not ended. So there are never more guesses than workers beside the one
+    that makes the step that is waited for.
+    """
+
+    def __init__(self, submit: Callable[[str], Pending], workers: int) -> None:
         self._submit = submit
+        self._guesses = workers - 1
         self._pending: dict[str, Pending] = {}
 
-    def wait_for(self, commit: str, following: list[str]) -> None:
-        """Wait until the step of ``commit`` is made, and have those ``following`` begun.
+    def wait_for(self, commit: str, guesses: Sequence[str]) -> StepResult | None:
+        """Return the result of ``commit``; meanwhile some of the ``guesses`` are begun.
 
-        Raises RunError if it could not be made.
+        One worker makes nothing ahead: then it is None. Raises RunError if the step could not be
+        made.
         """
-        wanted = [commit, *following]
+        if not self._guesses:
+            return None
+        wanted = [commit, *guesses[: self._guesses]]
         for other in self._pending.keys() - set(wanted):
             self._pending.pop(other).cancel()
         for one in wanted:
@@ -33,6 +41,7 @@ class Ahead:
         done = self._pending[commit].result()
         if done.stage is Stage.NOT_MADE:
             raise RunError(f"{commit[:12]}: {done.problem}; the same command resumes here")
+        return done
 
 
 def following(work: Path, commit: str) -> list[str]:

@@ -15,7 +15,8 @@ import argparse
 import contextlib
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ from workflows.command import (
 )
 from workflows.measure import Measured, measure
 from workflows.series import repository
-from workflows.step import Selection, fingerprint, for_a_mail
+from workflows.step import Selection, StepResult, fingerprint, for_a_mail
 from workflows.subject import Subject
 
 FOUND = 0
@@ -72,15 +73,25 @@ class Bisect:
         """Return the kernel spec of ``commit``."""
         return RefSpec.of_commit(self.tree, commit)
 
-    def measure(self, commit: str, progress: Progress, *, again: bool = False) -> Measured:
-        """Measure ``commit``, and record its value.
+    def measure(
+        self,
+        commit: str,
+        progress: Progress,
+        *,
+        again: bool = False,
+        first: StepResult | None = None,
+    ) -> Measured:
+        """Measure ``commit``, of which ``first`` was made already, and record its value.
 
         Raises RunError.
         """
         subject = git(self.tree, "log", "-1", "--format=%s", commit).strip()
         progress.note(f"{commit[:12]} {subject}")
         spec = self.spec(commit)
-        measured = measure(spec, self.subject, self.selection, commit[:12], progress, again=again)
+        name = commit[:12]
+        measured = measure(
+            spec, self.subject, self.selection, name, progress, again=again, first=first
+        )
         progress.note(f"{commit[:12]}: {measured.value or 'skipped: ' + measured.reason}")
         seen = self.steps()
         reason = for_a_mail(measured.reason, spec)
@@ -116,20 +127,25 @@ def main(argv: Sequence[str]) -> int:
         unfinished.job("bisect", key, argv) as job,
     ):
         unfinished.needs(bisect.folder)
-        good = _end(bisect, bisect.good, "GOOD", progress)
-        bad = _end(bisect, bisect.bad, "BAD", progress)
+        bisect.folder.mkdir(parents=True, exist_ok=True)
+        ahead = Ahead(
+            lambda one: runner.submit(bisect.spec(one), bisect.selection, one[:12]), runner.workers
+        )
+
+        def measured(commit: str, *guesses: str) -> Measured:
+            return bisect.measure(commit, progress, first=ahead.wait_for(commit, guesses))
+
+        good = _end("GOOD", bisect.good, measured(bisect.good, bisect.bad))
+        bad = _end("BAD", bisect.bad, measured(bisect.bad))
         if good == bad:
             raise SpecError(
                 f"{bisect.subject} is {good!r} at GOOD={asked.good} and at BAD={asked.bad}:"
                 " there is no change between them"
             )
-        words = {good: GOOD, bad: BAD}  # a third value is neither
-        ahead = Ahead(lambda one: runner.submit(bisect.spec(one), bisect.selection, one[:12]))
 
         def judge(commit: str) -> str:
-            if asked.cluster:
-                ahead.wait_for(commit, following(bisect.work, commit))
-            return words.get(bisect.measure(commit, progress).value, SKIP)
+            value = measured(commit, *following(bisect.work, commit)).value
+            return {good: GOOD, bad: BAD}.get(value, SKIP)  # a third value is neither
 
         candidates = _run(bisect, judge)
         data = _found(bisect, candidates, good, bad, progress)
@@ -158,9 +174,7 @@ def _of(asked: argparse.Namespace) -> Bisect:
     return Bisect(tree, good, bad, subject, selection, paths.cache() / "bisects" / key)
 
 
-def _end(bisect: Bisect, commit: str, name: str, progress: Progress) -> str:
-    bisect.folder.mkdir(parents=True, exist_ok=True)
-    measured = bisect.measure(commit, progress)
+def _end(name: str, commit: str, measured: Measured) -> str:
     if not measured.value:
         raise RunError(f"{name}={commit[:12]} cannot be judged: {measured.reason}")
     return measured.value
@@ -182,20 +196,31 @@ def _run(bisect: Bisect, judge: Callable[[str], str]) -> list[str]:
         git(work, "bisect", "start", "--no-checkout", bisect.bad, bisect.good)
         started.touch()
     while not (found := _candidates(work)):
-        try:
+        with _or_from_scratch(work, started):
             commit = git(work, "rev-parse", "BISECT_HEAD").strip()
-            git(work, "bisect", judge(commit), commit)
-        except GitFailed as failed:
-            if _candidates(work):  # those left were skipped: git fails, and names them in its log
-                continue
-            # Start git from scratch the next time: the measurements are kept separately.
-            started.unlink()
-            raise RunError(
-                f"git bisect stopped early: {failed}. The same command starts it again and keeps"
-                " the measurements"
-            ) from failed
+        word = judge(commit)
+        with _or_from_scratch(work, started):
+            git(work, "bisect", word)
     (bisect.folder / "bisect.log").write_text(git(work, "bisect", "log"), encoding="utf-8")
     return found
+
+
+@contextmanager
+def _or_from_scratch(work: Path, started: Path) -> Iterator[None]:
+    """Have git start from scratch the next time, if it fails: the measurements are kept separately.
+
+    Raises RunError then.
+    """
+    try:
+        yield
+    except GitFailed as failed:
+        if _candidates(work):  # those left were skipped: git fails, and names them in its log
+            return
+        started.unlink()
+        raise RunError(
+            f"git bisect stopped early: {failed}. The same command starts it again and keeps the"
+            " measurements"
+        ) from failed
 
 
 def _is_bisecting(work: Path) -> bool:

@@ -105,7 +105,7 @@ class Cluster:
 
     def __init__(self, distributed: Any, client: Any, workers: int, work: Work) -> None:
         self._distributed, self._client = distributed, client
-        self._workers, self._work = workers, work
+        self.workers, self._work = workers, work
         self._waiting: list[_Step] = []
         self._begun: list[_Step] = []
 
@@ -141,7 +141,7 @@ class Cluster:
     def _fill(self) -> None:
         """Give each idle worker a step: more would be heaped on workers that are busy for hours."""
         self._begun = [one for one in self._begun if not one.future.done()]
-        while self._waiting and len(self._begun) < self._workers:
+        while self._waiting and len(self._begun) < self.workers:
             following = self._waiting.pop(0)
             following.future = self._client.submit(self._work, *following.what, pure=False)
             self._begun.append(following)

@@ -10,7 +10,7 @@ from fixtures.kernel.spec import Spec
 from fixtures.progress import Progress
 from fixtures.record.model import DEVIATES
 from workflows import step
-from workflows.step import Selection, Stage
+from workflows.step import Selection, Stage, StepResult
 from workflows.subject import NoValue, Subject
 
 TRIES = 3  # runs of a commit without a certain value
@@ -33,14 +33,20 @@ def measure(
     progress: Progress,
     *,
     again: bool = False,
+    first: StepResult | None = None,
 ) -> Measured:
     """Build and run ``spec``, and return its value; messages call it ``name``.
+
+    ``first`` is the result of its first run, if that was made already.
 
     Raises RunError if the runs give no information about the kernel.
     """
     reason = ""
     for attempt in range(TRIES):
-        outcome = step.run(spec, selection, name, progress, again=again or attempt > 0)
+        if first and not attempt:
+            outcome = first
+        else:
+            outcome = step.run(spec, selection, name, progress, again=again or attempt > 0)
         if outcome.stage in (Stage.DOES_NOT_BUILD, Stage.DOES_NOT_BOOT):
             return Measured("", f"{outcome.stage.value}: {outcome.problem}")
         reason = outcome.problem

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Who carries out the steps of a job.
 
-A job submits all its steps first, and then asks for their results in order. So another runner than
-``Here`` can work ahead; nothing of a job knows which one it has.
+A job submits its steps before it asks for their results in order. So another runner than ``Here``
+can work ahead; no job has to know which one it has.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ class Pending(Protocol):
 
 
 class Runner(Protocol):
-    """Carries out steps."""
+    """Carries out steps, up to ``workers`` at a time."""
+
+    @property
+    def workers(self) -> int: ...
 
     def submit(self, spec: Spec, selection: Selection, name: str) -> Pending:
         """Take on a step; messages call it ``name``."""
@@ -40,6 +43,7 @@ class Here:
     """This process: it makes a step when the result is asked for, one after the other."""
 
     progress: Progress
+    workers: int = 1
 
     def submit(self, spec: Spec, selection: Selection, name: str) -> Pending:
         """Take on a step; messages call it ``name``."""

@@ -182,6 +182,7 @@ def run(
     """
     if isinstance(spec, RefSpec):  # a branch may move during the step
         spec = RefSpec.of_commit(spec.tree, spec.commit)
+    suite.check_unchanged()
     try:
         kernel = kernels.identity(spec, all_needs(), progress, selection.flavour)
         key = cache.digest(kernel, *selection.argv(), fingerprint())

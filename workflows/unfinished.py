@@ -60,7 +60,7 @@ def job(name: str, key: str, argv: Sequence[str]) -> Iterator[Job]:
 
 @contextmanager
 def noted_in(jobs: Sequence[Path]) -> Iterator[None]:
-    """Note in the files of ``jobs``, those of another process (``files``), what is needed."""
+    """Note in the files of ``jobs`` (``files``), perhaps another process's, what is needed."""
     _current.extend(jobs)
     try:
         yield

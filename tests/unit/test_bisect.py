@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from fixtures.errors import RunError
-from fixtures.git import git
+from fixtures.git import GitFailed, git
 from fixtures.kernel.spec import RefSpec
 from fixtures.progress import Progress
 from fixtures.record.compare import ChangeKind
@@ -130,8 +131,12 @@ class Step:
     stage: Stage
     cancelled: bool = False
 
-    def result(self) -> StepResult:
+    @functools.cached_property
+    def done(self) -> StepResult:
         return StepResult(self.stage, problem="the disk is full")
+
+    def result(self) -> StepResult:
+        return self.done
 
     def cancel(self) -> None:
         self.cancelled = True
@@ -139,7 +144,7 @@ class Step:
 
 def test_the_two_commits_that_may_come_next_are_begun(bisect: Bisect) -> None:
     made: dict[str, Step] = {}
-    ahead = Ahead(lambda commit: made.setdefault(commit, Step(Stage.JUDGED)))
+    ahead = Ahead(lambda commit: made.setdefault(commit, Step(Stage.JUDGED)), workers=3)
     came, guessed = [], []
 
     def number(commit: str) -> int:
@@ -149,7 +154,7 @@ def test_the_two_commits_that_may_come_next_are_begun(bisect: Bisect) -> None:
         after = following(bisect.work, commit)
         came.append(number(commit))
         guessed.append([number(one) for one in after])
-        ahead.wait_for(commit, after)
+        assert ahead.wait_for(commit, after) is made[commit].done
         return BAD if number(commit) >= 4 else GOOD
 
     assert run(bisect, word) == ["4"]
@@ -158,8 +163,32 @@ def test_the_two_commits_that_may_come_next_are_begun(bisect: Bisect) -> None:
     assert [number(commit) for commit, step in made.items() if not step.cancelled] == [3]
 
 
+def test_no_guess_takes_a_worker_from_a_commit_that_is_wanted() -> None:
+    begun: list[str] = []
+
+    def submit(commit: str) -> Step:
+        begun.append(commit)
+        return Step(Stage.JUDGED)
+
+    for workers, steps in ((1, []), (2, ["a", "b"]), (3, ["a", "b", "c"])):
+        begun.clear()
+        ahead = Ahead(submit, workers)
+        assert (ahead.wait_for("a", ["b", "c"]) is None) == (workers == 1)
+        assert begun == steps
+
+
+def test_the_host_is_to_blame_if_git_fails_while_a_commit_is_judged(bisect: Bisect) -> None:
+    def fail(_commit: str) -> str:
+        return git(bisect.tree, "show", "nothing")
+
+    with pytest.raises(GitFailed):
+        run(bisect, fail)
+    assert (bisect.folder / "started").exists()
+    assert run(bisect, judge(bisect)) == ["2", "3"]
+
+
 def test_a_step_that_could_not_be_made_ends_the_bisect(bisect: Bisect) -> None:
-    ahead = Ahead(lambda _commit: Step(Stage.NOT_MADE))
+    ahead = Ahead(lambda _commit: Step(Stage.NOT_MADE), workers=2)
     with pytest.raises(RunError, match=f"{bisect.good[:12]}: the disk is full; the same command"):
         ahead.wait_for(bisect.good, [])
 

@@ -26,6 +26,8 @@ SERIES = Series(Path("linux"), "v7.1", tuple(Commit(n, str(n) * 40, "x") for n i
 class Ahead:
     """A runner that knows all results; it notes what it is asked, in order."""
 
+    workers = 9
+
     def __init__(self, *outcomes: StepResult) -> None:
         self.asked: list[str] = []
         self._outcomes = list(outcomes)

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from fixtures import suite
 from fixtures.errors import BuildError, RunError
+from fixtures.kernel.spec import parse
 from fixtures.progress import Progress
 from tests.unit.tools import needs
 from workflows import step
@@ -74,3 +76,12 @@ def test_a_root_file_system_that_cannot_be_built_is_not_the_kernels_fault(
     with pytest.raises(RunError, match="root file system") as caught:
         key()
     assert not isinstance(caught.value, BuildError)
+
+
+def test_no_step_is_made_with_suites_that_were_edited_since(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    suite.digest()
+    monkeypatch.setattr(suite, "_digest_now", lambda: "another")
+    with pytest.raises(RunError, match="the suites were edited while the job ran"):
+        step.run(parse("debian:7.3"), step.Selection(), "a step", Progress())
