@@ -278,8 +278,10 @@ def test_an_expectation_is_about_some_kernels(
 
 def test_an_expectation_has_gone_only_where_all_it_names_was_run() -> None:
     one = expectation(tests=("a/test_b.py::test_c[*]", "a/test_b.py::test_d[*]"))
-    assert not one.was_tried({TEST})
-    assert one.was_tried({TEST, TEST.replace("test_c", "test_d")})
+    assert not one.must_be_seen({TEST})
+    both = {TEST, TEST.replace("test_c", "test_d")}
+    assert one.must_be_seen(both)
+    assert not expectation(tests=one.tests, sometimes=True).must_be_seen(both)
 
 
 def test_an_expectation_says_what_is_seen() -> None:

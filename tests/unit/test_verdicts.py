@@ -453,13 +453,13 @@ def drivers_with(suites: Suites, expectation: str) -> None:
     suites.patch.setattr(Driver, "line_of", lambda self, one: "mtty.yaml:1")
     # The tests here are outside the suites' folders.
     suites.patch.setattr("fixtures.plugin.expected.check", lambda drivers: None)
-    names, tried = Expectation.names_test, Expectation.was_tried
+    names, tried = Expectation.names_test, Expectation.must_be_seen
     suites.patch.setattr(
         Expectation, "names_test", lambda self, test: names(self, f"suites/x/{test}")
     )
     suites.patch.setattr(
         Expectation,
-        "was_tried",
+        "must_be_seen",
         lambda self, tests: tried(self, [f"suites/x/{test}" for test in tests]),
     )
 
