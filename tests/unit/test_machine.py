@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from fixtures import process
-from fixtures.errors import RunError
-from fixtures.machine.machine import WRAPPER, qemu_version
+from fixtures.errors import BootError, QemuCrashed, RunError
+from fixtures.machine.machine import STATUS, WRAPPER, Machine, qemu_version
+from fixtures.plugin.machines import Machines
 
 SANDBOX = "-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
@@ -100,3 +103,41 @@ def test_a_qemu_that_does_not_run_is_one_line(
     monkeypatch.setattr(process, "need", lambda _: str(broken))
     with pytest.raises(RunError, match=f"^{broken} does not run: libx.so.1: no such file$"):
         qemu_version()
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [("134", QemuCrashed), ("139", QemuCrashed), ("1", BootError), ("0", BootError)],
+)
+def test_a_qemu_that_crashes_is_told_from_one_that_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: str, kind: type[BootError]
+) -> None:
+    (tmp_path / STATUS).parent.mkdir(exist_ok=True)
+    (tmp_path / STATUS).write_text(f"{status}\n", encoding="utf-8")
+    made = object.__new__(Machine)
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    console = SimpleNamespace(path=tmp_path, tail=lambda: "the last words")
+    for name, value in {"_process": ended, "_private": tmp_path, "console": console}.items():
+        monkeypatch.setattr(made, name, value, raising=False)
+    failure = made._failure("it ended")
+    assert type(failure) is kind
+    assert "the last words" in str(failure)
+
+
+@pytest.mark.parametrize(("error", "boots"), [(QemuCrashed("x"), 2), (BootError("x"), 1)])
+def test_the_first_machine_is_tried_again_if_qemu_crashed(
+    monkeypatch: pytest.MonkeyPatch, error: BootError, boots: int
+) -> None:
+    machines, booted = Machines(SimpleNamespace()), []  # type: ignore[arg-type]
+
+    def boot(*_: object) -> None:
+        machines._booted += 1
+        booted.append(machines._booted)
+        if len(booted) == 1:
+            raise error
+
+    monkeypatch.setattr(machines, "_boot", boot)
+    with contextlib.suppress(BootError):
+        machines.boot(*[SimpleNamespace()] * 3)  # type: ignore[arg-type]
+    assert len(booted) == boots
