@@ -18,20 +18,18 @@ def test_it_fails_or_gives_a_device_that_migrates(session: Session, firmware: Fi
     session.close()
     firmware.clear_journal()
     session.open_again()
-    commands = [line.split()[0] for line in firmware.journal()]
-    if not any(firmware.failures(command) for command in commands):
+    faults = firmware.faults(firmware.commands())
+    if not faults:
         raise NotThere("no firmware command of an open can fail")
-    for number, command in enumerate(commands):
-        for failure in firmware.failures(command):
+    for fault in faults:
+        session.close()
+        firmware.cause(fault)
+        try:
+            must.open_again(session)
+        except Deviation:
             session.close()
-            skip = commands[:number].count(command)
-            firmware.fail(command, failure.status, skip, late=failure.late)
-            try:
-                must.open_again(session)
-            except Deviation:
-                session.close()
-                must.open_again(session)
-            if firmware.info()["failing"]:
-                raise ArrangementFailed(f"an open does not always have its {command}")
-            assert must.state(session) is State.RUNNING, f"{command} failed with {failure}"
-            must.migrate(session)
+            must.open_again(session)
+        if firmware.info()["failing"]:
+            raise ArrangementFailed(f"an open does not always have its {fault.command}")
+        assert must.state(session) is State.RUNNING, str(fault)
+        must.migrate(session)

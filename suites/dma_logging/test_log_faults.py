@@ -29,26 +29,24 @@ def commands(session: Session, firmware: Firmware) -> list[str]:
     firmware.clear_journal()
     if error := session.start_logging(RANGE).error:
         raise ArrangementFailed(f"logging does not start: {error}")
-    names = [line.split()[0] for line in firmware.journal()]
+    names = firmware.commands()
     session.stop_logging()
     return names
 
 
 @pytest.mark.clause("dma-logging.failed-start")
 def test_a_start_during_which_a_command_fails(session: Session, firmware: Firmware) -> None:
-    names = commands(session, firmware)
-    for number, name in enumerate(names):
-        for failure in firmware.failures(name):
-            firmware.fail(name, failure.status, names[:number].count(name), late=failure.late)
-            started = session.start_logging(RANGE)
-            why = f"after {name} failed with {failure}"
-            if started.error:
-                assert session.report_logging(*RANGE).error, f"REPORT succeeds {why}"
-            else:
-                firmware.write(WRITTEN)
-                assert report(session, *RANGE) == {WRITTEN[0]}, why
-                session.stop_logging()
-            check_starts(session)
+    for fault in firmware.faults(commands(session, firmware)):
+        firmware.cause(fault)
+        started = session.start_logging(RANGE)
+        why = f"after {fault}"
+        if started.error:
+            assert session.report_logging(*RANGE).error, f"REPORT succeeds {why}"
+        else:
+            firmware.write(WRITTEN)
+            assert report(session, *RANGE) == {WRITTEN[0]}, why
+            session.stop_logging()
+        check_starts(session)
 
 
 @pytest.mark.clause("dma-logging.failed-report")
@@ -85,13 +83,11 @@ def test_logging_can_be_started_after_a_stop_that_failed(
     assert not session.start_logging(RANGE).error
     firmware.clear_journal()
     session.stop_logging()
-    names = [line.split()[0] for line in firmware.journal()]
-    for number, name in enumerate(names):
-        for failure in firmware.failures(name):
-            assert not session.start_logging(RANGE).error
-            firmware.fail(name, failure.status, names[:number].count(name), late=failure.late)
-            session.stop_logging()
-            check_starts(session)
+    for fault in firmware.faults(firmware.commands()):
+        assert not session.start_logging(RANGE).error
+        firmware.cause(fault)
+        session.stop_logging()
+        check_starts(session)
 
 
 class HeldReport:

@@ -84,7 +84,7 @@ def commands(session: Session, firmware: Firmware, begin: State, *then: State) -
         answer, _ = session.set_state(state)
         assert not answer.error
         session.settle()
-    return [line.split()[0] for line in firmware.journal()]
+    return firmware.commands()
 
 
 @pytest.mark.clause("state-machine.path")

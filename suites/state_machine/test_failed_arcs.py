@@ -47,23 +47,21 @@ def attempts(session: Session, firmware: Firmware, begin: State, end: State) -> 
     data_fd = given or arrived.data_fd
     if data_fd is not None and end in SAVING:
         data_fd.read_on()  # waits for a save in the background
-    commands = [line.split()[0] for line in firmware.journal()]
-    if not any(firmware.failures(command) for command in commands):
+    faults = firmware.faults(firmware.commands())
+    if not faults:
         raise NotThere("no firmware command of this arc can fail")
-    for number, command in enumerate(commands):
-        for failure in firmware.failures(command):
-            session.reset()
-            arrived = settled(session, begin)
-            skip = commands[:number].count(command)
-            firmware.fail(command, failure.status, skip, late=failure.late)
-            answer, given = session.set_state(end)
-            yield Attempt(
-                f"{command} failed with {failure}",
-                command in firmware.gives_back,
-                answer.error,
-                session.state(),
-                given or arrived.data_fd,
-            )
+    for fault in faults:
+        session.reset()
+        arrived = settled(session, begin)
+        firmware.cause(fault)
+        answer, given = session.set_state(end)
+        yield Attempt(
+            str(fault),
+            fault.command in firmware.gives_back,
+            answer.error,
+            session.state(),
+            given or arrived.data_fd,
+        )
 
 
 @pytest.mark.clause("state-machine.failed-arc")

@@ -31,7 +31,7 @@ def commands(session: Session, firmware: Firmware, arc: tuple[State, State]) -> 
         raise ArrangementFailed(f"the device does not go to {end.name}: {answer.error}")
     if given is not None:
         raise NotThere("this arc opens a data fd, which a call in another thread does not return")
-    made = dict.fromkeys(line.split()[0] for line in firmware.journal())
+    made = dict.fromkeys(firmware.commands())
     holdable = firmware.holdable()
     return [command for command in made if command in holdable]
 
