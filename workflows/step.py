@@ -184,8 +184,7 @@ def run(
         spec = RefSpec.of_commit(spec.tree, spec.commit)
     suite.check_unchanged()
     try:
-        kernel = kernels.identity(spec, all_needs(), progress, selection.flavour)
-        key = cache.digest(kernel, *selection.argv(), fingerprint())
+        key = key_of(spec, selection, progress)
         folder = STEPS / key
         with cache.locked(f"step-{key}", progress):
             holding.hold(folder)
@@ -193,7 +192,7 @@ def run(
             if not again and (done := judged(folder)) and not done.in_doubt:
                 progress.note(f"{name}: already judged, results in {done.folder}")
                 return done
-            _make(folder)
+            make_folder(folder)
             # A job has many steps: release the kernel here, as the run holds it itself.
             with holding.only_here():
                 kernels.provide(spec, all_needs(), progress, selection.flavour)
@@ -201,6 +200,15 @@ def run(
             return _test(spec, selection, folder, name, progress)
     except (BuildError, ConfigError) as error:
         return StepResult(Stage.DOES_NOT_BUILD, problem=str(error))
+
+
+def key_of(spec: Spec, selection: Selection, progress: Progress) -> str:
+    """Return the name of the step's folder in ``STEPS``.
+
+    Raises RunError.
+    """
+    kernel = kernels.identity(spec, all_needs(), progress, selection.flavour)
+    return cache.digest(kernel, *selection.argv(), fingerprint())
 
 
 def run_for_certain(spec: Spec, selection: Selection, name: str, progress: Progress) -> StepResult:
@@ -250,8 +258,8 @@ def for_a_mail(problem: str, spec: RefSpec) -> str:
     return problem.replace(f"{source.worktree_folder(spec.tree)}/", "")
 
 
-def _make(folder: Path) -> None:
-    """Make a step's folder.
+def make_folder(folder: Path) -> None:
+    """Make a step's folder, and hold it.
 
     Raises RunError if that fails.
     """
@@ -277,12 +285,12 @@ def _test(
 
 def judged(folder: Path) -> StepResult | None:
     """Return the result of a step if its last run is complete, else None."""
-    runs = _runs(folder)
+    runs = runs_in(folder)
     last = next(reversed(runs.values()), None)
     return StepResult(Stage.JUDGED, runs) if last and last.complete and last.drivers else None
 
 
-def _runs(folder: Path) -> dict[Path, Results]:
+def runs_in(folder: Path) -> dict[Path, Results]:
     """Return the results of all runs of a step, except those with an older schema."""
     found = sorted(path.parent for path in folder.glob("[!.]*/results.yaml"))
     runs = {}
@@ -301,7 +309,7 @@ def _failed(folder: Path, status: int) -> StepResult:
     """
     latest = folder / "latest"
     this = model.load(latest) if (latest / "results.yaml").exists() else model.nothing()
-    problem, runs = this.error, _runs(folder)
+    problem, runs = this.error, runs_in(folder)
     if not problem:
         problems = _ERROR.findall((folder / OUTPUT).read_text(errors="replace", encoding="utf-8"))
         problem = problems[0] if problems else _STATUS.get(status, f"pytest: status {status}")
@@ -342,19 +350,24 @@ def fingerprint() -> str:
 
     Raises RunError if it cannot be built.
     """
-    host = f"QEMU {qemu_version()}, {'perhaps kvm' if accelerator.kvm_is_there() else 'tcg'}"
+    return cache.digest(*(f"{name} {value}" for name, value in traits().items()), suite.digest())
+
+
+def traits() -> dict[str, str]:
+    """Return the versions of what runs the suites on this host, by name.
+
+    The guest's root file system is built on first use. Raises RunError if it cannot be built.
+    """
     try:
         guest = (provide_rootfs(Progress()) / INSTALLED).read_bytes()
     except BuildError as error:  # not caused by the kernel under test
         raise RunError(str(error)) from error
-    return cache.digest(host, guest, *_software(), suite.digest())
-
-
-def _software() -> list[str]:
-    """Return the versions of Python and of the packages that run the suites."""
     lines = (CHECKOUT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     names = [match[0] for line in lines if (match := re.match(r"[\w.-]+", line))]
-    return [
-        f"Python {platform.python_version()}",
-        *(f"{name} {metadata.version(name)}" for name in names if name not in _TOOLS),
-    ]
+    return {
+        "QEMU": qemu_version(),
+        "accelerator": "perhaps kvm" if accelerator.kvm_is_there() else "tcg",
+        "guest": cache.digest(guest),
+        "Python": platform.python_version(),
+        **{name: metadata.version(name) for name in names if name not in _TOOLS},
+    }

@@ -15,7 +15,9 @@ import pytest
 
 from fixtures.paths import CHECKOUT
 from tests.cluster.work import SELECTION, spec, work
-from workflows import cluster, premerge, unfinished
+from workflows import premerge, unfinished
+from workflows.cluster import connection
+from workflows.cluster.shared import Shared
 from workflows.runner import submitted
 from workflows.step import Stage
 
@@ -69,7 +71,7 @@ def test_steps_are_beside_each_other_in_order_and_one_for_each_worker(tmp_path: 
     steps = [(spec(name, tmp_path), name) for name in names]
     with (
         unfinished.noted_in([tmp_path]),
-        cluster.cluster(2, work) as made,
+        connection.on_this_host(2, Shared(work)) as made,
         submitted(made, steps, SELECTION) as pending,
     ):
         found = [one.result() for one in pending]
@@ -87,19 +89,20 @@ def test_steps_are_beside_each_other_in_order_and_one_for_each_worker(tmp_path: 
 
 
 @pytest.mark.usefixtures("dask")
-def test_a_step_whose_worker_dies_is_done_by_another(tmp_path: Path) -> None:
-    with unfinished.noted_in([tmp_path]), cluster.cluster(2, work) as made:
-        first = made.submit(spec("dies-once", tmp_path), SELECTION, "first")
+@pytest.mark.parametrize("name", ["dies-once", "dies-once-with-its-worker"])
+def test_a_step_that_dies_is_made_again(tmp_path: Path, name: str) -> None:
+    with unfinished.noted_in([tmp_path]), connection.on_this_host(2, Shared(work)) as made:
+        first = made.submit(spec(name, tmp_path), SELECTION, "first")
         second = made.submit(spec("k", tmp_path), SELECTION, "second")
         assert first.result().problem == "first of ['mtty']"
         assert second.result().problem == "second of ['mtty']"
     begun = [name for what, name, _ in logged(tmp_path) if what == "begins"]
-    assert begun.count("dies-once") == 2
+    assert begun.count(name) == 2
 
 
 @pytest.mark.usefixtures("dask")
 def test_a_step_that_all_workers_die_of_is_not_made(tmp_path: Path) -> None:
-    with unfinished.noted_in([tmp_path]), cluster.cluster(1, work) as made:
+    with unfinished.noted_in([tmp_path]), connection.on_this_host(1, Shared(work)) as made:
         found = made.submit(spec("dies", tmp_path), SELECTION, "it").result()
     assert (found.stage, found.problem) == (Stage.NOT_MADE, "3 workers died of this step")
     assert len(logged(tmp_path)) == 3
@@ -108,7 +111,7 @@ def test_a_step_that_all_workers_die_of_is_not_made(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("dask")
 def test_what_is_cancelled_does_not_begin_and_what_runs_ends_with_the_job(tmp_path: Path) -> None:
     steps = [(spec(name, tmp_path), name) for name in ("sleeps", "never")]
-    with unfinished.noted_in([tmp_path]), cluster.cluster(1, work) as made:
+    with unfinished.noted_in([tmp_path]), connection.on_this_host(1, Shared(work)) as made:
         with submitted(made, steps, SELECTION):
             wait_for(lambda: any(line[0] == "child" for line in logged(tmp_path)))
         began = time.monotonic()
@@ -121,10 +124,12 @@ def test_what_is_cancelled_does_not_begin_and_what_runs_ends_with_the_job(tmp_pa
 KILLED = """
 import pathlib, sys
 from tests.cluster.work import SELECTION, spec, work
-from workflows import cluster, premerge, unfinished
+from workflows import unfinished
+from workflows.cluster import connection
+from workflows.cluster.shared import Shared
 if __name__ == "__main__":
     folder = pathlib.Path(sys.argv[1])
-    with unfinished.noted_in([folder]), cluster.cluster(1, work) as made:
+    with unfinished.noted_in([folder]), connection.on_this_host(1, Shared(work)) as made:
         made.submit(spec("sleeps", folder), SELECTION, "it").result()
 """
 

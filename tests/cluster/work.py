@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from fixtures import process
@@ -23,16 +24,17 @@ def spec(name: str, folder: Path) -> Spec:
 def note(spec: Spec, what: str) -> None:
     assert isinstance(spec, RefSpec)
     with (spec.tree / "log").open("a", encoding="utf-8") as log:
-        log.write(f"{what} {spec.text} {os.getpid()}\n")
+        log.write(f"{what} {spec.text} {os.getppid()}\n")
 
 
-def work(spec: Spec, selection: Selection, name: str, jobs: list[Path]) -> StepResult:
-    """Take a moment; die, or sleep, if the kernel is called so."""
+def work(spec: Spec, selection: Selection, name: str, jobs: Sequence[Path]) -> StepResult:
+    """Take a moment; die, alone or with the worker, or sleep, if the kernel is called so."""
     note(spec, "begins")
     if "dies" in spec.text and not (Path(jobs[0]) / "died").exists():
         if "once" in spec.text:
             (Path(jobs[0]) / "died").touch()
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getppid() if "with-its-worker" in spec.text else os.getpid(), signal.SIGKILL)
+        time.sleep(60)
     if "sleeps" in spec.text:
         child = subprocess.Popen(process.until_we_die(["sleep", "300"]))
         note(RefSpec(str(child.pid), Path(jobs[0]), "abc"), "child")

@@ -157,7 +157,7 @@ def test_steps_are_bounded_and_a_step_in_use_stays(
         os.utime(step.STEPS / str(when), (when, when))
     holding.hold(step.STEPS / "0")
     os.utime(step.STEPS / "0", (0, 0))
-    step._make(step.STEPS / "new")
+    step.make_folder(step.STEPS / "new")
     assert names(step.STEPS) == {"0", "3", "new"}
 
 

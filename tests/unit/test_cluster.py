@@ -13,10 +13,10 @@ from workflows import cluster
 from workflows.runner import Here
 
 
-@pytest.mark.parametrize("text", ["2", "local", "local:0", "local:x", "tcp://head:8786", "ssh:x"])
+@pytest.mark.parametrize("text", ["2", "local", "local:0", "local:x", "ssh:x", "http://head:1"])
 def test_a_cluster_that_is_none(text: str) -> None:
     with (
-        pytest.raises(SpecError, match=f"CLUSTER={text}: is not local:N"),
+        pytest.raises(SpecError, match=f"CLUSTER={text}: is neither local:N"),
         cluster.runner(text, Progress()),
     ):
         pass
@@ -34,12 +34,3 @@ def test_without_dask_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -
         cluster.runner("local:2", Progress()),
     ):
         pass
-
-
-def test_lines_of_a_step_have_its_name(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = cluster._Lines("patch 1 of 2")
-    progress = Progress(lines)
-    progress.note("one\ntwo")
-    print("three", end="", file=lines, flush=True)
-    assert capsys.readouterr().err == "[patch 1 of 2] one\n[patch 1 of 2] two\n"
-    assert not lines.isatty()

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Dask distributed: a cluster of this host's processes, or one that has a scheduler already."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import ipaddress
+import logging
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from fixtures import cache
+from fixtures.errors import SpecError
+from fixtures.kernel import make
+from workflows.cluster import away, child
+from workflows.cluster.apart import Apart
+from workflows.cluster.shared import Shared
+from workflows.cluster.workers import Cluster, Trip
+
+EXTRA = ".venv/bin/pip install -r requirements-cluster.txt"
+_TO_END = 5  # seconds that workers get
+_TO_ANSWER = 30  # seconds that a scheduler gets, and its first worker
+# Where Dask looks for the names of certificates, in the environment or its own configuration.
+_TLS = "distributed.comm.tls.ca-file"
+_TLS_VARIABLES = (
+    "DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ..._TLS__CLIENT__CERT and ..._TLS__CLIENT__KEY"
+)
+
+
+@dataclass(frozen=True)
+class Dask:
+    """The modules of Dask; not all hosts have them, so that their types are not checked on any."""
+
+    dask: Any
+    distributed: Any
+
+    @classmethod
+    def there(cls) -> Dask:
+        """Return the modules.
+
+        Raises SpecError if they are not installed.
+        """
+        try:
+            return cls(importlib.import_module("dask"), importlib.import_module("distributed"))
+        except ImportError:
+            raise SpecError(f"CLUSTER= needs Dask distributed: {EXTRA}") from None
+
+
+@contextmanager
+def on_this_host(workers: int, trip: Trip | None = None) -> Iterator[Cluster]:
+    """Start ``workers``, and end them after the block, whatever they do.
+
+    They take orders by TLS, with keys of this job, on loopback only.
+
+    Raises SpecError if Dask distributed is not installed.
+    """
+    modules = Dask.there()
+    settings = {
+        "distributed.scheduler.allowed-failures": 0,  # it is ``Cluster`` that tries again
+        # No web server: it would answer every user of this host.
+        "distributed.scheduler.http.routes": [],
+        "distributed.worker.http.routes": [],
+    }
+    with cache.scratch() as folder, modules.dask.config.set(settings):
+        local = modules.distributed.LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            memory_limit=0,  # the steps' machines are no memory of the worker
+            host="127.0.0.1",
+            security=True,
+            dashboard_address=None,
+            local_directory=str(folder),
+            silence_logs=logging.CRITICAL,
+        )
+        try:
+            with _connected(modules, modules.distributed.Client(local)) as client:
+                yield from _served(Cluster(modules.distributed, client, workers, trip or Shared()))
+        finally:
+            with contextlib.suppress(TimeoutError):
+                local.close(timeout=_TO_END)
+
+
+@contextmanager
+def by_scheduler(text: str) -> Iterator[Cluster]:
+    """Connect to the scheduler with the URL ``text``, tcp://HOST:PORT or tls://HOST:PORT.
+
+    Raises SpecError if it, or a worker, does not answer, or if others could give orders, too.
+    """
+    modules = Dask.there()
+    url = checked(modules, text)
+    security = modules.distributed.Security() if url.startswith("tls:") else None
+    with modules.dask.config.set({"distributed.comm.timeouts.connect": f"{_TO_ANSWER}s"}):
+        try:
+            client = modules.distributed.Client(url, security=security, timeout=_TO_ANSWER)
+        except (OSError, ValueError, TypeError) as error:
+            said = str(error).partition("\n")[0]
+            raise SpecError(f"CLUSTER={text}: no scheduler answers there: {said}") from error
+        with _connected(modules, client):
+            try:
+                client.wait_for_workers(1, timeout=_TO_ANSWER)
+            except TimeoutError:
+                raise SpecError(
+                    f"CLUSTER={text}: the scheduler has no worker; on each host:"
+                    f" make worker CLUSTER={text}"
+                ) from None
+
+            def describe(addresses: list[str]) -> Any:
+                on = {"workers": addresses, "on_error": "return"}
+                return client.run(child.aside, away.describe, make.asked(), **on)
+
+            workers = len(client.scheduler_info(n_workers=-1)["workers"])
+            trip = Apart(text, describe)
+            yield from _served(Cluster(modules.distributed, client, workers, trip))
+
+
+def _served(made: Cluster) -> Iterator[Cluster]:
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@contextmanager
+def _connected(modules: Dask, client: Any) -> Iterator[Any]:
+    # Dask tells of each lost connection, with a traceback; what it means is told by ``Cluster``.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    try:
+        yield client
+    finally:
+        with contextlib.suppress(TimeoutError, OSError):
+            client.close(timeout=_TO_END)
+
+
+def checked(modules: Dask, text: str) -> str:
+    """Return the URL to connect to.
+
+    Raises SpecError if it is none, or if it is neither on loopback nor has certificates.
+    """
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or not port:
+        raise SpecError(f"CLUSTER={text}: is no URL with a port, such as tcp://head:8786")
+    certified = modules.dask.config.get(_TLS, None)
+    if certified:
+        return f"tls://{host}:{port}"
+    if parts.scheme == "tls":
+        raise SpecError(f"CLUSTER={text}: no certificates are named; set {_TLS_VARIABLES}")
+    if not _is_loopback(host):
+        raise SpecError(
+            f"CLUSTER={text}: without certificates everybody in that network could run programs"
+            f" here; use an ssh tunnel to a port of 127.0.0.1, or set {_TLS_VARIABLES}"
+        )
+    return text
+
+
+def _is_loopback(host: str) -> bool:
+    """Return whether all addresses of ``host`` are this host's own."""
+    try:
+        found = socket.getaddrinfo(host, None)
+    except OSError:  # no such host: nobody is reached either
+        return False
+    return all(ipaddress.ip_address(one[4][0]).is_loopback for one in found)

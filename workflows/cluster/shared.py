@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Workers on this host, which share the checkout, the cache and ``results/steps`` with the job.
+
+Its locks keep their builds of one tree apart, so that one worker builds while another tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fixtures.kernel.spec import Spec
+from fixtures.progress import Progress
+from workflows import step, unfinished
+from workflows.cluster.workers import Ask, Order
+from workflows.step import Selection, StepResult
+
+# The kernel, the selection, the step's name, the files of unfinished jobs.
+Work = Callable[[Spec, Selection, str, Sequence[Path]], StepResult]
+
+
+def carry_out(spec: Spec, selection: Selection, name: str, jobs: Sequence[Path]) -> StepResult:
+    """Carry out a step in a worker."""
+    with unfinished.noted_in(jobs):
+        return step.run_or_tell(spec, selection, name, Progress())
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Nothing has to travel."""
+
+    work: Work = carry_out
+
+    def admit(self, hosts: dict[str, Any]) -> dict[str, str]:
+        """Use all workers."""
+        return dict.fromkeys(hosts, "")
+
+    def check(self, spec: Spec) -> None:
+        """Accept every kernel."""
+
+    def label(self, order: Order, host: str) -> str:
+        """Return the step's name."""
+        return order.name
+
+    def make(self, ask: Ask, host: str, order: Order) -> StepResult:
+        """Carry out a step by means of ``ask``."""
+        result: StepResult = ask(self.work, order.spec, order.selection, order.name, order.jobs)
+        return result

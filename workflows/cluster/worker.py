@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A worker for jobs of other hosts: it makes one step at a time, in this checkout.
+
+    python -m workflows.cluster.worker tcp://head:8786
+
+It ends with SIGTERM or Ctrl-C. If its scheduler goes away, it tries to find it again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from fixtures import cache
+from workflows.cluster.connection import Dask, checked
+from workflows.command import run_main
+
+_AGAIN = 5.0  # seconds until it looks for its scheduler again
+
+
+def main(argv: Sequence[str]) -> int:
+    """Work until a signal comes.
+
+    Raises SpecError.
+    """
+    parser = argparse.ArgumentParser(prog="worker", description="Carry out steps of other hosts.")
+    parser.add_argument("scheduler", help="its URL, such as tcp://head:8786")
+    parser.add_argument("--name", default="", help="of this host, in reports")
+    parser.add_argument("--host", default="", help="the address that the scheduler reaches")
+    asked = parser.parse_args(argv)
+    modules = Dask.there()
+    url = checked(modules, asked.scheduler)
+    with cache.scratch() as folder:
+        asyncio.run(_work(modules, url, asked.name, asked.host, str(folder)))
+    return 0
+
+
+async def _work(modules: Dask, url: str, name: str, host: str, folder: str) -> None:
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    options: dict[str, Any] = {
+        "nthreads": 1,
+        "memory_limit": 0,  # the steps' machines are no memory of the worker
+        "name": name or f"{socket.gethostname()}-{os.getpid()}",
+        "host": host or None,
+        "local_directory": folder,
+        "dashboard": False,
+    }
+    if url.startswith("tls:"):
+        options["security"] = modules.distributed.Security()
+    with modules.dask.config.set({"distributed.worker.http.routes": []}):
+        while not ended.is_set():
+            with contextlib.suppress(OSError, TimeoutError):
+                async with modules.distributed.Nanny(url, **options) as nanny:
+                    print(f"works for {url}", file=sys.stderr, flush=True)
+                    ends = [
+                        asyncio.ensure_future(nanny.finished()),
+                        asyncio.ensure_future(ended.wait()),
+                    ]
+                    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if not ended.is_set():
+                print(f"{url} does not answer; trying again", file=sys.stderr, flush=True)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(ended.wait(), _AGAIN)
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main, interrupted=""))

@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A job's steps on the workers of Dask distributed, one at a time on each.
+
+Each call is bound to one worker, and is made when that is idle. Dask itself would heap steps of
+hours on a worker that is busy, as it takes them for short ones, and would give the step of a host
+that is gone to any other, also to one that differs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, Future, InvalidStateError
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from fixtures import untrusted
+from fixtures.kernel.spec import Spec
+from workflows import step, unfinished
+from workflows.cluster.child import ChildDied, in_child
+from workflows.step import Selection, Stage, StepResult
+from workflows.stop import Terminated
+
+POLL = 1.0  # seconds between two looks at the workers
+TRIES = 3  # workers that may die of one step, or be unable to make it
+NO_WORKERS = 60.0  # seconds without any worker until the job gives up
+
+
+class Lost(Exception):
+    """The worker is gone, or its process died."""
+
+
+class Unable(Exception):
+    """The worker's host cannot make a step: its disk is full, for instance."""
+
+    def __init__(self, why: str, result: StepResult) -> None:
+        super().__init__(why)
+        self.result = result
+
+
+class _Cancelled(Exception):
+    """Nobody asks for the step any more."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """A step to make, and the files of the unfinished jobs that it is for."""
+
+    spec: Spec
+    selection: Selection
+    name: str
+    jobs: Sequence[Path]
+
+
+# Calls a function on one worker, in a process of its own, and returns what it returns.
+Ask = Callable[..., Any]
+
+
+class Trip(Protocol):
+    """How a step comes to a worker, and its result comes back."""
+
+    def admit(self, hosts: dict[str, Any]) -> dict[str, str]:
+        """Return why a worker is not used, "" if it is, for each of the addresses ``hosts``."""
+
+    def check(self, spec: Spec) -> None:
+        """Check that a kernel can be had on the workers' hosts; raises SpecError."""
+
+    def label(self, order: Order, host: str) -> str:
+        """Return what the lines of a step begin with."""
+
+    def make(self, ask: Ask, host: str, order: Order) -> StepResult:
+        """Carry out a step on ``host`` by means of ``ask``; raises Lost, Unable."""
+
+
+@dataclass(eq=False)
+class _Worker:
+    address: str
+    id: str
+    host: str
+    admitted: bool = False
+    refused: bool = False
+    gone: bool = False
+    step: _Step | None = None  # what it carries out
+    call: Future[Any] | None = None  # what it is asked
+
+    def interrupt(self, error: Exception) -> None:
+        """End the call that waits for this worker, if there is one."""
+        if self.call is not None:
+            with contextlib.suppress(InvalidStateError):
+                self.call.set_exception(error)
+
+
+@dataclass(eq=False)
+class _Step:
+    """A step that a cluster has, or will have."""
+
+    order: Order
+    owner: Cluster
+    promise: Future[StepResult] = field(default_factory=Future)
+    lost: int = 0
+    unable: int = 0
+
+    def result(self) -> StepResult:
+        """Wait for the step, and return its result."""
+        try:
+            return self.promise.result()
+        except (KeyboardInterrupt, Terminated) as stopped:
+            return StepResult(Stage.NOT_MADE, problem=step.why(stopped))
+
+    def cancel(self) -> None:
+        """Do not begin the step, or end it."""
+        self.owner.drop(self)
+
+
+class Cluster:
+    """The workers that a Dask client knows."""
+
+    def __init__(self, distributed: Any, client: Any, workers: int, trip: Trip) -> None:
+        self.workers = workers
+        self._distributed, self._client, self._trip = distributed, client, trip
+        self._topic = f"lines of {client.id}"
+        self._lock = threading.RLock()
+        self._changed = threading.Event()
+        self._closed = False
+        self._waiting: list[_Step] = []
+        self._known: dict[str, _Worker] = {}  # by the id of their process
+        self._why = ""  # what the last worker that could not be used lacked
+        self._some_since = time.monotonic()  # when there was a worker
+        client.subscribe_topic(self._topic, _show)
+        threading.Thread(target=self._oversee, daemon=True).start()
+
+    def submit(self, spec: Spec, selection: Selection, name: str) -> _Step:
+        """Take on a step; messages call it ``name``.
+
+        Raises SpecError if it cannot be carried out elsewhere.
+        """
+        made = _Step(Order(spec, selection, name, unfinished.files()), self)
+        self._trip.check(spec)
+        with self._lock:
+            self._waiting.append(made)
+        self._changed.set()
+        return made
+
+    def drop(self, unwanted: _Step) -> None:
+        """Do not begin a step, or end it."""
+        with self._lock:
+            if unwanted in self._waiting:
+                self._waiting.remove(unwanted)
+            for one in self._known.values():
+                if one.step is unwanted:
+                    one.interrupt(_Cancelled())
+
+    def close(self) -> None:
+        """End all that runs, and look after workers no more."""
+        with self._lock:
+            self._closed = True
+            self._waiting.clear()
+            for one in self._known.values():
+                one.interrupt(_Cancelled())
+        self._changed.set()
+
+    def _oversee(self) -> None:
+        """Look at the workers, and give steps to those that are idle, until the job ends."""
+        while not self._closed:
+            try:
+                self._look()
+                self._assign()
+            except Exception as error:
+                self._give_up(_without_scheduler(error))
+                return
+            self._changed.wait(POLL)
+            self._changed.clear()
+
+    def _look(self) -> None:
+        """Notice workers that came, and those that went."""
+        if self._client.status != "running":
+            raise ConnectionError
+        there = {
+            about["id"]: (address, about.get("name"))
+            for address, about in self._client.scheduler_info(n_workers=-1)["workers"].items()
+        }
+        with self._lock:
+            for id_ in self._known.keys() - there.keys():
+                gone = self._known.pop(id_)
+                gone.gone = True
+                gone.interrupt(Lost(f"{gone.host} is gone"))
+            fresh = [
+                _Worker(address, id_, str(name))
+                for id_, (address, name) in there.items()
+                if id_ not in self._known
+            ]
+            self._known |= {one.id: one for one in fresh}
+        if fresh:
+            threading.Thread(target=self._admit, args=(fresh,), daemon=True).start()
+
+    def _admit(self, fresh: Sequence[_Worker]) -> None:
+        """Ask workers what they are, and use them unless their host differs."""
+        try:
+            answers = self._trip.admit({one.address: one.host for one in fresh})
+        except Exception as error:  # they are gone again, say
+            answers = dict.fromkeys((one.address for one in fresh), str(error))
+        with self._lock:
+            for one in fresh:
+                why = answers[one.address]
+                one.admitted = not why
+                if why:
+                    self._refuse(one, why)
+        self._changed.set()
+
+    def _refuse(self, one: _Worker, why: str) -> None:
+        if not self._closed and not one.gone:
+            one.admitted, one.refused = False, True
+            self._why = f"{one.host}: {why}"
+            _show_line(f"{one.host} is not used: {why}")
+
+    def _assign(self) -> None:
+        with self._lock:
+            if any(not one.refused for one in self._known.values()):
+                self._some_since = time.monotonic()
+            elif self._known and not any(one.step for one in self._known.values()):
+                self._fail(f"no worker can be used; {self._why}")
+            elif time.monotonic() - self._some_since > NO_WORKERS:
+                self._fail(f"there has been no worker for {NO_WORKERS:.0f} s")
+            for one in self._known.values():
+                if self._waiting and one.admitted and one.step is None:
+                    one.step = self._waiting.pop(0)
+                    threading.Thread(target=self._carry, args=(one,), daemon=True).start()
+
+    def _carry(self, one: _Worker) -> None:
+        """Carry out the step of a worker; another worker gets it if this one is lost."""
+        doing = one.step
+        assert doing is not None
+        again = False
+        try:
+            _settle(doing, self._trip.make(self._ask(one, doing.order), one.host, doing.order))
+        except (Lost, ChildDied) as error:
+            doing.lost += 1
+            if isinstance(error, Lost):  # and if it is there again, it is another one
+                one.admitted = False
+            again = doing.lost < TRIES
+            if again:
+                _show_line(f"[{doing.order.name}] {error}; another worker makes it")
+            else:
+                problem = f"{TRIES} workers died of this step"
+                _settle(doing, StepResult(Stage.NOT_MADE, problem=problem))
+        except Unable as error:
+            doing.unable += 1
+            with self._lock:
+                self._refuse(one, str(error))
+                again = doing.unable < TRIES and self._others()
+            if not again:
+                _settle(doing, error.result)
+        except _Cancelled:
+            pass
+        except Exception as error:
+            with contextlib.suppress(InvalidStateError):
+                doing.promise.set_exception(error)
+        finally:
+            with self._lock:
+                one.step = None
+                if again and not self._closed:
+                    self._waiting.insert(0, doing)
+        self._changed.set()
+
+    def _others(self) -> bool:
+        """Return whether there is a worker that may be used."""
+        return any(not one.refused for one in self._known.values())
+
+    def _ask(self, one: _Worker, order: Order) -> Ask:
+        label = self._trip.label(order, one.host)
+
+        def ask(task: Callable[..., Any], *arguments: object) -> Any:
+            answer: Future[Any] = Future()
+            with self._lock:
+                if one.gone or self._closed:
+                    raise Lost(f"{one.host} is gone")
+                one.call = answer
+                bound = {"workers": [one.address], "allow_other_workers": False, "pure": False}
+                asked = self._client.submit(in_child, self._topic, label, task, *arguments, **bound)
+            asked.add_done_callback(lambda done: self._hand_over(done, answer))
+            try:
+                return answer.result()
+            finally:
+                one.call = None
+                if not asked.done():
+                    with contextlib.suppress(Exception):  # the scheduler is gone
+                        asked.cancel()
+
+        return ask
+
+    def _hand_over(self, done: Any, answer: Future[Any]) -> None:
+        """Hand over to ``answer`` what became of a call."""
+        with contextlib.suppress(InvalidStateError):
+            try:
+                answer.set_result(done.result())
+            except self._distributed.scheduler.KilledWorker:
+                answer.set_exception(Lost("the worker died"))
+            except CancelledError:
+                answer.set_exception(Lost("the cluster has lost it"))
+            except Exception as error:
+                answer.set_exception(error)
+
+    def _give_up(self, why: str) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            for one in self._known.values():
+                if one.step is not None:
+                    _settle(one.step, StepResult(Stage.NOT_MADE, problem=why))
+                one.interrupt(_Cancelled())
+            self._fail(why)
+
+    def _fail(self, why: str) -> None:
+        """Make nothing of the steps that wait."""
+        for one in self._waiting:
+            _settle(one, StepResult(Stage.NOT_MADE, problem=why))
+        self._waiting.clear()
+
+
+def _settle(one: _Step, result: StepResult) -> None:
+    with contextlib.suppress(InvalidStateError):
+        one.promise.set_result(result)
+
+
+def _without_scheduler(error: Exception) -> str:
+    lost = "the cluster has lost its scheduler"
+    said = str(error)
+    return f"{lost}: {said}" if said and not isinstance(error, ConnectionError) else lost
+
+
+def _show(event: tuple[float, str]) -> None:
+    """Show a line of a step, which a worker sent."""
+    _show_line(event[1])
+
+
+def _show_line(line: str) -> None:
+    """Print one line; several steps cannot each have the terminal's last one."""
+    sys.stderr.write(f"{untrusted.clean_line(line)}\n")
+    sys.stderr.flush()
