@@ -40,6 +40,7 @@ from workflows.stop import Terminated
 STEPS = CHECKOUT / "results" / "steps"
 KEPT = 200  # steps, the most recently used
 OUTPUT = "output.txt"  # what pytest printed
+MADE_BY = "host"  # in the folder of a run: which other host made it
 _SHARE = re.compile(r"\[ *(\d+)%\]$")
 _ERROR = re.compile(r"^(?:Error|ERROR): (.*)", re.MULTILINE)
 BOOTS = 2  # retry a machine that did not come up: the host may have been busy
@@ -149,6 +150,16 @@ class StepResult:
     def folder(self) -> Path | None:
         """The folder with the results of the last run."""
         return next(reversed(self.runs), None)
+
+    @property
+    def host(self) -> str:
+        """The host that made the last run, "" if it was made here."""
+        try:
+            return (
+                (self.folder / MADE_BY).read_text(encoding="utf-8").strip() if self.folder else ""
+            )
+        except OSError:
+            return ""
 
     @property
     def in_doubt(self) -> bool:

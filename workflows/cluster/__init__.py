@@ -4,7 +4,8 @@
 =================  ================================================================
 ``connection.py``  starts or finds the workers
 ``workers.py``     gives each worker one step at a time, and notices lost ones
-``child.py``       on the worker: the process that makes a step, and how it ends
+``child.py``       on the worker: a process that makes a step, and how it ends
+``task.py``        that process
 ``shared.py``      workers that share this checkout and its results
 ``apart.py``       workers of other hosts: what travels to them, and back
 ``away.py``        what these do for a job

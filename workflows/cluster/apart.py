@@ -29,8 +29,6 @@ from workflows.cluster.host import Host
 from workflows.cluster.workers import Ask, Order, Unable
 from workflows.step import Stage, StepResult
 
-MADE_BY = "host"  # in the folder of a run: the host that made it
-
 
 class Apart:
     """Each worker has a checkout and a cache of its own.
@@ -149,7 +147,7 @@ def _unpacked(archive: bytes, folder: Path, host: str) -> dict[Path, Any]:
             with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
                 packed.extractall(incoming, filter="data")
             for run in incoming.iterdir():
-                (run / MADE_BY).write_text(f"{host}\n", encoding="utf-8")
+                (run / step.MADE_BY).write_text(f"{host}\n", encoding="utf-8")
                 with suppress(OSError):  # it is here: the worker is on this host
                     run.rename(folder / run.name)
         finally:

@@ -3,8 +3,6 @@
 
 Dask does not stop a task that has begun: a job that was killed, or that cancelled a step, would
 leave machines running for hours. A process can be stopped, and its machines end with it.
-
-    python -m workflows.cluster.child < TASK > RESULT
 """
 
 from __future__ import annotations
@@ -13,7 +11,6 @@ import asyncio
 import contextlib
 import functools
 import importlib
-import os
 import pickle
 import signal
 import subprocess
@@ -25,10 +22,9 @@ from collections.abc import Callable, Sequence
 from typing import IO, Any
 
 from fixtures import process
-from fixtures.errors import RunError
 from fixtures.paths import CHECKOUT
-from workflows.stop import on_sigterm
 
+_TASK = "workflows.cluster.task"  # the program of that process
 _POLL = 0.2  # seconds between two looks at the process
 # Seconds that it gets to stop its machines; a job's workers must be idle 10 s after its end.
 _TO_STOP = 7.0
@@ -53,7 +49,8 @@ def in_child(topic: str, label: str, task: Callable[..., Any], *arguments: objec
     def wanted() -> bool:
         """Return whether the job is there, and has not cancelled this."""
         known = worker.state.tasks.get(key)
-        return known is not None and known.state == "executing"
+        connected = worker.status.name in ("running", "paused")
+        return connected and known is not None and known.state == "executing"
 
     def send(line: str) -> None:
         worker.log_event(topic, f"[{label}] {line}")
@@ -85,7 +82,7 @@ def _run(
         pickle.dump((task, arguments), given)
         given.seek(0)
         child = subprocess.Popen(
-            process.until_we_die([sys.executable, "-m", __name__]),
+            process.until_we_die([sys.executable, "-m", _TASK]),
             stdin=given,
             stdout=found,
             stderr=subprocess.PIPE,
@@ -121,31 +118,3 @@ def _send(lines: IO[str], send: Callable[[str], object]) -> None:
     with lines:
         for line in lines:
             send(line.rstrip("\n"))
-
-
-def main() -> None:
-    """Carry out the task on standard input, and write its result, or what it raised."""
-    found = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what is printed is no part of the result
-    on_sigterm()
-    task, arguments = pickle.load(sys.stdin.buffer)
-    outcome: tuple[object, Exception | None]
-    try:
-        outcome = (task(*arguments), None)
-    except Exception as error:
-        outcome = (None, _to_send(error))
-    with found:
-        pickle.dump(outcome, found)
-
-
-def _to_send(error: Exception) -> Exception:
-    """Return ``error``, or if it cannot be sent, one that says the same."""
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return (RunError if isinstance(error, RunError) else RuntimeError)(str(error))
-    return error
-
-
-if __name__ == "__main__":
-    main()

@@ -128,12 +128,12 @@ def _served(made: Cluster) -> Iterator[Cluster]:
 @contextmanager
 def _connected(modules: Dask, client: Any) -> Iterator[Any]:
     # Dask tells of each lost connection, with a traceback; what it means is told by ``Cluster``.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    try:
-        yield client
-    finally:
-        with contextlib.suppress(TimeoutError, OSError):
-            client.close(timeout=_TO_END)
+    with modules.distributed.utils.silence_logging_cmgr(logging.CRITICAL):
+        try:
+            yield client
+        finally:
+            with contextlib.suppress(TimeoutError, OSError):
+                client.close(timeout=_TO_END)
 
 
 def checked(modules: Dask, text: str) -> str:

@@ -9,6 +9,7 @@ that is gone to any other, also to one that differs.
 from __future__ import annotations
 
 import contextlib
+import pickle
 import sys
 import threading
 import time
@@ -21,7 +22,7 @@ from typing import Any, Protocol
 from fixtures import untrusted
 from fixtures.kernel.spec import Spec
 from workflows import step, unfinished
-from workflows.cluster.child import ChildDied, in_child
+from workflows.cluster.child import ChildDied
 from workflows.step import Selection, Stage, StepResult
 from workflows.stop import Terminated
 
@@ -275,12 +276,13 @@ class Cluster:
 
         def ask(task: Callable[..., Any], *arguments: object) -> Any:
             answer: Future[Any] = Future()
+            packed = pickle.dumps((self._topic, label, task, *arguments))
             with self._lock:
                 if one.gone or self._closed:
                     raise Lost(f"{one.host} is gone")
                 one.call = answer
                 bound = {"workers": [one.address], "allow_other_workers": False, "pure": False}
-                asked = self._client.submit(in_child, self._topic, label, task, *arguments, **bound)
+                asked = self._client.submit(_by_value(), packed, **bound)
             asked.add_done_callback(lambda done: self._hand_over(done, answer))
             try:
                 return answer.result()
@@ -320,6 +322,22 @@ class Cluster:
         for one in self._waiting:
             _settle(one, StepResult(Stage.NOT_MADE, problem=why))
         self._waiting.clear()
+
+
+def _by_value() -> Callable[[bytes], Any]:
+    """Return the function that a task is.
+
+    Schedulers look into tasks, and need not have this project: it is not a name of a module.
+    """
+
+    def call(packed: bytes) -> Any:
+        import importlib
+        import pickle
+
+        child = importlib.import_module("workflows.cluster.child")
+        return child.in_child(*pickle.loads(packed))
+
+    return call
 
 
 def _settle(one: _Step, result: StepResult) -> None:

@@ -1,0 +1,354 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Workers of other hosts, on loopback: each has a checkout and a cache of its own.
+
+What they make is no real step, but for one test, whose tree has no kernel.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fixtures import paths
+from fixtures.errors import SpecError
+from fixtures.git import git
+from fixtures.kernel.spec import RefSpec
+from fixtures.paths import CHECKOUT
+from fixtures.progress import Progress
+from tests.cluster import work
+from tests.cluster.test_workers import is_there, wait_for
+from workflows import cluster, premerge, step
+from workflows.cluster import away, workers
+from workflows.runner import submitted
+from workflows.step import Selection, Stage, StepResult
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(
+        not list((paths.cache() / "rootfs").glob("*")), reason="the guest's root is not made yet"
+    ),
+]
+
+PYTHON = Path(sys.executable)
+SELECTION = Selection(("mtty",))
+ROOTFS = paths.cache() / "rootfs"  # of this user; a test has other caches
+
+
+class Hosts:
+    """A scheduler, and workers that a test starts and ends."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.folder = folder
+        self.url = ""
+        self._environment = environment
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self.scheduler = self._start_scheduler()
+
+    def _start(self, argv: list[str], place: Path, **more: str) -> subprocess.Popen[bytes]:
+        with (self.folder / "output").open("ab") as output:
+            started = subprocess.Popen(
+                argv, cwd=place, env=self._environment | more, stdout=output, stderr=output
+            )
+        self._processes.append(started)
+        return started
+
+    def _start_scheduler(self) -> subprocess.Popen[bytes]:
+        file = self.folder / "scheduler.json"
+        where = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+        argv = [str(PYTHON.parent / "dask"), "scheduler", *where, "--scheduler-file", str(file)]
+        started = self._start(argv, self.folder)
+        wait_for(file.exists, 60)
+        (self.url,) = re.findall(r"tcp://[\d.:]+", file.read_text(encoding="utf-8"))[:1]
+        return started
+
+    def checkout(self, name: str) -> Path:
+        """Return a copy of this checkout."""
+        place = self.folder / f"checkout-{name}"
+        listed = git(CHECKOUT, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+        for one in filter(None, listed.split("\0")):
+            if (CHECKOUT / one).exists():
+                (place / one).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(CHECKOUT / one, place / one)
+        return place
+
+    def cache(self, name: str) -> Path:
+        """Return the cache of a worker; it has the guest's root, which takes minutes to make."""
+        place = self.folder / name
+        if not place.exists():
+            (place / "vfio-conformance").mkdir(parents=True)
+            shutil.copytree(ROOTFS, place / "vfio-conformance/rootfs", copy_function=os.link)
+        return place
+
+    def worker(self, name: str, place: Path, **more: str) -> subprocess.Popen[bytes]:
+        """Start a worker called ``name``, with an address of its own."""
+        number = 2 + len(self._processes)
+        argv = [str(PYTHON), "-m", "workflows.cluster.worker", self.url, f"--name={name}"]
+        argv += [f"--host=127.0.0.{number}"]
+        return self._start(argv, place, XDG_CACHE_HOME=str(self.cache(name)), **more)
+
+    def become(self, name: str, what: str) -> None:
+        """Let each step of the worker ``name`` end in another way."""
+        (self.cache(name) / "become").write_text(what, encoding="utf-8")
+
+    def log(self) -> list[list[str]]:
+        """Return the host, process and subject of each step that began."""
+        path = self.folder / "log"
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        return [line.split(maxsplit=3)[1:] for line in text.splitlines()]
+
+    def sleeper(self) -> int | None:
+        """Return the process id of a program that a step runs, once there is one."""
+        path = self.folder / "sleeper"
+        return int(path.read_text(encoding="utf-8") or 0) if path.exists() else None
+
+    def close(self) -> None:
+        """End all processes."""
+        for one in self._processes:
+            one.send_signal(signal.SIGCONT)
+            one.terminate()
+        for one in self._processes:
+            try:
+                one.wait(20)
+            except subprocess.TimeoutExpired:
+                one.kill()
+
+
+@pytest.fixture
+def hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hosts]:
+    pytest.importorskip("distributed", reason="pip install -r requirements-cluster.txt")
+    folder = tmp_path / "hosts"
+    folder.mkdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(step, "STEPS", tmp_path / "steps")
+    monkeypatch.setattr(away, "carry_out", work.delivery)
+    made = Hosts(folder, dict(os.environ))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def two(hosts: Hosts) -> Hosts:
+    """Two hosts, a and b, whose checkouts are the same."""
+    place = hosts.checkout("all")
+    hosts.worker("a", place)
+    hosts.worker("b", place)
+    return hosts
+
+
+def the_steps(tree: Path) -> list[tuple[RefSpec, str]]:
+    """Return the steps of a base and three patches."""
+    commits = git(tree, "rev-list", "--reverse", "three").split()
+    return [(RefSpec.of_commit(tree, one), f"step {n}") for n, one in enumerate(commits)]
+
+
+def run(hosts: Hosts, tree: Path) -> list[StepResult]:
+    with (
+        cluster.runner(hosts.url, Progress()) as runner,
+        submitted(runner, the_steps(tree), SELECTION) as pending,
+    ):
+        return [one.result() for one in pending]
+
+
+def wait_for_workers(hosts: Hosts, number: int) -> None:
+    output = hosts.folder / "output"
+    wait_for(lambda: output.read_text(encoding="utf-8").count("works for") >= number)
+
+
+def test_hosts_share_the_steps_and_none_is_made_twice(
+    two: Hosts, tree: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    wait_for_workers(two, 2)
+    before = git(tree, "for-each-ref")
+    found = run(two, tree)
+    assert [one.stage for one in found] == [Stage.JUDGED] * len(the_steps(tree))
+    assert all(one.results and one.results.complete for one in found)
+    assert {one.host for one in found} == {"a", "b"}
+    subjects = [subject for *_, subject in two.log()]
+    wanted = git(tree, "log", "--format=%s", "three").splitlines()
+    assert sorted(subjects) == sorted(wanted)
+    assert {name for name, *_ in two.log()} == {"a", "b"}
+    assert git(tree, "for-each-ref") == before
+    again = run(two, tree)
+    assert [one.folder for one in again] == [one.folder for one in found]
+    assert len(two.log()) == len(subjects)
+    assert "[step 0] already judged" in capfd.readouterr().err
+
+
+def test_a_worker_that_is_killed_is_replaced(two: Hosts, tree: Path) -> None:
+    two.become("a", "dead")
+    wait_for_workers(two, 2)
+    found = run(two, tree)
+    assert [one.stage for one in found] == [Stage.JUDGED] * len(found)
+    subjects = [subject for *_, subject in two.log()]
+    assert len(subjects) == len(found) + 1
+
+
+def test_a_step_goes_to_another_host_where_the_disk_is_full(
+    two: Hosts, tree: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    two.become("a", "full")
+    wait_for_workers(two, 2)
+    found = run(two, tree)
+    assert [one.stage for one in found] == [Stage.JUDGED] * len(found)
+    assert {one.host for one in found} == {"b"}
+    assert "a is not used: no space left" in capfd.readouterr().err
+
+
+def test_no_host_is_left(two: Hosts, tree: Path) -> None:
+    two.become("a", "full")
+    two.become("b", "full")
+    wait_for_workers(two, 2)
+    found = run(two, tree)
+    assert {one.stage for one in found} == {Stage.NOT_MADE}
+    assert "no space left" in found[0].problem
+
+
+def test_all_workers_go(two: Hosts, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "NO_WORKERS", 3.0)
+    two.become("a", "asleep")
+    two.become("b", "asleep")
+    wait_for_workers(two, 2)
+    (first, *_) = the_steps(tree)
+    with cluster.runner(two.url, Progress()) as runner:
+        pending = runner.submit(first[0], SELECTION, first[1])
+        wait_for(lambda: bool(two.sleeper()))
+        for one in two._processes[1:]:
+            one.terminate()
+        began = time.monotonic()
+        found = pending.result()
+    assert (found.stage, found.problem) == (Stage.NOT_MADE, "there has been no worker for 3 s")
+    assert time.monotonic() - began < 30
+    wait_for(lambda: not is_there(two.sleeper() or 0), 10)
+
+
+def test_the_scheduler_goes(two: Hosts, tree: Path) -> None:
+    two.become("a", "asleep")
+    two.become("b", "asleep")
+    wait_for_workers(two, 2)
+    (first, *_) = the_steps(tree)
+    with cluster.runner(two.url, Progress()) as runner:
+        pending = runner.submit(first[0], SELECTION, first[1])
+        wait_for(lambda: bool(two.sleeper()))
+        two.scheduler.kill()
+        found = pending.result()
+    assert found.stage is Stage.NOT_MADE
+    assert found.problem.startswith("the cluster has lost its scheduler")
+    wait_for(lambda: not is_there(two.sleeper() or 0), 30)
+
+
+JOB = """
+import sys
+from pathlib import Path
+from fixtures.kernel.spec import RefSpec
+from fixtures.progress import Progress
+from tests.cluster import work
+from workflows import cluster, step
+from workflows.cluster import apart
+from workflows.step import Selection
+apart.away.carry_out = work.delivery
+url, tree, commit, steps = sys.argv[1:]
+step.STEPS = Path(steps)
+with cluster.runner(url, Progress()) as runner:
+    spec = RefSpec.of_commit(Path(tree), commit)
+    runner.submit(spec, Selection(("mtty",)), "it").result()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_nothing_runs_on_a_worker_after_its_job(two: Hosts, tree: Path, number: int) -> None:
+    two.become("a", "asleep")
+    two.become("b", "asleep")
+    wait_for_workers(two, 2)
+    argv = [sys.executable, "-c", JOB, two.url, str(tree), git(tree, "rev-parse", "base").strip()]
+    job = subprocess.Popen([*argv, str(two.folder / "steps")], cwd=CHECKOUT)
+    wait_for(lambda: bool(two.sleeper()))
+    job.send_signal(number)
+    job.wait(30)
+    wait_for(lambda: not is_there(two.sleeper() or 0), 10)
+    assert [one.poll() for one in two._processes] == [None] * 3  # they wait for the next job
+
+
+def edited(place: Path) -> None:
+    (place / "suites/new.py").write_text("# another suite\n", encoding="utf-8")
+
+
+@pytest.fixture
+def other_qemu(hosts: Hosts) -> str:
+    """A PATH with another QEMU, by what it says."""
+    place = hosts.folder / "bin"
+    place.mkdir()
+    real = shutil.which("qemu-system-x86_64")
+    program = place / "qemu-system-x86_64"
+    program.write_text(
+        f"#!/bin/sh\n[ $1 != --version ] || exec echo QEMU emulator version 99.1.2\n"
+        f'exec {real} "$@"\n',
+        encoding="utf-8",
+    )
+    program.chmod(0o755)
+    return f"{place}:{os.environ['PATH']}"
+
+
+def test_hosts_that_differ_are_refused_by_name(
+    hosts: Hosts, tree: Path, other_qemu: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    same, other = hosts.checkout("same"), hosts.checkout("edited")
+    edited(other)
+    hosts.worker("a", same)
+    hosts.worker("b", same)
+    hosts.worker("edited", other)
+    hosts.worker("newer", same, PATH=other_qemu)
+    wait_for_workers(hosts, 4)
+    found = run(hosts, tree)
+    assert [one.stage for one in found] == [Stage.JUDGED] * len(found)
+    assert {name for name, *_ in hosts.log()} <= {"a", "b"}
+    said = capfd.readouterr().err
+    assert re.search(r"edited is not used: its suites .*are not those of this job", said)
+    assert re.search(r"newer is not used: its QEMU is 99\.1\.2, not \d", said)
+
+
+def test_with_none_but_an_edited_host_nothing_is_made(hosts: Hosts, tree: Path) -> None:
+    place = hosts.checkout("edited")
+    edited(place)
+    hosts.worker("a", place)
+    wait_for_workers(hosts, 1)
+    found = run(hosts, tree)
+    assert {one.stage for one in found} == {Stage.NOT_MADE}
+    assert found[0].problem.startswith("no worker can be used; a: its suites")
+
+
+def test_a_scheduler_that_is_not_there() -> None:
+    pytest.importorskip("distributed", reason="pip install -r requirements-cluster.txt")
+    with (
+        pytest.raises(SpecError, match=r"CLUSTER=tcp:.* no scheduler answers there"),
+        cluster.runner("tcp://127.0.0.1:9", Progress()),
+    ):
+        pass
+
+
+def test_a_pre_merge_says_the_same_as_here(
+    two: Hosts, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tree has no kernel, so that workers, with real steps, find that it does not build."""
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(two.cache("head")))
+    monkeypatch.setattr("workflows.command.CHECKOUT", tmp_path)
+    monkeypatch.setattr(step, "STEPS", tmp_path / "steps")
+    wait_for_workers(two, 2)
+    asked = [f"--tree={tree}", "--series=base..topic", "--drivers=mtty"]
+    said = []
+    for more in ([], [f"--cluster={two.url}"]):
+        assert premerge.main([*asked, *more]) == 2
+        (folder,) = (tmp_path / "results" / "premerge").iterdir()
+        said.append((folder / "premerge.yaml").read_text(encoding="utf-8"))
+        shutil.rmtree(folder)
+    assert "does not build" in said[0]
+    assert said[1] == said[0]
