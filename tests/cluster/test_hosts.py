@@ -6,6 +6,7 @@ What they make is no real step, but for one test, whose tree has no kernel.
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shutil
@@ -13,8 +14,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,15 +45,19 @@ SELECTION = Selection(("mtty",))
 ROOTFS = paths.cache() / "rootfs"  # of this user; a test has other caches
 
 
+def hard_link(old: str, new: str) -> None:
+    os.link(old, new, follow_symlinks=False)
+
+
 class Hosts:
     """A scheduler, and workers that a test starts and ends."""
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, folder: Path, address: str = "127.0.0.1", **environment: str) -> None:
         self.folder = folder
         self.url = ""
-        self._environment = environment
+        self._environment = os.environ | environment
         self._processes: list[subprocess.Popen[bytes]] = []
-        self.scheduler = self._start_scheduler()
+        self.scheduler = self._start_scheduler(address)
 
     def _start(self, argv: list[str], place: Path, **more: str) -> subprocess.Popen[bytes]:
         with (self.folder / "output").open("ab") as output:
@@ -61,13 +67,13 @@ class Hosts:
         self._processes.append(started)
         return started
 
-    def _start_scheduler(self) -> subprocess.Popen[bytes]:
+    def _start_scheduler(self, address: str) -> subprocess.Popen[bytes]:
         file = self.folder / "scheduler.json"
-        where = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+        where = ["--host", address, "--port", "0", "--no-dashboard"]
         argv = [str(PYTHON.parent / "dask"), "scheduler", *where, "--scheduler-file", str(file)]
         started = self._start(argv, self.folder)
         wait_for(file.exists, 60)
-        (self.url,) = re.findall(r"tcp://[\d.:]+", file.read_text(encoding="utf-8"))[:1]
+        (self.url,) = re.findall(r"t(?:cp|ls)://[\d.:]+", file.read_text(encoding="utf-8"))[:1]
         return started
 
     def checkout(self, name: str) -> Path:
@@ -85,15 +91,18 @@ class Hosts:
         place = self.folder / name
         if not place.exists():
             (place / "vfio-conformance").mkdir(parents=True)
-            shutil.copytree(ROOTFS, place / "vfio-conformance/rootfs", copy_function=os.link)
+            into = place / "vfio-conformance/rootfs"
+            shutil.copytree(ROOTFS, into, symlinks=True, copy_function=hard_link)
         return place
 
-    def worker(self, name: str, place: Path, **more: str) -> subprocess.Popen[bytes]:
-        """Start a worker called ``name``, with an address of its own."""
-        number = 2 + len(self._processes)
-        argv = [str(PYTHON), "-m", "workflows.cluster.worker", self.url, f"--name={name}"]
-        argv += [f"--host=127.0.0.{number}"]
-        return self._start(argv, place, XDG_CACHE_HOME=str(self.cache(name)), **more)
+    def worker(
+        self, name: str, place: Path, address: str = "", within: Sequence[str] = (), **more: str
+    ) -> None:
+        """Start a worker called ``name``, with an address of its own; ``within`` is a command."""
+        address = address or f"127.0.0.{2 + len(self._processes)}"
+        argv = [*within, str(PYTHON), "-m", "workflows.cluster.worker", self.url]
+        argv += [f"--name={name}", f"--host={address}"]
+        self._start(argv, place, XDG_CACHE_HOME=str(self.cache(name)), **more)
 
     def become(self, name: str, what: str) -> None:
         """Let each step of the worker ``name`` end in another way."""
@@ -130,7 +139,7 @@ def hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hosts]:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(step, "STEPS", tmp_path / "steps")
     monkeypatch.setattr(away, "carry_out", work.delivery)
-    made = Hosts(folder, dict(os.environ))
+    made = Hosts(folder)
     yield made
     made.close()
 
@@ -323,6 +332,98 @@ def test_with_none_but_an_edited_host_nothing_is_made(hosts: Hosts, tree: Path) 
     found = run(hosts, tree)
     assert {one.stage for one in found} == {Stage.NOT_MADE}
     assert found[0].problem.startswith("no worker can be used; a: its suites")
+
+
+HERE, THERE = "10.213.0.1", "10.213.0.2"  # the ends of a link to another network namespace
+SPACE = "vfio-conformance-test"
+
+
+@pytest.fixture
+def _certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Certificates that Dask finds by its variables; all processes of a test share them."""
+    dask: Any = pytest.importorskip("dask", reason="pip install -r requirements-cluster.txt")
+    made = importlib.import_module("distributed").Security.temporary()
+    texts = {"ca": made.tls_ca_file, "cert": made.tls_client_cert, "key": made.tls_client_key}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    variables = {"CA_FILE": "ca"}
+    for role in ("CLIENT", "SCHEDULER", "WORKER"):
+        variables |= {f"{role}__CERT": "cert", f"{role}__KEY": "key"}
+    with monkeypatch.context() as patched:
+        for variable, name in variables.items():
+            patched.setenv(f"DASK_DISTRIBUTED__COMM__TLS__{variable}", str(tmp_path / name))
+        dask.config.refresh()
+        yield
+    dask.config.refresh()
+
+
+@pytest.fixture
+def link() -> Iterator[str]:
+    """The name of a link to another network namespace."""
+    if os.geteuid() or not shutil.which("ip"):
+        pytest.skip("needs root, and ip")
+
+    def ip(*words: str) -> None:
+        subprocess.run(["ip", *words], check=True, capture_output=True)
+
+    try:
+        ip("netns", "add", SPACE)
+        ip("link", "add", "vfiotest0", "type", "veth", "peer", "name", "vfiotest1", "netns", SPACE)
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"no network namespace can be made: {error.stderr.decode().strip()}")
+    try:
+        ip("address", "add", f"{HERE}/24", "dev", "vfiotest0")
+        ip("link", "set", "vfiotest0", "up")
+        for words in (f"address add {THERE}/24 dev vfiotest1", "link set vfiotest1 up"):
+            ip("-n", SPACE, *words.split())
+        yield "vfiotest0"
+    finally:
+        ip("netns", "delete", SPACE)
+
+
+@pytest.mark.usefixtures("_certificates")
+def test_the_late_result_of_a_lost_host_is_dropped(
+    tree: Path,
+    tmp_path: Path,
+    link: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its link is down for longer than the scheduler waits; orders go by TLS."""
+    monkeypatch.setattr(step, "STEPS", tmp_path / "steps")
+    monkeypatch.setattr(away, "carry_out", work.delivery)
+    folder = tmp_path / "hosts"
+    folder.mkdir()
+    hosts = Hosts(folder, f"tls://{HERE}", DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL="5s")
+    try:
+        assert hosts.url.startswith("tls://")
+        place = hosts.checkout("all")
+        hosts.become("far", "slow")
+        hosts.worker("far", place, THERE, ["ip", "netns", "exec", SPACE])
+        wait_for_workers(hosts, 1)
+        with cluster.runner(hosts.url.replace("tls", "tcp"), Progress()) as runner:
+            (first, *_) = the_steps(tree)
+            pending = runner.submit(first[0], SELECTION, first[1])
+            wait_for(lambda: bool(hosts.log()))
+            hosts.worker("near", place, HERE)
+            subprocess.run(["ip", "link", "set", link, "down"], check=True)
+            found = pending.result()
+            assert (found.stage, found.host) == (Stage.JUDGED, "near")
+            subprocess.run(["ip", "link", "set", link, "up"], check=True)
+            time.sleep(work.SLOW)
+            assert found.folder is not None
+            assert {one.name for one in found.folder.parent.iterdir()} == {found.folder.name}
+        assert [name for name, *_ in hosts.log()] == ["far", "near"]
+    finally:
+        hosts.close()
+
+
+def test_without_certificates_it_is_this_host_alone() -> None:
+    pytest.importorskip("distributed", reason="pip install -r requirements-cluster.txt")
+    with (
+        pytest.raises(SpecError, match=r"CLUSTER=tcp://10.2.3.4:5: without certificates"),
+        cluster.runner("tcp://10.2.3.4:5", Progress()),
+    ):
+        pass
 
 
 def test_a_scheduler_that_is_not_there() -> None:

@@ -20,6 +20,7 @@ from fixtures.kernel.spec import RefSpec, Spec
 from workflows.cluster.away import Delivery, Parcel
 from workflows.step import Selection, Stage, StepResult
 
+SLOW = 25.0  # seconds
 SELECTION = Selection(("mtty",))
 
 
@@ -53,7 +54,7 @@ def work(spec: Spec, selection: Selection, name: str, jobs: Sequence[Path]) -> S
 def delivery(parcel: Parcel) -> Delivery:
     """Make a step of another host: its run has one clause, and says which commit was there.
 
-    As the file ``become`` of the worker's cache says, it dies, sleeps, or has a full disk.
+    As the file ``become`` of the worker's cache says, it dies, sleeps, is slow, or has a full disk.
     """
     spec = parcel.spec()
     assert isinstance(spec, RefSpec)
@@ -69,6 +70,8 @@ def delivery(parcel: Parcel) -> Delivery:
         child = subprocess.Popen(process.until_we_die(["sleep", "300"]))
         (cache.parent / "sleeper").write_text(str(child.pid), encoding="utf-8")
         child.wait()
+    if become == "slow":
+        time.sleep(SLOW)
     if become == "full":
         return Delivery(Stage.NOT_MADE, "no space left", b"", spec.tree, spec.tree)
     clause = {"verdict": "conforms", "tests": ["suites/x.py::test_x"]}

@@ -148,17 +148,16 @@ def checked(modules: Dask, text: str) -> str:
         host, port = None, None
     if not host or not port:
         raise SpecError(f"CLUSTER={text}: is no URL with a port, such as tcp://head:8786")
-    certified = modules.dask.config.get(_TLS, None)
-    if certified:
+    if parts.scheme == "tcp" and _is_loopback(host):
+        return text
+    if modules.dask.config.get(_TLS, None):
         return f"tls://{host}:{port}"
     if parts.scheme == "tls":
         raise SpecError(f"CLUSTER={text}: no certificates are named; set {_TLS_VARIABLES}")
-    if not _is_loopback(host):
-        raise SpecError(
-            f"CLUSTER={text}: without certificates everybody in that network could run programs"
-            f" here; use an ssh tunnel to a port of 127.0.0.1, or set {_TLS_VARIABLES}"
-        )
-    return text
+    raise SpecError(
+        f"CLUSTER={text}: without certificates everybody in that network could run programs here;"
+        f" use an ssh tunnel to a port of 127.0.0.1, or set {_TLS_VARIABLES}"
+    )
 
 
 def _is_loopback(host: str) -> bool:
