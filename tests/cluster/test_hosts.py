@@ -29,7 +29,7 @@ from fixtures.progress import Progress
 from tests.cluster import work
 from tests.cluster.test_workers import is_there, wait_for
 from workflows import cluster, premerge, step
-from workflows.cluster import away, workers
+from workflows.cluster import away, connection, workers
 from workflows.runner import submitted
 from workflows.step import Selection, Stage, StepResult
 
@@ -376,6 +376,7 @@ def link() -> Iterator[str]:
         ip("link", "set", "vfiotest0", "up")
         for words in (f"address add {THERE}/24 dev vfiotest1", "link set vfiotest1 up"):
             ip("-n", SPACE, *words.split())
+        ip("-n", SPACE, "link", "set", "lo", "up")
         yield "vfiotest0"
     finally:
         ip("netns", "delete", SPACE)
@@ -415,6 +416,73 @@ def test_the_late_result_of_a_lost_host_is_dropped(
         assert [name for name, *_ in hosts.log()] == ["far", "near"]
     finally:
         hosts.close()
+
+
+@pytest.fixture
+def far_by_ssh(tmp_path: Path, link: str) -> Iterator[dict[str, str]]:
+    """A host called far that ssh reaches, with a checkout and a cache; yields SSH and its cache."""
+    sshd = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
+    if not sshd or not shutil.which("ssh"):
+        pytest.skip("needs ssh and sshd")
+    for name in ("host", "user"):
+        keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)]
+        subprocess.run(keygen, check=True)
+    shutil.copy(tmp_path / "user.pub", tmp_path / "authorized")
+    (tmp_path / "sshd_config").write_text(
+        f"ListenAddress {THERE}\nPort 2222\nHostKey {tmp_path}/host\nUsePAM no\nStrictModes no\n"
+        f"AuthorizedKeysFile {tmp_path}/authorized\nPidFile none\nPermitRootLogin yes\n"
+        f"SetEnv XDG_CACHE_HOME={tmp_path}/hosts/far\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "ssh_config").write_text(
+        f"Host gone\n  Port 9\nHost far gone\n  HostName {THERE}\n  Port 2222\n"
+        f"  IdentityFile {tmp_path}/user\n"
+        "  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n  LogLevel ERROR\n",
+        encoding="utf-8",
+    )
+    Path("/run/sshd").mkdir(exist_ok=True)
+    argv = ["ip", "netns", "exec", SPACE, sshd, "-D", "-f", str(tmp_path / "sshd_config")]
+    serving = subprocess.Popen(argv)
+    yield {"SSH": f"ssh -F {tmp_path}/ssh_config"}
+    serving.terminate()
+    serving.wait()
+
+
+def test_workers_by_ssh(
+    hosts: Hosts, tree: Path, far_by_ssh: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSH", far_by_ssh["SSH"])
+    place = hosts.checkout("far")
+    (place / ".venv").symlink_to(PYTHON.parent.parent)
+    hosts.cache("far")
+    file = hosts.folder / "hosts.txt"
+    file.write_text(f"far {place}  # a host\n", encoding="utf-8")
+    hosts.url = f"ssh:{file}"
+    found = run(hosts, tree)
+    assert [one.stage for one in found] == [Stage.JUDGED] * len(found)
+    assert {one.host for one in found} == {"far"}
+    hosts.become("far", "asleep")
+    with cluster.runner(hosts.url, Progress()) as runner:
+        commit = git(tree, "rev-parse", "topic").strip()
+        runner.submit(RefSpec.of_commit(tree, commit), SELECTION, "it")
+        wait_for(lambda: bool(hosts.sleeper()))
+    wait_for(lambda: not is_there(hosts.sleeper() or 0), 10)
+
+
+def test_no_host_is_reached_by_ssh(
+    far_by_ssh: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSH", far_by_ssh["SSH"])
+    monkeypatch.setattr(connection, "_TO_START", 5)
+    file = tmp_path / "hosts.txt"
+    file.write_text("gone\n", encoding="utf-8")
+    with (
+        pytest.raises(
+            SpecError, match=r"no host has a worker: gone: ssh: connect to host .*refused"
+        ),
+        cluster.runner(f"ssh:{file}", Progress()),
+    ):
+        pass
 
 
 def test_without_certificates_it_is_this_host_alone() -> None:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Steps beside each other, by Dask distributed: ``CLUSTER=local:2``, ``CLUSTER=tcp://head:8786``.
+"""Steps beside each other, by Dask distributed: ``local:2``, ``ssh:hosts.txt``, ``tcp://head:8786``.
 
 =================  ================================================================
 ``connection.py``  starts or finds the workers
+``ssh.py``         starts workers by ssh
 ``workers.py``     gives each worker one step at a time, and notices lost ones
 ``child.py``       on the worker: a process that makes a step, and how it ends
 ``task.py``        that process
@@ -41,8 +42,11 @@ def runner(text: str, progress: Progress) -> Iterator[Runner]:
     elif text.startswith(("tcp://", "tls://")):
         with connection.by_scheduler(text) as made:
             yield made
+    elif text.startswith("ssh:"):
+        with connection.by_ssh(text) as made:
+            yield made
     else:
         raise SpecError(
-            f"CLUSTER={text}: is neither local:N, N workers on this host, nor the URL of a"
-            " scheduler, such as tcp://head:8786"
+            f"CLUSTER={text}: is neither local:N, N workers on this host, nor ssh:FILE, nor the URL"
+            " of a scheduler, such as tcp://head:8786"
         )

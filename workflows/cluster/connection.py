@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from fixtures import cache
 from fixtures.errors import SpecError
 from fixtures.kernel import make
-from workflows.cluster import away, child
+from workflows.cluster import away, child, ssh
 from workflows.cluster.apart import Apart
 from workflows.cluster.shared import Shared
 from workflows.cluster.workers import Cluster, Trip
@@ -25,6 +25,7 @@ from workflows.cluster.workers import Cluster, Trip
 EXTRA = ".venv/bin/pip install -r requirements-cluster.txt"
 _TO_END = 5  # seconds that workers get
 _TO_ANSWER = 30  # seconds that a scheduler gets, and its first worker
+_TO_START = 60  # seconds that the first worker gets by ssh
 # Where Dask looks for the names of certificates, in the environment or its own configuration.
 _TLS = "distributed.comm.tls.ca-file"
 _TLS_VARIABLES = (
@@ -60,6 +61,16 @@ def on_this_host(workers: int, trip: Trip | None = None) -> Iterator[Cluster]:
     Raises SpecError if Dask distributed is not installed.
     """
     modules = Dask.there()
+    with (
+        _local(modules, workers, True) as local,
+        _connected(modules, modules.distributed.Client(local)) as client,
+    ):
+        yield from _served(Cluster(modules.distributed, client, workers, trip or Shared()))
+
+
+@contextmanager
+def _local(modules: Dask, workers: int, security: Any) -> Iterator[Any]:
+    """Start a scheduler, and ``workers``, on loopback; end them after the block."""
     settings = {
         "distributed.scheduler.allowed-failures": 0,  # it is ``Cluster`` that tries again
         # No web server: it would answer every user of this host.
@@ -72,17 +83,48 @@ def on_this_host(workers: int, trip: Trip | None = None) -> Iterator[Cluster]:
             threads_per_worker=1,
             memory_limit=0,  # the steps' machines are no memory of the worker
             host="127.0.0.1",
-            security=True,
-            dashboard_address=None,
+            security=security,
+            dashboard_address="127.0.0.1:0",
             local_directory=str(folder),
             silence_logs=logging.CRITICAL,
         )
         try:
-            with _connected(modules, modules.distributed.Client(local)) as client:
-                yield from _served(Cluster(modules.distributed, client, workers, trip or Shared()))
+            yield local
         finally:
             with contextlib.suppress(TimeoutError):
                 local.close(timeout=_TO_END)
+
+
+@contextmanager
+def by_ssh(text: str) -> Iterator[Cluster]:
+    """Start a worker on each host of the file that ``text``, ssh:FILE, names.
+
+    Raises SpecError if the file names no hosts, or none of them has a worker soon.
+    """
+    modules = Dask.there()
+    hosts = ssh.hosts(text.removeprefix("ssh:"))
+    security = modules.distributed.Security.temporary()
+    keys = {
+        "tls_ca_file": security.tls_ca_file,
+        "tls_worker_cert": security.tls_worker_cert,
+        "tls_worker_key": security.tls_worker_key,
+        "require_encryption": True,
+    }
+    with _local(modules, 0, security) as local:
+        port = urlsplit(local.scheduler_address).port
+        assert port is not None
+        with (
+            ssh.started(hosts, port, keys) as told,
+            _connected(modules, modules.distributed.Client(local)) as client,
+        ):
+            try:
+                client.wait_for_workers(1, timeout=_TO_START)
+            except TimeoutError:
+                why = "; ".join(f"{name}: {line}" for name, line in sorted(told.said.items()))
+                raise SpecError(
+                    f"CLUSTER={text}: no host has a worker: {why or 'none said why'}"
+                ) from None
+            yield from _served(_apart(modules, client, text, len(hosts)))
 
 
 @contextmanager
@@ -109,13 +151,18 @@ def by_scheduler(text: str) -> Iterator[Cluster]:
                     f" make worker CLUSTER={text}"
                 ) from None
 
-            def describe(addresses: list[str]) -> Any:
-                on = {"workers": addresses, "on_error": "return"}
-                return client.run(child.aside, away.describe, make.asked(), **on)
-
             workers = len(client.scheduler_info(n_workers=-1)["workers"])
-            trip = Apart(text, describe)
-            yield from _served(Cluster(modules.distributed, client, workers, trip))
+            yield from _served(_apart(modules, client, text, workers))
+
+
+def _apart(modules: Dask, client: Any, text: str, workers: int) -> Cluster:
+    """Return the cluster ``text`` of other hosts."""
+
+    def describe(addresses: list[str]) -> Any:
+        on = {"workers": addresses, "on_error": "return"}
+        return client.run(child.aside, away.describe, make.asked(), **on)
+
+    return Cluster(modules.distributed, client, workers, Apart(text, describe))
 
 
 def _served(made: Cluster) -> Iterator[Cluster]:

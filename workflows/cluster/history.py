@@ -72,13 +72,11 @@ def bundle(tree: Path, commit: str, there: Sequence[str], host: str) -> bytes:
             )
         git.git(folder, "update-ref", f"{_REF}/{commit}", commit)
         known = _known(folder, there)
-        if commit in known:
-            return b""
         lacks = ["--stdin", commit]
         without = "".join(f"^{one}\n" for one in known).encode()
         number = int(git.raw(folder, "rev-list", "--count", *lacks, stdin=without))
         if not number:
-            number, without = 1, b""
+            return b""
         if number > MOST_COMMITS:
             raise SpecError(
                 f"{host} lacks {number} commits of {tree}; there, once: git -C"

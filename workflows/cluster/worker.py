@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import json
+import logging
 import os
 import signal
 import socket
@@ -34,38 +36,50 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("scheduler", help="its URL, such as tcp://head:8786")
     parser.add_argument("--name", default="", help="of this host, in reports")
     parser.add_argument("--host", default="", help="the address that the scheduler reaches")
+    parser.add_argument("--port", type=int, default=0, help="that it reaches (any)")
+    parser.add_argument("--keys", action="store_true", help="come by standard input, and its end")
     asked = parser.parse_args(argv)
     modules = Dask.there()
-    url = checked(modules, asked.scheduler)
-    with cache.scratch() as folder:
-        asyncio.run(_work(modules, url, asked.name, asked.host, str(folder)))
-    return 0
-
-
-async def _work(modules: Dask, url: str, name: str, host: str, folder: str) -> None:
-    ended = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, ended.set)
     options: dict[str, Any] = {
         "nthreads": 1,
         "memory_limit": 0,  # the steps' machines are no memory of the worker
-        "name": name or f"{socket.gethostname()}-{os.getpid()}",
-        "host": host or None,
-        "local_directory": folder,
-        "dashboard": False,
+        "name": asked.name or f"{socket.gethostname()}-{os.getpid()}",
+        "host": asked.host or None,
+        "port": asked.port or None,
     }
-    if url.startswith("tls:"):
-        options["security"] = modules.distributed.Security()
-    with modules.dask.config.set({"distributed.worker.http.routes": []}):
+    if asked.keys:
+        url = asked.scheduler
+        options["security"] = modules.distributed.Security(**json.loads(sys.stdin.readline()))
+        options["host"] = "tls://127.0.0.1"
+    else:
+        url = checked(modules, asked.scheduler)
+        if url.startswith("tls:"):
+            options["security"] = modules.distributed.Security()
+    with cache.scratch() as folder:
+        asyncio.run(_work(modules, url, options | {"local_directory": str(folder)}, asked.keys))
+    return 0
+
+
+async def _work(modules: Dask, url: str, options: dict[str, Any], until_eof: bool) -> None:
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    if until_eof:
+        loop.add_reader(sys.stdin, ended.set)
+    with (
+        modules.dask.config.set({"distributed.worker.http.routes": []}),
+        modules.distributed.utils.silence_logging_cmgr(logging.ERROR),
+    ):
         while not ended.is_set():
             with contextlib.suppress(OSError, TimeoutError):
-                async with modules.distributed.Nanny(url, **options) as nanny:
+                async with modules.distributed.Worker(url, **options) as worker:
                     print(f"works for {url}", file=sys.stderr, flush=True)
-                    ends = [
-                        asyncio.ensure_future(nanny.finished()),
-                        asyncio.ensure_future(ended.wait()),
-                    ]
-                    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                    ends = [worker.finished(), ended.wait()]
+                    await asyncio.wait(
+                        [asyncio.ensure_future(one) for one in ends],
+                        return_when=asyncio.FIRST_COMPLETED,
+                    )
             if not ended.is_set():
                 print(f"{url} does not answer; trying again", file=sys.stderr, flush=True)
                 with contextlib.suppress(TimeoutError):
