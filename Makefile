@@ -4,7 +4,7 @@
 
 jobs = check vmm premerge matrix compat bisect bisect-step baseline history shell selftests \
 	coverage
-targets = $(jobs) help setup soak streams mutants patchwork-check report clauses unit test test-long lint bench \
+targets = $(jobs) help setup soak streams mutants worker patchwork-check report clauses unit test test-long lint bench \
 	cache prune clean
 goals := $(MAKECMDGOALS)
 
@@ -111,7 +111,8 @@ help: ## list the targets and their variables
 	@echo "  BASE     the commit that a series is for (its base-commit); SERIES, a mailbox, maildir,"
 	@echo "           message-id, lore URL or range BASE..TIP; VERSION, which one of it (the newest);"
 	@echo "  EXPECT   a file that says what the series is meant to change"
-	@echo "  CLUSTER  local:N carries out N steps beside each other (premerge, matrix, bisect)"
+	@echo "  CLUSTER  who makes the steps of premerge, matrix and bisect: local:N, N at a time here;"
+	@echo "           ssh:FILE, the hosts that it names; tcp://HEAD:PORT, workers of a Dask scheduler"
 	@echo "  KERNELS  the kernels of a matrix or of compat, separated by blanks, each as KERNEL"
 	@echo "  GOOD     BAD: commits of before and after a change (bisect); GOOD: what a good kernel"
 	@echo "           does, in a word (bisect-step)"
@@ -218,6 +219,10 @@ streams: ## keep the streams that the drivers of KERNEL save, for the tests of o
 report: ## write reports of a run: a page, for CI systems, for KernelCI; RESULTS=, FORMATS=
 	@$(ready)
 	@$(run) $(python) -m reports "$$RESULTS" "$$FORMATS"
+
+worker: ## make steps for jobs of other hosts, until Ctrl-C; CLUSTER=tcp://HEAD:PORT
+	@$(ready) || exit 2
+	@$(run) $(python) -m workflows.cluster.worker "$$CLUSTER"
 
 patchwork-check: ## tell a patchwork server what pre-merge said of each patch; SERIES_ID=, SERVER=
 	@$(python_ready)

@@ -12,6 +12,7 @@ takes.premerge = TREE BASE SERIES VERSION EXPECT CLUSTER $(choice)
 takes.matrix = KERNELS CLUSTER $(choice)
 takes.compat = KERNELS DRIVERS DRIVER FLAVOUR $(machine)
 takes.bisect = TREE GOOD BAD CLUSTER $(choice) $(subject)
+takes.worker = CLUSTER
 takes.bisect-step = TREE GOOD $(choice) $(subject)
 takes.baseline = KERNEL BASELINE $(choice) $(subject) $(machine)
 takes.history = DRIVERS DRIVER BEHAVIOUR CLAUSE

@@ -10,6 +10,7 @@ from fixtures.record.compare import NOTHING
 from fixtures.record.model import BROKEN, CONFORMS, FLAKY, Deviations
 from fixtures.record.table import aligned, blocks
 from reports.changes import grouped_by_effect, only_begin
+from reports.hosts import shares
 from reports.text import WIDTH, render
 
 Data = Mapping[str, Any]
@@ -27,7 +28,14 @@ def text(data: Data) -> str:
         | {"groups": grouped_by_effect(one["changes"]), "began": only_begin(one["changes"])}
         for one in data["changes"]
     ]
-    return render("matrix.txt.j2", dict(data) | {"lines": lines, "changes": changes})
+    shown = {"lines": lines, "changes": changes, "hosts": hosts_of(data)}
+    return render("matrix.txt.j2", dict(data) | shown)
+
+
+def hosts_of(data: Data) -> str:
+    """Return which host judged which kernels, "" if that was this one."""
+    kernels = enumerate(data["kernels"], 1)
+    return shares((str(number), kernel.get("host", "")) for number, kernel in kernels)
 
 
 def _lines(driver: str, kernels: list[Data]) -> list[str]:

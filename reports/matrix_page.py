@@ -16,6 +16,7 @@ from reports.changes import SIGNS as EFFECTS
 from reports.changes import grouped_by_effect, only_begin
 from reports.evidence import Evidence
 from reports.html import SIGNS, by_part
+from reports.matrix import hosts_of
 from reports.run import CALM
 
 Data = Mapping[str, Any]
@@ -49,6 +50,7 @@ def render(data: Data, folder: Path) -> str:
     clauses = {clause for _, clause in verdicts}
     view = {
         "kernels": kernels,
+        "hosts": hosts_of(data),
         "drivers": drivers,
         "fail_on": data["fail_on"],
         "counts": [{name: _counts(kernel, name) for name in drivers} for kernel in kernels],

@@ -8,6 +8,7 @@ from typing import Any
 
 from fixtures.record.compare import Effect
 from reports.changes import grouped_by_effect, only_begin
+from reports.hosts import shares
 from reports.text import render
 
 Data = Mapping[str, Any]
@@ -39,7 +40,8 @@ def view(data: Data) -> dict[str, Any]:
     same = len(steps) == 2 and data["whole"] == steps[-1]["changes"]
     several = [] if same else data["whole"]
     whole = {"groups": grouped_by_effect(several), "began": only_begin(several)}
-    return dict(data) | {"steps": steps, "whole": whole}
+    hosts = shares((str(one["number"] or "base"), one.get("host", "")) for one in data["steps"])
+    return dict(data) | {"steps": steps, "whole": whole, "hosts": hosts}
 
 
 def _state(step: Data) -> str:

@@ -75,7 +75,7 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
 
 def add_cluster(parser: argparse.ArgumentParser) -> None:
     """Add the option that says who carries out the steps."""
-    parser.add_argument("--cluster", default="", help="local:N, for N steps beside each other")
+    parser.add_argument("--cluster", default="", help="local:N, ssh:FILE or tcp://HEAD:PORT")
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:

@@ -108,6 +108,7 @@ def _kernel(name: str, outcome: StepResult) -> dict[str, Any]:
         "problem": outcome.problem,
         "release": "",
         "results": str(outcome.folder or ""),
+        "host": outcome.host,
         "attention": [],
         "drivers": {},
     }

@@ -329,6 +329,7 @@ def _step_data(one: PatchStep, patches: Series, expected: Sequence[Expected]) ->
         "problem": step.for_a_mail(one.outcome.problem, patches.spec(one.commit)),
         "since": one.since.number if one.since else None,
         "results": str(one.outcome.folder) if one.outcome.folder else "",
+        "host": one.outcome.host,
         "changes": [_change_data(change, expected) for change in one.changes],
     }
 

@@ -144,7 +144,7 @@ def _unpacked(archive: bytes, folder: Path, host: str) -> dict[Path, Any]:
     try:
         incoming = holding.make_folder(folder, ".incoming-")
         try:
-            with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
+            with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as packed:
                 packed.extractall(incoming, filter="data")
             for run in incoming.iterdir():
                 (run / step.MADE_BY).write_text(f"{host}\n", encoding="utf-8")
