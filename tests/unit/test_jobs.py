@@ -23,6 +23,7 @@ from fixtures.record.results import merged, write
 from reports import bisect as bisect_report
 from reports import matrix as matrix_report
 from reports import premerge as premerge_report
+from reports.hosts import shares
 from workflows import bisect_step, expect, history, matrix, premerge, step, subject
 from workflows.premerge import PatchStep
 from workflows.series import Commit, Series
@@ -431,6 +432,22 @@ def test_a_matrix_has_a_column_for_each_kernel() -> None:
     assert "does not build: x" in text
     assert "needs attention on k1\n  mtty: a.rule: flaky: once\n" in text
     assert "from k1 to k3" in text
+    assert "hosts" not in text
+    far = [kernel | {"host": "far"} for kernel in kernels]
+    assert "\nhosts: far: 1, 2, 3\n" in matrix_report.text(data | {"kernels": far})
+
+
+@pytest.mark.parametrize(
+    ("steps", "text"),
+    [
+        ([("base", ""), ("1", "")], ""),
+        ([("base", "b"), ("1", "a"), ("2", "b")], "a: 1; b: base, 2"),
+        ([("base", ""), ("1", "a")], "here: base; a: 1"),
+        ([], ""),
+    ],
+)
+def test_a_report_says_which_host_judged_what(steps: list[tuple[str, str]], text: str) -> None:
+    assert shares(steps) == text
 
 
 def test_history_tells_what_changed_in_each_tree(
