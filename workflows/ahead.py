@@ -13,31 +13,31 @@ from workflows.step import Stage, StepResult
 
 
 class Ahead:
-    """Steps of commits that ``submit`` hands to so many ``workers``.
+    """Steps of commits that ``submit``, with "again" or not, hands to so many ``workers``.
 
-    A step that has begun is not ended. So there are never more guesses than workers beside the one
-    that makes the step that is waited for.
+    There are never more guesses than workers beside the one that makes the step that is waited for.
     """
 
-    def __init__(self, submit: Callable[[str], Pending], workers: int) -> None:
+    def __init__(self, submit: Callable[[str, bool], Pending], workers: int) -> None:
         self._submit = submit
         self._guesses = workers - 1
         self._pending: dict[str, Pending] = {}
 
-    def wait_for(self, commit: str, guesses: Sequence[str]) -> StepResult | None:
+    def wait_for(
+        self, commit: str, guesses: Callable[[], Sequence[str]], again: bool = False
+    ) -> StepResult:
         """Return the result of ``commit``; meanwhile some of the ``guesses`` are begun.
 
-        One worker makes nothing ahead: then it is None. Raises RunError if the step could not be
-        made.
+        ``again``: earlier runs are not enough. Raises RunError if the step could not be made.
         """
-        if not self._guesses:
-            return None
-        wanted = [commit, *guesses[: self._guesses]]
+        wanted = [commit, *(guesses()[: self._guesses] if self._guesses else ())]
         for other in self._pending.keys() - set(wanted):
             self._pending.pop(other).cancel()
+        if again:
+            self._pending[commit] = self._submit(commit, True)
         for one in wanted:
             if one not in self._pending:
-                self._pending[one] = self._submit(one)
+                self._pending[one] = self._submit(one, False)
         done = self._pending[commit].result()
         if done.stage is Stage.NOT_MADE:
             raise RunError(f"{commit[:12]}: {done.problem}; the same command resumes here")

@@ -44,6 +44,7 @@ from workflows.command import (
     write_report,
 )
 from workflows.measure import Measured, measure
+from workflows.runner import Pending
 from workflows.series import repository
 from workflows.step import Selection, StepResult, fingerprint, for_a_mail
 from workflows.subject import Subject
@@ -74,27 +75,18 @@ class Bisect:
         return RefSpec.of_commit(self.tree, commit)
 
     def measure(
-        self,
-        commit: str,
-        progress: Progress,
-        *,
-        again: bool = False,
-        first: StepResult | None = None,
+        self, commit: str, progress: Progress, make: Callable[[bool], StepResult]
     ) -> Measured:
-        """Measure ``commit``, of which ``first`` was made already, and record its value.
+        """Measure ``commit``, whose step ``make`` makes, and record its value.
 
         Raises RunError.
         """
         subject = git(self.tree, "log", "-1", "--format=%s", commit).strip()
         progress.note(f"{commit[:12]} {subject}")
-        spec = self.spec(commit)
-        name = commit[:12]
-        measured = measure(
-            spec, self.subject, self.selection, name, progress, again=again, first=first
-        )
+        measured = measure(make, self.subject)
         progress.note(f"{commit[:12]}: {measured.value or 'skipped: ' + measured.reason}")
         seen = self.steps()
-        reason = for_a_mail(measured.reason, spec)
+        reason = for_a_mail(measured.reason, self.spec(commit))
         entry = {"subject": subject, "value": measured.value, "reason": reason}
         seen[commit] = entry
         write_whole(self.folder / STEPS, yaml.safe_dump(seen, sort_keys=False, width=100))
@@ -128,14 +120,22 @@ def main(argv: Sequence[str]) -> int:
     ):
         unfinished.needs(bisect.folder)
         bisect.folder.mkdir(parents=True, exist_ok=True)
-        ahead = Ahead(
-            lambda one: runner.submit(bisect.spec(one), bisect.selection, one[:12]), runner.workers
-        )
 
-        def measured(commit: str, *guesses: str) -> Measured:
-            return bisect.measure(commit, progress, first=ahead.wait_for(commit, guesses))
+        def submit(commit: str, again: bool) -> Pending:
+            name = commit[:12]
+            return runner.submit(bisect.spec(commit), bisect.selection, name, again=again)
 
-        good = _end("GOOD", bisect.good, measured(bisect.good, bisect.bad))
+        ahead = Ahead(submit, runner.workers)
+
+        def measured(
+            commit: str, guesses: Callable[[], Sequence[str]] = list, again: bool = False
+        ) -> Measured:
+            def make(once_more: bool) -> StepResult:
+                return ahead.wait_for(commit, guesses, again=again or once_more)
+
+            return bisect.measure(commit, progress, make)
+
+        good = _end("GOOD", bisect.good, measured(bisect.good, lambda: [bisect.bad]))
         bad = _end("BAD", bisect.bad, measured(bisect.bad))
         if good == bad:
             raise SpecError(
@@ -144,11 +144,11 @@ def main(argv: Sequence[str]) -> int:
             )
 
         def judge(commit: str) -> str:
-            value = measured(commit, *following(bisect.work, commit)).value
+            value = measured(commit, lambda: following(bisect.work, commit)).value
             return {good: GOOD, bad: BAD}.get(value, SKIP)  # a third value is neither
 
         candidates = _run(bisect, judge)
-        data = _found(bisect, candidates, good, bad, progress)
+        data = _found(bisect, candidates, good, bad, lambda one: measured(one, again=True))
         folder = _write(bisect, data)
         job.finished = True
     print(report.text(data))
@@ -240,17 +240,18 @@ def _candidates(work: Path) -> list[str]:
 
 
 def _found(
-    bisect: Bisect, candidates: Sequence[str], good: str, bad: str, progress: Progress
+    bisect: Bisect,
+    candidates: Sequence[str],
+    good: str,
+    bad: str,
+    again: Callable[[str], Measured],
 ) -> dict[str, Any]:
-    """Measure the found commit and its parents again, and return the report's data."""
+    """Measure the found commit and its parents ``again``, and return the report's data."""
     found, doubt, parents = "", "", {}
     if begins := _where_it_begins(bisect, candidates, bad):
         candidates = [begins]
-        parents = {
-            parent: bisect.measure(parent, progress, again=True)
-            for parent in _parents(bisect.tree, begins)
-        }
-        now = bisect.measure(begins, progress, again=True).value
+        parents = {parent: again(parent) for parent in _parents(bisect.tree, begins)}
+        now = again(begins).value
         if now != bad:
             doubt = f"{begins[:12]}: expected {bad}, got {now or 'no verdict'}"
         if not parents:

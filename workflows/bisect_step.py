@@ -20,6 +20,7 @@ from fixtures.kernel import parse
 from fixtures.progress import Progress
 from fixtures.record.compare import NOTHING
 from fixtures.record.model import VARIES
+from workflows import step
 from workflows import subject as subjects
 from workflows.command import add_selection, run_main, selection_of, words
 from workflows.measure import measure
@@ -46,7 +47,10 @@ def main(argv: Sequence[str]) -> int:
         known = ", ".join(subject.words_for_it)
         raise SpecError(f"GOOD={asked.good}: {subject} is one of {known}")
     selection = selection_of(asked, *subject.words)
-    measured = measure(parse(asked.tree), subject, selection, asked.tree, Progress())
+    spec, progress = parse(asked.tree), Progress()
+    measured = measure(
+        lambda again: step.run(spec, selection, asked.tree, progress, again=again), subject
+    )
     if not measured.value or (measured.value in UNSAID and measured.value != asked.good):
         print(f"skip: {measured.reason or measured.value}")
         return SKIP

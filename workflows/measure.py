@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fixtures.kernel.spec import Spec
-from fixtures.progress import Progress
 from fixtures.record.model import DEVIATES
-from workflows import step
-from workflows.step import Selection, Stage, StepResult
+from workflows.step import Stage, StepResult
 from workflows.subject import NoValue, Subject
 
 TRIES = 3  # runs of a commit without a certain value
@@ -25,28 +23,14 @@ class Measured:
     folder: Path | None = None
 
 
-def measure(
-    spec: Spec,
-    subject: Subject,
-    selection: Selection,
-    name: str,
-    progress: Progress,
-    *,
-    again: bool = False,
-    first: StepResult | None = None,
-) -> Measured:
-    """Build and run ``spec``, and return its value; messages call it ``name``.
+def measure(make: Callable[[bool], StepResult], subject: Subject) -> Measured:
+    """Return the value of a kernel; ``make(again)`` builds it and runs the tests.
 
-    ``first`` is the result of its first run, if that was made already.
-
-    Raises RunError if the runs give no information about the kernel.
+    ``again``: earlier runs are not enough. Raises what ``make`` raises.
     """
     reason = ""
     for attempt in range(TRIES):
-        if first and not attempt:
-            outcome = first
-        else:
-            outcome = step.run(spec, selection, name, progress, again=again or attempt > 0)
+        outcome = make(attempt > 0)
         if outcome.stage in (Stage.DOES_NOT_BUILD, Stage.DOES_NOT_BOOT):
             return Measured("", f"{outcome.stage.value}: {outcome.problem}")
         reason = outcome.problem

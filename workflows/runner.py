@@ -34,8 +34,10 @@ class Runner(Protocol):
     @property
     def workers(self) -> int: ...
 
-    def submit(self, spec: Spec, selection: Selection, name: str) -> Pending:
-        """Take on a step; messages call it ``name``."""
+    def submit(
+        self, spec: Spec, selection: Selection, name: str, *, again: bool = False
+    ) -> Pending:
+        """Take on a step; messages call it ``name``. ``again``: earlier runs are not enough."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,11 @@ class Here:
     progress: Progress
     workers: int = 1
 
-    def submit(self, spec: Spec, selection: Selection, name: str) -> Pending:
-        """Take on a step; messages call it ``name``."""
-        return _Later(spec, selection, name, self.progress)
+    def submit(
+        self, spec: Spec, selection: Selection, name: str, *, again: bool = False
+    ) -> Pending:
+        """Take on a step; messages call it ``name``. ``again``: earlier runs are not enough."""
+        return _Later(spec, selection, name, self.progress, again)
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,12 @@ class _Later:
     selection: Selection
     name: str
     progress: Progress
+    again: bool
 
     def result(self) -> StepResult:
-        return step.run_or_tell(self.spec, self.selection, self.name, self.progress)
+        return step.run_or_tell(
+            self.spec, self.selection, self.name, self.progress, again=self.again
+        )
 
     def cancel(self) -> None:
         pass  # it has not begun

@@ -222,12 +222,14 @@ def key_of(spec: Spec, selection: Selection, progress: Progress) -> str:
     return cache.digest(kernel, *selection.argv(), fingerprint())
 
 
-def run_for_certain(spec: Spec, selection: Selection, name: str, progress: Progress) -> StepResult:
+def run_for_certain(
+    spec: Spec, selection: Selection, name: str, progress: Progress, *, again: bool = False
+) -> StepResult:
     """Do as ``run``, and repeat the step if its result is in doubt; both runs count.
 
     Raises RunError.
     """
-    outcome = run(spec, selection, name, progress)
+    outcome = run(spec, selection, name, progress, again=again)
     if not outcome.in_doubt:
         return outcome
     progress.note(f"{name}: retry: {outcome.problem or 'some clauses are flaky or broken'}")
@@ -242,14 +244,16 @@ def run_for_certain(spec: Spec, selection: Selection, name: str, progress: Progr
         return StepResult(Stage.NOT_MADE, outcome.runs, why(stopped))
 
 
-def run_or_tell(spec: Spec, selection: Selection, name: str, progress: Progress) -> StepResult:
+def run_or_tell(
+    spec: Spec, selection: Selection, name: str, progress: Progress, *, again: bool = False
+) -> StepResult:
     """Do as ``run_for_certain``; if the step cannot be run, return that as its result.
 
     The job can then still report its earlier steps, whatever ends it: Ctrl-C, a signal, a full
     disk.
     """
     try:
-        return run_for_certain(spec, selection, name, progress)
+        return run_for_certain(spec, selection, name, progress, again=again)
     except RunError as error:
         return StepResult(Stage.NOT_MADE, getattr(error, "runs", {}), str(error))
     except (KeyboardInterrupt, Terminated) as stopped:

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import tarfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -18,6 +17,7 @@ from fixtures import process
 from fixtures.git import git
 from fixtures.kernel.spec import RefSpec, Spec
 from workflows.cluster.away import Delivery, Parcel
+from workflows.cluster.workers import Order
 from workflows.step import Selection, Stage, StepResult
 
 SLOW = 25.0  # seconds
@@ -34,8 +34,10 @@ def note(spec: Spec, what: str) -> None:
         log.write(f"{what} {spec.text} {os.getppid()}\n")
 
 
-def work(spec: Spec, selection: Selection, name: str, jobs: Sequence[Path]) -> StepResult:
+def work(order: Order) -> StepResult:
     """Take a moment; die, alone or with the worker, or sleep, if the kernel is called so."""
+    spec, jobs = order.spec, order.jobs
+    assert isinstance(spec, RefSpec)
     note(spec, "begins")
     if "dies" in spec.text and not (Path(jobs[0]) / "died").exists():
         if "once" in spec.text:
@@ -48,7 +50,7 @@ def work(spec: Spec, selection: Selection, name: str, jobs: Sequence[Path]) -> S
         child.wait()
     time.sleep(0.5)
     note(spec, "ends")
-    return StepResult(Stage.CUT_SHORT, problem=f"{name} of {selection.names}")
+    return StepResult(Stage.CUT_SHORT, problem=f"{order.name} of {order.selection.names}")
 
 
 def delivery(parcel: Parcel) -> Delivery:

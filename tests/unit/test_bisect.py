@@ -8,13 +8,12 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from fixtures.errors import RunError
 from fixtures.git import GitFailed, git
-from fixtures.kernel.spec import RefSpec
 from fixtures.progress import Progress
 from fixtures.record.compare import ChangeKind
 from reports import bisect as report
@@ -144,7 +143,7 @@ class Step:
 
 def test_the_two_commits_that_may_come_next_are_begun(bisect: Bisect) -> None:
     made: dict[str, Step] = {}
-    ahead = Ahead(lambda commit: made.setdefault(commit, Step(Stage.JUDGED)), workers=3)
+    ahead = Ahead(lambda commit, _: made.setdefault(commit, Step(Stage.JUDGED)), workers=3)
     came, guessed = [], []
 
     def number(commit: str) -> int:
@@ -154,7 +153,7 @@ def test_the_two_commits_that_may_come_next_are_begun(bisect: Bisect) -> None:
         after = following(bisect.work, commit)
         came.append(number(commit))
         guessed.append([number(one) for one in after])
-        assert ahead.wait_for(commit, after) is made[commit].done
+        assert ahead.wait_for(commit, lambda: after) is made[commit].done
         return BAD if number(commit) >= 4 else GOOD
 
     assert run(bisect, word) == ["4"]
@@ -166,15 +165,24 @@ def test_the_two_commits_that_may_come_next_are_begun(bisect: Bisect) -> None:
 def test_no_guess_takes_a_worker_from_a_commit_that_is_wanted() -> None:
     begun: list[str] = []
 
-    def submit(commit: str) -> Step:
-        begun.append(commit)
+    def submit(commit: str, again: bool) -> Step:
+        begun.append(f"{commit} again" if again else commit)
         return Step(Stage.JUDGED)
 
-    for workers, steps in ((1, []), (2, ["a", "b"]), (3, ["a", "b", "c"])):
+    for workers, steps in ((1, ["a"]), (2, ["a", "b"]), (3, ["a", "b", "c"])):
         begun.clear()
         ahead = Ahead(submit, workers)
-        assert (ahead.wait_for("a", ["b", "c"]) is None) == (workers == 1)
+        ahead.wait_for("a", lambda: ["b", "c"])
         assert begun == steps
+        ahead.wait_for("a", list, again=True)
+        assert begun == [*steps, "a again"]
+
+
+def test_one_worker_needs_no_guesses() -> None:
+    def guesses() -> list[str]:
+        raise AssertionError
+
+    Ahead(lambda *_: Step(Stage.JUDGED), workers=1).wait_for("a", guesses)
 
 
 def test_the_host_is_to_blame_if_git_fails_while_a_commit_is_judged(bisect: Bisect) -> None:
@@ -188,9 +196,9 @@ def test_the_host_is_to_blame_if_git_fails_while_a_commit_is_judged(bisect: Bise
 
 
 def test_a_step_that_could_not_be_made_ends_the_bisect(bisect: Bisect) -> None:
-    ahead = Ahead(lambda _commit: Step(Stage.NOT_MADE), workers=2)
+    ahead = Ahead(lambda *_: Step(Stage.NOT_MADE), workers=2)
     with pytest.raises(RunError, match=f"{bisect.good[:12]}: the disk is full; the same command"):
-        ahead.wait_for(bisect.good, [])
+        ahead.wait_for(bisect.good, list)
 
 
 # The change that is reported for the commit that git finds
@@ -200,8 +208,8 @@ def test_a_step_that_could_not_be_made_ends_the_bisect(bisect: Bisect) -> None:
 def forked(bisect: Bisect, monkeypatch: pytest.MonkeyPatch) -> Bisect:
     """A bisect of commits whose subject is their measured value; "broken" does not build."""
 
-    def measured(spec: RefSpec, *_: object, **__: object) -> Measured:
-        value = git(bisect.tree, "log", "-1", "--format=%s", spec.commit).strip()
+    def measured(make: Callable[[bool], str], _: object) -> Measured:
+        value = git(bisect.tree, "log", "-1", "--format=%s", make(False)).strip()
         return Measured("", "does not build: x") if value == "broken" else Measured(value)
 
     monkeypatch.setattr("workflows.bisect.measure", measured)
@@ -218,14 +226,18 @@ def commit(bisect: Bisect, value: str, *parents: str) -> str:
 def find(forked: Bisect, good: str, bad: str) -> dict[str, Any]:
     """Bisect from "zeroed" to "echoed", and return the report's data."""
     asked = replace(forked, good=good, bad=bad)
+
+    def measured(one: str) -> Measured:
+        return asked.measure(one, Progress(), cast("Any", lambda _: one))
+
     for one in git(asked.tree, "rev-list", f"{good}..{bad}").split():
-        asked.measure(one, Progress())
+        measured(one)
     words = {"zeroed": GOOD, "echoed": BAD}
 
     def judge(commit: str) -> str:
         return words.get(git(asked.tree, "log", "-1", "--format=%s", commit).strip(), SKIP)
 
-    return _found(asked, _run(asked, judge), "zeroed", "echoed", Progress())
+    return _found(asked, _run(asked, judge), "zeroed", "echoed", measured)
 
 
 def test_a_branch_that_is_older_than_good_may_do_a_third_thing_before(forked: Bisect) -> None:

@@ -32,7 +32,9 @@ class Ahead:
         self.asked: list[str] = []
         self._outcomes = list(outcomes)
 
-    def submit(self, spec: Spec, selection: Selection, name: str) -> Pending:
+    def submit(
+        self, spec: Spec, selection: Selection, name: str, *, again: bool = False
+    ) -> Pending:
         self.asked.append(f"submit {name}: {spec.text[-1]}")
         assert selection == SELECTION
         ahead, number = self, len([one for one in self.asked if one.startswith("submit")]) - 1
@@ -81,17 +83,18 @@ def test_what_is_left_is_cancelled_when_the_job_ends_with_an_exception() -> None
 def test_here_makes_a_step_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
 
-    def run(spec: Spec, selection: Selection, name: str, progress: Progress) -> StepResult:
-        made.append(name)
+    def run(*step: object, again: bool) -> StepResult:
+        made.append(f"{step[2]}{' again' * again}")
         return NOT_MADE
 
     monkeypatch.setattr(step, "run_or_tell", run)
     here, spec = Here(Progress()), RefSpec("x", Path("/x"), "abc")
     first, second = (here.submit(spec, SELECTION, name) for name in ("first", "second"))
+    third = here.submit(spec, SELECTION, "third", again=True)
     assert made == []
-    assert second.result() is NOT_MADE
+    assert second.result() is third.result() is NOT_MADE
     first.cancel()
-    assert made == ["second"]
+    assert made == ["second", "third again"]
 
 
 def test_here_needs_nothing_new() -> None:

@@ -90,7 +90,7 @@ class Apart:
         spec = order.spec
         tree = spec.tree if isinstance(spec, RefSpec) else None
         commit = spec.commit if isinstance(spec, RefSpec) else ""
-        parcel = Parcel(spec.text, commit, order.selection, order.name, make.asked())
+        parcel = Parcel(spec.text, commit, order.selection, order.name, order.again, make.asked())
         try:
             if tree is not None:
                 self._send(ask, host, tree, commit)
@@ -105,7 +105,8 @@ class Apart:
                 step.make_folder(folder)
                 with unfinished.noted_in(order.jobs):
                     unfinished.needs(folder)
-                if (done := step.judged(folder)) and not done.in_doubt:
+                done = None if order.again else step.judged(folder)
+                if done and not done.in_doubt:
                     say = f"[{order.name}] already judged, results in {done.folder}"
                     print(say, file=sys.stderr, flush=True)
                     return done

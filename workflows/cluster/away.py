@@ -34,6 +34,7 @@ class Parcel:
     commit: str
     selection: Selection
     name: str
+    again: bool
     environment: Mapping[str, str]
 
     def spec(self) -> Spec:
@@ -79,7 +80,9 @@ def key_of(parcel: Parcel) -> str:
 def carry_out(parcel: Parcel) -> Delivery:
     """Carry out a step."""
     _use(parcel.environment)
-    done = step.run_or_tell(parcel.spec(), parcel.selection, parcel.name, Progress())
+    done = step.run_or_tell(
+        parcel.spec(), parcel.selection, parcel.name, Progress(), again=parcel.again
+    )
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=1) as archive:
         for folder in done.runs:

@@ -6,25 +6,25 @@ Its locks keep their builds of one tree apart, so that one worker builds while a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from fixtures.kernel.spec import Spec
 from fixtures.progress import Progress
 from workflows import step, unfinished
 from workflows.cluster.workers import Ask, Order
-from workflows.step import Selection, StepResult
+from workflows.step import StepResult
 
-# The kernel, the selection, the step's name, the files of unfinished jobs.
-Work = Callable[[Spec, Selection, str, Sequence[Path]], StepResult]
+Work = Callable[[Order], StepResult]
 
 
-def carry_out(spec: Spec, selection: Selection, name: str, jobs: Sequence[Path]) -> StepResult:
+def carry_out(order: Order) -> StepResult:
     """Carry out a step in a worker."""
-    with unfinished.noted_in(jobs):
-        return step.run_or_tell(spec, selection, name, Progress())
+    with unfinished.noted_in(order.jobs):
+        return step.run_or_tell(
+            order.spec, order.selection, order.name, Progress(), again=order.again
+        )
 
 
 @dataclass(frozen=True)
@@ -46,5 +46,5 @@ class Shared:
 
     def make(self, ask: Ask, host: str, order: Order) -> StepResult:
         """Carry out a step by means of ``ask``."""
-        result: StepResult = ask(self.work, order.spec, order.selection, order.name, order.jobs)
+        result: StepResult = ask(self.work, order)
         return result

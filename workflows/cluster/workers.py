@@ -49,12 +49,16 @@ class _Cancelled(Exception):
 
 @dataclass(frozen=True)
 class Order:
-    """A step to make, and the files of the unfinished jobs that it is for."""
+    """A step to make, and the files of the unfinished jobs that it is for.
+
+    ``again``: earlier runs are not enough.
+    """
 
     spec: Spec
     selection: Selection
     name: str
     jobs: Sequence[Path]
+    again: bool
 
 
 # Calls a function on one worker, in a process of its own, and returns what it returns.
@@ -134,12 +138,12 @@ class Cluster:
         client.subscribe_topic(self._topic, _show)
         threading.Thread(target=self._oversee, daemon=True).start()
 
-    def submit(self, spec: Spec, selection: Selection, name: str) -> _Step:
-        """Take on a step; messages call it ``name``.
+    def submit(self, spec: Spec, selection: Selection, name: str, *, again: bool = False) -> _Step:
+        """Take on a step; messages call it ``name``. ``again``: earlier runs are not enough.
 
         Raises SpecError if it cannot be carried out elsewhere.
         """
-        made = _Step(Order(spec, selection, name, unfinished.files()), self)
+        made = _Step(Order(spec, selection, name, unfinished.files(), again), self)
         self._trip.check(spec)
         with self._lock:
             self._waiting.append(made)
