@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 
-from fixtures import suite
+from fixtures import cache, suite
 from fixtures.kernel import make
 from workflows import step
 
@@ -17,8 +17,9 @@ from workflows import step
 class Host:
     """A host that carries out steps.
 
-    ``suites`` is the digest of the suites, ``dask`` the version of Dask distributed; they are as
-    the job's. ``traits`` are other versions, by the name of the software.
+    ``suites`` is the digest of the suites, and of the jobs, which talk to each other; ``dask`` is
+    the version of Dask distributed. They are as the job's. ``traits`` are other versions, by the
+    name of the software.
     """
 
     suites: str
@@ -50,7 +51,8 @@ class Host:
 def job() -> Host:
     """Return what a job expects of each host."""
     about = suite.about()
-    return Host(suite.digest(), about.commit, metadata.version("distributed"), {})
+    ours = cache.digest(suite.digest(), suite.digest_of("workflows"))
+    return Host(ours, about.commit, metadata.version("distributed"), {})
 
 
 def this() -> Host:
