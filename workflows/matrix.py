@@ -22,6 +22,7 @@ from fixtures import kernel as kernels
 from fixtures.device import all_needs
 from fixtures.errors import BuildError, ConfigError, SpecError
 from fixtures.kernel import parse
+from fixtures.kernel.spec import Spec
 from fixtures.progress import Progress
 from fixtures.record import compare
 from fixtures.record.model import BROKEN, DEVIATES, FLAKY, KNOWN, TOLERATED
@@ -39,7 +40,7 @@ from workflows.command import (
     write_report,
 )
 from workflows.runner import submitted
-from workflows.step import Stage, StepResult
+from workflows.step import Selection, Stage, StepResult
 from workflows.stop import on_sigterm
 
 DEVIATED = 1  # exit status
@@ -76,23 +77,29 @@ def main(argv: Sequence[str]) -> int:
             if outcome.stage is Stage.NOT_MADE:
                 break
         job.finished = outcomes[-1].stage is not Stage.NOT_MADE
-    data = {
-        "schema": 2,
-        "drivers": selection.names,
-        "fail_on": next(
-            (outcome.results.fail_on for outcome in outcomes if outcome.results), selection.fail_on
-        ),
-        "kernels": [
-            _kernel(spec.text, outcome) for spec, outcome in zip(specs, outcomes, strict=False)
-        ],
-        "changes": _changes(outcomes),
-    }
-    folder = make_folder("matrix")
-    html = matrix_page.render(data, folder)
-    write_report(folder, data, {"report.txt": report.text(data), "report.html": html})
+        # Before the workers end, which takes a while, and perhaps another Ctrl-C.
+        data = _data(specs, selection, outcomes)
+        folder = make_folder("matrix")
+        html = matrix_page.render(data, folder)
+        write_report(folder, data, {"report.txt": report.text(data), "report.html": html})
     print(report.text(data))
     print(f"report: {folder}/report.txt, report.html; data: matrix.yaml")
     return _status(outcomes)
+
+
+def _data(
+    specs: Sequence[Spec], selection: Selection, outcomes: Sequence[StepResult]
+) -> dict[str, Any]:
+    """Return the contents of ``matrix.yaml``."""
+    fail_on = (outcome.results.fail_on for outcome in outcomes if outcome.results)
+    columns = zip(specs, outcomes, strict=False)
+    return {
+        "schema": 2,
+        "drivers": selection.names,
+        "fail_on": next(fail_on, selection.fail_on),
+        "kernels": [_kernel(spec.text, outcome) for spec, outcome in columns],
+        "changes": _changes(outcomes),
+    }
 
 
 def _options(parser: argparse.ArgumentParser) -> None:

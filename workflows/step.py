@@ -40,7 +40,7 @@ from workflows.stop import Terminated
 STEPS = CHECKOUT / "results" / "steps"
 KEPT = 200  # steps, the most recently used
 OUTPUT = "output.txt"  # what pytest printed
-MADE_BY = "host"  # in the folder of a run: which other host made it
+MADE_BY = "host"  # in the folder of a run: which other host made it, and its name there
 _SHARE = re.compile(r"\[ *(\d+)%\]$")
 _ERROR = re.compile(r"^(?:Error|ERROR): (.*)", re.MULTILINE)
 BOOTS = 2  # retry a machine that did not come up: the host may have been busy
@@ -155,11 +155,10 @@ class StepResult:
     def host(self) -> str:
         """The host that made the last run, "" if it was made here."""
         try:
-            return (
-                (self.folder / MADE_BY).read_text(encoding="utf-8").strip() if self.folder else ""
-            )
+            said = (self.folder / MADE_BY).read_text(encoding="utf-8") if self.folder else ""
         except OSError:
             return ""
+        return said.rpartition(" ")[0]
 
     @property
     def in_doubt(self) -> bool:

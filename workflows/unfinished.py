@@ -75,13 +75,17 @@ def files() -> list[Path]:
 
 def needs(*paths: Path) -> None:
     """Note that this process's job needs ``paths``, if it has a job."""
-    if not _current:
-        return
-    left = _read(_current[-1])
-    fresh = [str(path.resolve()) for path in paths if left and path.resolve() not in left.needs]
-    if fresh:
-        with contextlib.suppress(OSError), _current[-1].open("a", encoding="utf-8") as file:
-            file.write("".join(f"{line}\n" for line in fresh))
+    note(_current[-1:], *paths)
+
+
+def note(jobs: Sequence[Path], *paths: Path) -> None:
+    """Note in the files of ``jobs`` (``files``) that these need ``paths``."""
+    for job in jobs:
+        left = _read(job)
+        fresh = [str(path.resolve()) for path in paths if left and path.resolve() not in left.needs]
+        if fresh:
+            with contextlib.suppress(OSError), job.open("a", encoding="utf-8") as file:
+                file.write("".join(f"{line}\n" for line in fresh))
 
 
 def left() -> list[Left]:

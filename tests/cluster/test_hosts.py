@@ -7,6 +7,7 @@ What they make is no real step, but for one test, whose tree has no kernel.
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import re
 import shutil
@@ -97,12 +98,12 @@ class Hosts:
 
     def worker(
         self, name: str, place: Path, address: str = "", within: Sequence[str] = (), **more: str
-    ) -> None:
+    ) -> subprocess.Popen[bytes]:
         """Start a worker called ``name``, with an address of its own; ``within`` is a command."""
         address = address or f"127.0.0.{2 + len(self._processes)}"
         argv = [*within, str(PYTHON), "-m", "workflows.cluster.worker", self.url]
         argv += [f"--name={name}", f"--host={address}"]
-        self._start(argv, place, XDG_CACHE_HOME=str(self.cache(name)), **more)
+        return self._start(argv, place, XDG_CACHE_HOME=str(self.cache(name)), **more)
 
     def become(self, name: str, what: str) -> None:
         """Let each step of the worker ``name`` end in another way."""
@@ -212,7 +213,8 @@ def test_a_step_goes_to_another_host_where_the_disk_is_full(
     assert "a is not used: no space left" in capfd.readouterr().err
 
 
-def test_no_host_is_left(two: Hosts, tree: Path) -> None:
+def test_no_host_is_left(two: Hosts, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "NO_WORKERS", 3.0)
     two.become("a", "full")
     two.become("b", "full")
     wait_for_workers(two, 2)
@@ -234,7 +236,8 @@ def test_all_workers_go(two: Hosts, tree: Path, monkeypatch: pytest.MonkeyPatch)
             one.terminate()
         began = time.monotonic()
         found = pending.result()
-    assert (found.stage, found.problem) == (Stage.NOT_MADE, "there has been no worker for 3 s")
+    assert found.stage is Stage.NOT_MADE
+    assert found.problem == "for 3 s there has been no worker to use"
     assert time.monotonic() - began < 30
     wait_for(lambda: not is_there(two.sleeper() or 0), 10)
 
@@ -324,14 +327,17 @@ def test_hosts_that_differ_are_refused_by_name(
     assert re.search(r"newer is not used: its QEMU is 99\.1\.2, not \d", said)
 
 
-def test_with_none_but_an_edited_host_nothing_is_made(hosts: Hosts, tree: Path) -> None:
+def test_with_none_but_an_edited_host_nothing_is_made(
+    hosts: Hosts, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "NO_WORKERS", 3.0)
     place = hosts.checkout("edited")
     edited(place)
     hosts.worker("a", place)
     wait_for_workers(hosts, 1)
     found = run(hosts, tree)
     assert {one.stage for one in found} == {Stage.NOT_MADE}
-    assert found[0].problem.startswith("no worker can be used; a: its suites")
+    assert found[0].problem.startswith("for 3 s there has been no worker to use; a: its suites")
 
 
 HERE, THERE = "10.213.0.1", "10.213.0.2"  # the ends of a link to another network namespace
@@ -492,6 +498,68 @@ def test_without_certificates_it_is_this_host_alone() -> None:
         cluster.runner("tcp://10.2.3.4:5", Progress()),
     ):
         pass
+
+
+def listening(process_id: int) -> set[str]:
+    """Return the addresses at which a process, and its children, can be reached."""
+    table = subprocess.run(["ss", "-Hltnp"], capture_output=True, encoding="utf-8", check=True)
+    lines = [line.split() for line in table.stdout.splitlines() if f"pid={process_id}," in line]
+    return {words[3].rpartition(":")[0] for words in lines}
+
+
+@pytest.mark.skipif(not shutil.which("ss"), reason="needs ss")
+def test_without_certificates_a_worker_listens_on_loopback_only(hosts: Hosts) -> None:
+    argv = [sys.executable, "-m", "workflows.cluster.worker", hosts.url]
+    worker = hosts._start(argv, CHECKOUT, XDG_CACHE_HOME=str(hosts.cache("a")))
+    wait_for_workers(hosts, 1)
+    assert listening(worker.pid) == {"127.0.0.1"}
+    argv = [*argv, "--host=0.0.0.0"]
+    refused = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, encoding="utf-8")
+    assert refused.returncode == 2
+    assert "--host=0.0.0.0: without certificates it must be of loopback" in refused.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_waits_for_its_scheduler_ends(number: int, tmp_path: Path) -> None:
+    pytest.importorskip("distributed", reason="pip install -r requirements-cluster.txt")
+    argv = [sys.executable, "-m", "workflows.cluster.worker", "tcp://127.0.0.1:9"]
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    worker = subprocess.Popen(argv, cwd=CHECKOUT, env=environment)
+    time.sleep(4)
+    assert worker.poll() is None
+    worker.send_signal(number)
+    assert worker.wait(10) == 0
+
+
+def test_a_worker_whose_ssh_ended_ends(tmp_path: Path) -> None:
+    distributed = pytest.importorskip(
+        "distributed", reason="pip install -r requirements-cluster.txt"
+    )
+    made = distributed.Security.temporary()
+    keys = {"tls_ca_file": made.tls_ca_file, "tls_worker_cert": made.tls_worker_cert}
+    keys["tls_worker_key"] = made.tls_worker_key
+    argv = [sys.executable, "-m", "workflows.cluster.worker", "tls://127.0.0.1:9", "--keys"]
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    subprocess.run(
+        argv,
+        cwd=CHECKOUT,
+        env=environment,
+        input=f"{json.dumps(keys)}\n".encode(),
+        timeout=30,
+        check=True,
+    )
+
+
+def test_the_kind_of_most_hosts_is_used_also_if_another_comes_first(
+    hosts: Hosts, tree: Path, other_qemu: str
+) -> None:
+    same = hosts.checkout("same")
+    hosts.worker("newer", same, PATH=other_qemu)
+    wait_for_workers(hosts, 1)
+    hosts.worker("a", same)
+    hosts.worker("b", same)
+    wait_for_workers(hosts, 3)
+    assert {one.host for one in run(hosts, tree)} <= {"a", "b"}
 
 
 def test_a_scheduler_that_is_not_there() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -31,8 +32,11 @@ MOST = 0.05  # of a processor, for the job's own process
 class Sleep:
     """A step that only takes its time."""
 
-    def admit(self, hosts: dict[str, str]) -> dict[str, str]:
-        return dict.fromkeys(hosts, "")
+    def describe(self, address: str) -> None:
+        pass
+
+    def admit(self, told: Mapping[str, object]) -> dict[str, str]:
+        return dict.fromkeys(told, "")
 
     def check(self, spec: Spec) -> None:
         pass

@@ -14,6 +14,7 @@ from fixtures.paths import CHECKOUT
 from fixtures.progress import Progress
 from workflows import cluster
 from workflows.cluster import history, ssh
+from workflows.cluster.history import Have
 from workflows.cluster.host import Host, most_common
 from workflows.cluster.ssh import SshHost
 from workflows.runner import Here
@@ -49,6 +50,8 @@ def test_without_dask_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -
         ("# none\n\n", "names no host"),
         ("a\nb c d\n", "line 2: is not HOST, or HOST and its checkout"),
         ("-oProxyCommand=x\n", "line 1: is not HOST"),
+        ("a /srv/it's\n", "line 1: is not HOST"),
+        ("a\nb\na /srv\n", "line 3: a is named twice"),
     ],
 )
 def test_a_file_of_hosts_that_is_none(tmp_path: Path, text: str | None, why: str) -> None:
@@ -109,15 +112,18 @@ def test_a_bundle_has_what_the_other_host_lacks(
     before = git.git(tree, "for-each-ref"), sorted(tree.rglob("*"))
     base, tip = (git.git(tree, "rev-parse", name).strip() for name in ("base", "topic"))
     there = received(monkeypatch, tmp_path / "worker")
-    assert history.tips() == []
-    first = history.bundle(tree, base, [], "host")
-    history.receive(base, first)
-    assert history.tips() == [base]
-    second = history.bundle(tree, tip, history.tips(), "host")
+    assert history.have() == Have(there, [])
+    history.receive(base, history.bundle(tree, base, history.have(), "host"))
+    assert history.have().tips == [base]
+    whole = history.bundle(tree, tip, Have(there, []), "host")
+    second = history.bundle(tree, tip, history.have(), "host")
+    assert len(second) < len(whole)
     history.receive(tip, second)
     assert git.git(there, "log", "--format=%H", tip) == git.git(tree, "log", "--format=%H", tip)
-    assert history.bundle(tree, tip, history.tips(), "host") == b""
-    assert history.bundle(tree, base, [tip], "host") == b""
+    assert history.bundle(tree, tip, history.have(), "host") == b""
+    assert history.bundle(tree, base, Have(there, [tip]), "host") == b""
+    assert history.bundle(tree, tip, Have(there, [tip, "a" * 40]), "host") == b""
+    git.git(there, "fsck", "--strict", "--connectivity-only")
     assert (git.git(tree, "for-each-ref"), sorted(tree.rglob("*"))) == before
 
 
@@ -126,15 +132,25 @@ def test_a_history_that_cannot_travel(
 ) -> None:
     tip = git.git(tree, "rev-parse", "topic").strip()
     monkeypatch.setattr(history, "MOST_COMMITS", 2)
-    with pytest.raises(SpecError, match=r"host lacks 3 commits of .*; there, once: git -C"):
-        history.bundle(tree, tip, [], "host")
+    with pytest.raises(SpecError, match=r"host lacks 3 commits of .*; there, once: git -C /there"):
+        history.bundle(tree, tip, Have(Path("/there"), []), "host")
     shallow = tmp_path / "shallow"
     git.git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{tree}", str(shallow))
-    commit = git.git(shallow, "rev-parse", "HEAD").strip()
-    with pytest.raises(
-        SpecError, match=r"is a shallow clone, .* fetch --unshallow` brings the rest"
-    ):
-        history.bundle(shallow, commit, [], "host")
+    with pytest.raises(SpecError, match=r"is a shallow clone, .* fetch --unshallow`"):
+        history.check(shallow)
+
+
+def test_the_history_of_a_partial_clone_travels(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git.git(tree, "config", "uploadpack.allowFilter", "true")
+    clone = tmp_path / "partial"
+    options = ("--filter=blob:none", "--no-checkout", "--branch=topic")
+    git.git(tmp_path, "clone", "--quiet", *options, f"file://{tree}", str(clone))
+    there = received(monkeypatch, tmp_path / "worker")
+    tip = git.git(tree, "rev-parse", "topic").strip()
+    history.receive(tip, history.bundle(clone, tip, Have(there, []), "host"))
+    git.git(there, "fsck", "--strict", tip)
 
 
 def test_a_broken_bundle_is_told(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,9 @@ import io
 import shutil
 import sys
 import tarfile
-import threading
+import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,49 +25,43 @@ from fixtures.progress import Progress
 from workflows import step, unfinished
 from workflows.cluster import away, history, host
 from workflows.cluster.away import Delivery, Parcel
+from workflows.cluster.history import Have
 from workflows.cluster.host import Host
 from workflows.cluster.workers import Ask, Order, Unable
 from workflows.step import Stage, StepResult
+
+STAMP = "%Y%m%d-%H%M%S"  # begins the name of a run's folder
 
 
 class Apart:
     """Each worker has a checkout and a cache of its own.
 
-    ``describe`` asks workers, by their addresses, what they are, also those that are busy.
+    ``cluster`` is what CLUSTER= names; ``ask`` asks a worker, by its address, what it is.
     """
 
-    def __init__(
-        self, cluster: str, describe: Callable[[list[str]], Mapping[str, Host | Exception]]
-    ) -> None:
-        self._cluster = cluster
-        self._describe = describe
-        self._lock = threading.Lock()
+    def __init__(self, cluster: str, ask: Callable[[str], Host]) -> None:
+        self._cluster, self._ask = cluster, ask
         self._like: Host | None = None  # what all hosts of this job are
         self._job = host.job()
-        self._tips: dict[str, set[str]] = {}  # commits that a host has, by its name
+        self._have: dict[str, Have] = {}  # commits, by the host's name
 
-    def admit(self, hosts: dict[str, Any]) -> dict[str, str]:
-        """Return why a worker is not used, "" if it is, for each of the addresses ``hosts``.
+    def describe(self, address: str) -> object:
+        """Return what the worker at ``address`` is; raises what asking it raises."""
+        return self._ask(address)
 
-        The first ones that are asked decide: the kind that there is most of is used.
+    def admit(self, told: Mapping[str, object]) -> dict[str, str]:
+        """Return why a host is not used, "" if it is, by the names of ``told``.
+
+        The first ones that are told together decide: the kind that there is most of is used.
         """
-        told = self._describe(list(hosts))
-        why = {
-            address: one.refused_by(self._job) if isinstance(one, Host) else str(one)
-            for address, one in told.items()
-        }
-        fit = {
-            hosts[address]: one
-            for address, one in told.items()
-            if isinstance(one, Host) and not why[address]
-        }
-        with self._lock:
-            if self._like is None and fit:
-                self._like = host.most_common(fit)
-            for address, one in told.items():
-                if isinstance(one, Host) and not why[address]:
-                    assert self._like is not None
-                    why[address] = one.differs_from(self._like)
+        hosts = {name: one for name, one in told.items() if isinstance(one, Host)}
+        why = dict.fromkeys(told, "it does not say what it is")
+        why |= {name: one.refused_by(self._job) for name, one in hosts.items()}
+        fit = {name: one for name, one in hosts.items() if not why[name]}
+        if self._like is None and fit:
+            self._like = host.most_common(fit)
+        if self._like is not None:
+            why |= {name: one.differs_from(self._like) for name, one in fit.items()}
         return why
 
     def check(self, spec: Spec) -> None:
@@ -77,6 +71,8 @@ class Apart:
                 f"{spec.text}: is a folder of this host; with CLUSTER={self._cluster} name a commit"
                 " (TREE@REF), or debian:VERSION"
             )
+        if isinstance(spec, RefSpec):
+            history.check(spec.tree)
 
     def label(self, order: Order, host: str) -> str:
         """Return the step's name, and the host."""
@@ -87,33 +83,32 @@ class Apart:
 
         Raises Lost, Unable.
         """
+        try:
+            return self._make(_blaming(ask), host, order)
+        except (BuildError, ConfigError) as error:
+            return StepResult(Stage.DOES_NOT_BUILD, problem=str(error))
+        except (RunError, OSError) as error:  # of this host: its disk is full, say
+            return StepResult(Stage.NOT_MADE, problem=str(error))
+
+    def _make(self, ask: Ask, host: str, order: Order) -> StepResult:
         spec = order.spec
         tree = spec.tree if isinstance(spec, RefSpec) else None
         commit = spec.commit if isinstance(spec, RefSpec) else ""
+        if tree is not None:
+            self._send(ask, host, tree, commit)
         parcel = Parcel(spec.text, commit, order.selection, order.name, order.again, make.asked())
-        try:
-            if tree is not None:
-                self._send(ask, host, tree, commit)
-            folder = step.STEPS / ask(away.key_of, parcel)
-        except (BuildError, ConfigError) as error:
-            return StepResult(Stage.DOES_NOT_BUILD, problem=str(error))
-        except RunError as error:
-            raise _unable(str(error)) from error
+        folder = step.STEPS / ask(away.key_of, parcel)
         # Another job of this host may wait for the same step.
         with cache.locked(f"awaited-{folder.name}", Progress()):
-            try:
-                step.make_folder(folder)
-                with unfinished.noted_in(order.jobs):
-                    unfinished.needs(folder)
-                done = None if order.again else step.judged(folder)
-                if done and not done.in_doubt:
-                    say = f"[{order.name}] already judged, results in {done.folder}"
-                    print(say, file=sys.stderr, flush=True)
-                    return done
-                delivery: Delivery = ask(away.carry_out, parcel)
-                runs = _unpacked(delivery.runs, folder, host)
-            except RunError as error:  # this host's disk is full, say
-                return StepResult(Stage.NOT_MADE, problem=str(error))
+            step.make_folder(folder)
+            unfinished.note(order.jobs[-1:], folder)
+            done = None if order.again else step.judged(folder)
+            if done and not done.in_doubt:
+                say = f"[{order.name}] already judged, results in {done.folder}"
+                print(say, file=sys.stderr, flush=True)
+                return done
+            delivery: Delivery = ask(away.carry_out, parcel)
+            runs = _unpacked(delivery, folder, host)
         result = StepResult(delivery.stage, runs, _ours(delivery, tree))
         if result.stage is Stage.NOT_MADE:
             raise Unable(result.problem, result)
@@ -121,42 +116,69 @@ class Apart:
 
     def _send(self, ask: Ask, host: str, tree: Path, commit: str) -> None:
         """Send ``commit`` of ``tree`` to ``host``, unless it is there."""
-        there = self._tips.setdefault(host, set())
-        if not there:
-            there.update(ask(history.tips))
-        if commit in there:
-            return
-        if packed := history.bundle(tree, commit, sorted(there), host):
-            ask(history.receive, commit, packed)
-        there.add(commit)
+        if host not in self._have:
+            self._have[host] = ask(history.have)
+        have = self._have[host]
+        if commit not in have.tips:
+            if packed := history.bundle(tree, commit, have, host):
+                ask(history.receive, commit, packed)
+            self._have[host] = replace(have, tips=[*have.tips, commit])
 
 
-def _unable(why: str) -> Unable:
-    return Unable(why, StepResult(Stage.NOT_MADE, problem=why))
+def _blaming(ask: Ask) -> Ask:
+    """Return ``ask``, which raises Unable where it is the worker's host that fails."""
+
+    def asked(*what: Any) -> Any:
+        try:
+            return ask(*what)
+        except (BuildError, ConfigError):  # the kernel's fault
+            raise
+        except RunError as error:
+            why = str(error)
+            raise Unable(why, StepResult(Stage.NOT_MADE, problem=why)) from error
+
+    return asked
 
 
-def _unpacked(archive: bytes, folder: Path, host: str) -> dict[Path, Any]:
-    """Put the runs of an archive in a step's ``folder``, and return all results there.
+def _unpacked(delivery: Delivery, folder: Path, host: str) -> dict[Path, Any]:
+    """Put the runs of a delivery in a step's ``folder``, and return all results there.
 
-    Raises RunError if they cannot be written.
+    The clocks of hosts differ, and the newest run counts most: so the runs get new names, by the
+    clock of this host, in their order. Those that came before are left out.
+
+    Raises RunError if they cannot be written, or do not have what the delivery says.
     """
-    if not archive:
+    if not delivery.runs:
         return {}
+    before = {_origin(path) for path in folder.glob(f"*/{step.MADE_BY}")}
+    stamp, number = time.strftime(STAMP), 0
     try:
         incoming = holding.make_folder(folder, ".incoming-")
         try:
-            with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as packed:
+            with tarfile.open(fileobj=io.BytesIO(delivery.runs), mode="r:gz") as packed:
                 packed.extractall(incoming, filter="data")
-            for run in incoming.iterdir():
-                (run / step.MADE_BY).write_text(f"{host}\n", encoding="utf-8")
-                with suppress(OSError):  # it is here: the worker is on this host
-                    run.rename(folder / run.name)
+            for run in sorted(incoming.iterdir()):
+                origin = f"{host} {run.name}"
+                if origin not in before:
+                    (run / step.MADE_BY).write_text(f"{origin}\n", encoding="utf-8")
+                    number += 1
+                    run.rename(folder / f"{stamp}-{number}-{run.name}")
         finally:
             holding.release(incoming)
             shutil.rmtree(incoming, ignore_errors=True)
-    except OSError as error:
-        raise RunError(f"{folder}: cannot be written: {error.strerror}") from error
-    return step.runs_in(folder)
+    except (OSError, tarfile.TarError) as error:
+        raise RunError(f"{folder}: the runs of {host} cannot be kept: {error}") from error
+    runs = step.runs_in(folder)
+    if delivery.stage is Stage.JUDGED and not (step.judged(folder) and number):
+        raise RunError(f"{folder}: {host} sent no complete run of a step that it judged")
+    return runs
+
+
+def _origin(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
 
 
 def _ours(delivery: Delivery, tree: Path | None) -> str:

@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import IO, Any
 
 from fixtures import process
@@ -40,7 +41,7 @@ def in_child(topic: str, label: str, task: Callable[..., Any], *arguments: objec
     What it prints to standard error is sent to the job as ``topic``, in lines that begin with
     ``label``. A worker of Dask calls this, as a task.
 
-    Raises what the task raises, and ChildDied.
+    Raises what the task raises, ChildDied, and RunError if the disk is full.
     """
     distributed: Any = importlib.import_module("distributed")
     worker = distributed.get_worker()
@@ -49,8 +50,7 @@ def in_child(topic: str, label: str, task: Callable[..., Any], *arguments: objec
     def wanted() -> bool:
         """Return whether the job is there, and has not cancelled this."""
         known = worker.state.tasks.get(key)
-        connected = worker.status.name in ("running", "paused")
-        return connected and known is not None and known.state == "executing"
+        return _works(worker) and known is not None and known.state == "executing"
 
     def send(line: str) -> None:
         worker.log_event(topic, f"[{label}] {line}")
@@ -58,8 +58,8 @@ def in_child(topic: str, label: str, task: Callable[..., Any], *arguments: objec
     return _run(task, arguments, wanted, send)
 
 
-async def aside(task: Callable[..., Any], *arguments: object) -> Any:
-    """Call ``task`` in a process of its own, also while the worker is busy.
+async def aside(task: Callable[..., Any], *arguments: object, dask_worker: Any) -> Any:
+    """Call ``task`` in a process of its own, also while ``dask_worker`` is busy.
 
     What it prints goes to the worker's own standard error. Raises what the task raises, and
     ChildDied.
@@ -68,8 +68,13 @@ async def aside(task: Callable[..., Any], *arguments: object) -> Any:
     def send(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    run = functools.partial(_run, task, arguments, lambda: True, send)
+    run = functools.partial(_run, task, arguments, lambda: _works(dask_worker), send)
     return await asyncio.get_running_loop().run_in_executor(None, run)
+
+
+def _works(worker: Any) -> bool:
+    """Return whether a worker of Dask has a scheduler, and is not about to end."""
+    return worker.status.name in ("running", "paused")
 
 
 def _run(
@@ -78,9 +83,13 @@ def _run(
     wanted: Callable[[], bool],
     send: Callable[[str], object],
 ) -> Any:
+    place = Path(tempfile.gettempdir())
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as found:
-        pickle.dump((task, arguments), given)
-        given.seek(0)
+        try:
+            pickle.dump((task, arguments), given)
+            given.seek(0)
+        except OSError as error:
+            raise process.no_space(place) from error
         child = subprocess.Popen(
             process.until_we_die([sys.executable, "-m", _TASK]),
             stdin=given,
@@ -107,7 +116,9 @@ def _run(
         found.seek(0)
         try:
             result, error = pickle.load(found)
-        except EOFError:
+        except Exception as cut_off:
+            if process.is_full(place):
+                raise process.no_space(place) from cut_off
             raise ChildDied(f"its process ended with status {child.returncode}") from None
     if error is not None:
         raise error

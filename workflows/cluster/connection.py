@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import ipaddress
 import logging
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from fixtures.errors import SpecError
 from fixtures.kernel import make
 from workflows.cluster import away, child, ssh
 from workflows.cluster.apart import Apart
+from workflows.cluster.host import Host
 from workflows.cluster.shared import Shared
 from workflows.cluster.workers import Cluster, Trip
 
@@ -78,21 +80,27 @@ def _local(modules: Dask, workers: int, security: Any) -> Iterator[Any]:
         "distributed.worker.http.routes": [],
     }
     with cache.scratch() as folder, modules.dask.config.set(settings):
-        local = modules.distributed.LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            memory_limit=0,  # the steps' machines are no memory of the worker
-            host="127.0.0.1",
-            security=security,
-            dashboard_address="127.0.0.1:0",
-            local_directory=str(folder),
-            silence_logs=logging.CRITICAL,
-        )
+        # Ctrl-C is for the job alone, which then ends its workers: these inherit the mask.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            yield local
+            local = modules.distributed.LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                memory_limit=0,  # the steps' machines are no memory of the worker
+                host="127.0.0.1",
+                security=security,
+                dashboard_address="127.0.0.1:0",
+                local_directory=str(folder),
+                silence_logs=logging.CRITICAL,
+            )
+            try:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+                yield local
+            finally:
+                with contextlib.suppress(TimeoutError):
+                    local.close(timeout=_TO_END)
         finally:
-            with contextlib.suppress(TimeoutError):
-                local.close(timeout=_TO_END)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 @contextmanager
@@ -117,8 +125,10 @@ def by_ssh(text: str) -> Iterator[Cluster]:
             ssh.started(hosts, port, keys) as told,
             _connected(modules, modules.distributed.Client(local)) as client,
         ):
+            with contextlib.suppress(TimeoutError):  # those that come late are used, too
+                client.wait_for_workers(len(hosts), timeout=_TO_START / 2)
             try:
-                client.wait_for_workers(1, timeout=_TO_START)
+                client.wait_for_workers(1, timeout=_TO_START / 2)
             except TimeoutError:
                 why = "; ".join(f"{name}: {line}" for name, line in sorted(told.said.items()))
                 raise SpecError(
@@ -158,11 +168,13 @@ def by_scheduler(text: str) -> Iterator[Cluster]:
 def _apart(modules: Dask, client: Any, text: str, workers: int) -> Cluster:
     """Return the cluster ``text`` of other hosts."""
 
-    def describe(addresses: list[str]) -> Any:
-        on = {"workers": addresses, "on_error": "return"}
-        return client.run(child.aside, away.describe, make.asked(), **on)
+    def ask(address: str) -> Host:
+        answer: Host = client.run(child.aside, away.describe, make.asked(), workers=[address])[
+            address
+        ]
+        return answer
 
-    return Cluster(modules.distributed, client, workers, Apart(text, describe))
+    return Cluster(modules.distributed, client, workers, Apart(text, ask))
 
 
 def _served(made: Cluster) -> Iterator[Cluster]:
@@ -195,19 +207,19 @@ def checked(modules: Dask, text: str) -> str:
         host, port = None, None
     if not host or not port:
         raise SpecError(f"CLUSTER={text}: is no URL with a port, such as tcp://head:8786")
-    if parts.scheme == "tcp" and _is_loopback(host):
-        return text
     if modules.dask.config.get(_TLS, None):
-        return f"tls://{host}:{port}"
+        return f"tls://{parts.netloc}"
+    if parts.scheme == "tcp" and is_loopback(host):
+        return text
     if parts.scheme == "tls":
         raise SpecError(f"CLUSTER={text}: no certificates are named; set {_TLS_VARIABLES}")
     raise SpecError(
         f"CLUSTER={text}: without certificates everybody in that network could run programs here;"
-        f" use an ssh tunnel to a port of 127.0.0.1, or set {_TLS_VARIABLES}"
+        f" name the hosts in a file (CLUSTER=ssh:FILE), or set {_TLS_VARIABLES}"
     )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     """Return whether all addresses of ``host`` are this host's own."""
     try:
         found = socket.getaddrinfo(host, None)

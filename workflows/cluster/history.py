@@ -7,6 +7,7 @@ A worker keeps what it got in one bare repository in its cache, so that each com
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from fixtures import cache, git, paths
@@ -19,6 +20,14 @@ _TIPS = 2000  # that a worker tells: the newest
 _REF = "refs/received"
 
 
+@dataclass(frozen=True)
+class Have:
+    """What a host has got by name: the ids of commits; ``place`` is its repository."""
+
+    place: Path
+    tips: Sequence[str]
+
+
 def repository() -> Path:
     """Return the repository of what this host has got; it is made on first use."""
     place = paths.cache() / "received.git"
@@ -29,14 +38,15 @@ def repository() -> Path:
     return place
 
 
-def tips() -> list[str]:
-    """Return the ids of the newest commits that this host has got by name."""
+def have() -> Have:
+    """Return what this host has got: the newest commits."""
+    place = repository()
     listed = git.git(
-        repository(),
+        place,
         *("for-each-ref", f"--count={_TIPS}", "--sort=-creatordate"),
         "--format=%(if)%(*objectname)%(then)%(*objectname)%(else)%(objectname)%(end)",
     )
-    return listed.split()
+    return Have(place, listed.split())
 
 
 def receive(commit: str, bundle: bytes) -> None:
@@ -53,37 +63,42 @@ def receive(commit: str, bundle: bytes) -> None:
     git.git(place, "cat-file", "-e", f"{commit}^{{commit}}")
 
 
-def bundle(tree: Path, commit: str, there: Sequence[str], host: str) -> bytes:
+def check(tree: Path) -> None:
+    """Check that commits of ``tree`` can travel.
+
+    Raises SpecError.
+    """
+    if git.git(tree, "rev-parse", "--is-shallow-repository").strip() == "true":
+        raise SpecError(
+            f"{tree} is a shallow clone, whose commits cannot be sent to other hosts;"
+            f" `git -C {tree} fetch --unshallow` brings the rest"
+        )
+
+
+def bundle(tree: Path, commit: str, there: Have, host: str) -> bytes:
     """Return what ``host``, which has ``there``, needs for ``commit`` of ``tree``; b"" for nothing.
 
-    Nothing in ``tree`` is touched.
+    Nothing in ``tree`` is touched: so it is no ``git bundle create``, which wants a ref for each
+    commit. The form is that of gitformat-bundle(5), version 2.
 
-    Raises SpecError if that cannot travel.
+    Raises SpecError if that is too much.
     """
-    with cache.scratch() as folder:
-        # A bundle has named commits, and names in the user's repository are theirs.
-        git.git(folder, "init", "--quiet", "--bare")
-        objects = git.path(tree, "--path-format=absolute", "--git-path", "objects")
-        (folder / "objects/info/alternates").write_text(f"{objects}\n", encoding="utf-8")
-        if git.git(tree, "rev-parse", "--is-shallow-repository").strip() == "true":
-            raise SpecError(
-                f"{tree} is a shallow clone, whose commits cannot be sent to {host}; there,"
-                f" `git -C {tree} fetch --unshallow` brings the rest"
-            )
-        git.git(folder, "update-ref", f"{_REF}/{commit}", commit)
-        known = _known(folder, there)
-        lacks = ["--stdin", commit]
-        without = "".join(f"^{one}\n" for one in known).encode()
-        number = int(git.raw(folder, "rev-list", "--count", *lacks, stdin=without))
-        if not number:
-            return b""
-        if number > MOST_COMMITS:
-            raise SpecError(
-                f"{host} lacks {number} commits of {tree}; there, once: git -C"
-                " ~/.cache/vfio-conformance/received.git fetch URL 'refs/tags/v*:refs/tags/v*'"
-            )
-        made = ("bundle", "create", "--quiet", "-", f"{_REF}/{commit}", "--stdin")
-        return git.raw(folder, *made, stdin=without)
+    known = _known(tree, there.tips)
+    without = "".join(f"^{one}\n" for one in known).encode()
+    asked = f"{commit}\n".encode() + without
+    listed = git.raw(tree, "rev-list", "--boundary", "--stdin", stdin=asked).decode().split()
+    needs = [one[1:] for one in listed if one.startswith("-")]
+    number = len(listed) - len(needs)
+    if number > MOST_COMMITS:
+        raise SpecError(
+            f"{host} lacks {number} commits of {tree}; there, once:"
+            f" git -C {there.place} fetch URL 'refs/tags/v*:refs/tags/v*'"
+        )
+    if not number:
+        return b""
+    pack = ("pack-objects", "--quiet", "--revs", "--thin", "--delta-base-offset", "--stdout")
+    header = ["# v2 git bundle", *(f"-{one}" for one in needs), f"{commit} {_REF}/{commit}", "", ""]
+    return "\n".join(header).encode() + git.raw(tree, *pack, stdin=asked)
 
 
 def _known(tree: Path, commits: Sequence[str]) -> list[str]:

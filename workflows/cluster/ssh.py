@@ -51,15 +51,20 @@ def hosts(file: str) -> list[SshHost]:
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "is no text"
         raise SpecError(f"CLUSTER=ssh:{file}: {why}; it has a host in each line") from error
-    found = []
+    found: list[SshHost] = []
     for number, line in enumerate(lines, 1):
-        words = shlex.split(line, comments=True)
+        try:
+            words = shlex.split(line, comments=True)
+        except ValueError:  # a quotation that does not end
+            words = [""] * 3
         if not words:
             continue
         if len(words) > 2 or words[0].startswith("-"):
             raise SpecError(
                 f"CLUSTER=ssh:{file}: line {number}: is not HOST, or HOST and its checkout"
             )
+        if words[0] in (one.address for one in found):
+            raise SpecError(f"CLUSTER=ssh:{file}: line {number}: {words[0]} is named twice")
         found.append(SshHost(words[0], words[1] if len(words) == 2 else str(CHECKOUT)))
     if not found:
         raise SpecError(f"CLUSTER=ssh:{file}: names no host; it has one in each line")
@@ -79,7 +84,11 @@ def started(those: Sequence[SshHost], port: int, keys: dict[str, str]) -> Iterat
 
     Raises SpecError if ssh is not installed.
     """
-    command = [*shlex.split(os.environ.get("SSH", "ssh")), *_OPTIONS]
+    program = os.environ.get("SSH") or "ssh"
+    try:
+        command = [*shlex.split(program), *_OPTIONS]
+    except ValueError as error:
+        raise SpecError(f"SSH={program}: {error}") from error
     if not process.find(command[0]):
         raise SpecError(f"CLUSTER=ssh: needs {command[0]}, which is not installed")
     told, over = Started(), threading.Event()
@@ -106,12 +115,14 @@ def _keep(
 ) -> None:
     """Run a worker on ``host`` until it is ``over``; one that is lost is started again."""
     while not over.is_set():
-        own = _free_port()
-        here = f"127.0.0.1:{own}"
-        tunnels = ["-R", f"127.0.0.1:{port}:127.0.0.1:{port}", "-L", f"{here}:{here}"]
-        worker = [".venv/bin/python", "-m", "workflows.cluster.worker", f"tls://127.0.0.1:{port}"]
-        worker += [f"--name={host.address}", f"--port={own}", "--keys"]
-        there = f"cd {shlex.quote(host.checkout)} && exec {shlex.join(worker)}"
+        # The scheduler's port there; the worker's port here, and there.
+        theirs, ours, own = _free_ports(3)
+        tunnels = ["-R", f"127.0.0.1:{theirs}:127.0.0.1:{port}"]
+        tunnels += ["-L", f"127.0.0.1:{ours}:127.0.0.1:{own}"]
+        worker = [".venv/bin/python", "-m", "workflows.cluster.worker"]
+        worker += [f"tls://127.0.0.1:{theirs}", f"--name={host.address}", f"--port={own}"]
+        worker += [f"--reached-at=tls://127.0.0.1:{ours}", "--keys"]
+        there = f"cd {_quoted(host.checkout)} && exec {shlex.join(worker)}"
         child = subprocess.Popen(
             process.until_we_die([*command, *tunnels, "--", host.address, there]),
             stdin=subprocess.PIPE,
@@ -150,9 +161,16 @@ def _read(child: subprocess.Popen[str], address: str, told: Started) -> None:
             sys.stderr.flush()
 
 
-def _free_port() -> int:
-    """Return a port that is free here now, and with some luck on the other host, too."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
+def _quoted(folder: str) -> str:
+    """Return ``folder`` for a shell there, which knows what ~ is."""
+    home, slash, rest = folder.partition("/")
+    return f"~{slash}{shlex.quote(rest)}" if home == "~" and rest else shlex.quote(folder)
+
+
+def _free_ports(number: int) -> list[int]:
+    """Return ports that are free here now, and with some luck on the other host, too."""
+    with contextlib.ExitStack() as sockets:
+        found = [sockets.enter_context(socket.socket()) for _ in range(number)]
+        for one in found:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in found]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import sys
 
 from fixtures.errors import RunError
@@ -19,6 +20,7 @@ def main() -> None:
     found = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what is printed is no part of the result
     on_sigterm()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # workers of this host block it
     task, arguments = pickle.load(sys.stdin.buffer)
     outcome: tuple[object, Exception | None]
     try:
@@ -30,7 +32,9 @@ def main() -> None:
 
 
 def _to_send(error: Exception) -> Exception:
-    """Return ``error``, or if it cannot be sent, one that says the same."""
+    """Return ``error``, or one that says the same: some cannot be sent, or are the host's fault."""
+    if isinstance(error, OSError):
+        return RunError(str(error))
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:

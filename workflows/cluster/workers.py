@@ -13,7 +13,7 @@ import pickle
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,9 @@ from workflows.stop import Terminated
 
 POLL = 1.0  # seconds between two looks at the workers
 TRIES = 3  # workers that may die of one step, or be unable to make it
-NO_WORKERS = 60.0  # seconds without any worker until the job gives up
+NO_WORKERS = 60.0  # seconds without a worker that can be used until the job gives up
+TO_TELL = 1800.0  # seconds that a worker has to say what it is: it may make a guest's root first
+TO_VOTE = 30.0  # seconds from the first one's answer until those that answered decide
 
 
 class Lost(Exception):
@@ -68,8 +70,14 @@ Ask = Callable[..., Any]
 class Trip(Protocol):
     """How a step comes to a worker, and its result comes back."""
 
-    def admit(self, hosts: dict[str, Any]) -> dict[str, str]:
-        """Return why a worker is not used, "" if it is, for each of the addresses ``hosts``."""
+    def describe(self, address: str) -> object:
+        """Return what the worker at ``address`` is; raises what asking it raises."""
+
+    def admit(self, told: Mapping[str, object]) -> dict[str, str]:
+        """Return why a host is not used, "" if it is, by the names of ``told``: what they are.
+
+        The first ones that are told together decide what the others must be.
+        """
 
     def check(self, spec: Spec) -> None:
         """Check that a kernel can be had on the workers' hosts; raises SpecError."""
@@ -86,11 +94,19 @@ class _Worker:
     address: str
     id: str
     host: str
+    came: float = field(default_factory=time.monotonic)
+    told: tuple[object] | None = None  # what it says that it is
     admitted: bool = False
     refused: bool = False
     gone: bool = False
+    slow: bool = False
     step: _Step | None = None  # what it carries out
     call: Future[Any] | None = None  # what it is asked
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is, or may be, good for steps."""
+        return not (self.refused or self.gone)
 
     def interrupt(self, error: Exception) -> None:
         """End the call that waits for this worker, if there is one."""
@@ -108,6 +124,7 @@ class _Step:
     promise: Future[StepResult] = field(default_factory=Future)
     lost: int = 0
     unable: int = 0
+    cancelled: bool = False
 
     def result(self) -> StepResult:
         """Wait for the step, and return its result."""
@@ -132,9 +149,12 @@ class Cluster:
         self._changed = threading.Event()
         self._closed = False
         self._waiting: list[_Step] = []
+        self._unsettled: set[_Step] = set()
         self._known: dict[str, _Worker] = {}  # by the id of their process
         self._why = ""  # what the last worker that could not be used lacked
-        self._some_since = time.monotonic()  # when there was a worker
+        self._last_seen = time.monotonic()  # when there was a worker that can be used
+        self._voting_since: float | None = None
+        self._voted = False
         client.subscribe_topic(self._topic, _show)
         threading.Thread(target=self._oversee, daemon=True).start()
 
@@ -146,6 +166,7 @@ class Cluster:
         made = _Step(Order(spec, selection, name, unfinished.files(), again), self)
         self._trip.check(spec)
         with self._lock:
+            self._unsettled.add(made)
             self._waiting.append(made)
         self._changed.set()
         return made
@@ -153,6 +174,8 @@ class Cluster:
     def drop(self, unwanted: _Step) -> None:
         """Do not begin a step, or end it."""
         with self._lock:
+            unwanted.cancelled = True
+            self._unsettled.discard(unwanted)
             if unwanted in self._waiting:
                 self._waiting.remove(unwanted)
             for one in self._known.values():
@@ -173,6 +196,7 @@ class Cluster:
         while not self._closed:
             try:
                 self._look()
+                self._admit()
                 self._assign()
             except Exception as error:
                 self._give_up(_without_scheduler(error))
@@ -199,39 +223,61 @@ class Cluster:
                 if id_ not in self._known
             ]
             self._known |= {one.id: one for one in fresh}
-        if fresh:
-            threading.Thread(target=self._admit, args=(fresh,), daemon=True).start()
+        for one in fresh:
+            threading.Thread(target=self._ask_what_it_is, args=(one,), daemon=True).start()
 
-    def _admit(self, fresh: Sequence[_Worker]) -> None:
-        """Ask workers what they are, and use them unless their host differs."""
+    def _ask_what_it_is(self, one: _Worker) -> None:
         try:
-            answers = self._trip.admit({one.address: one.host for one in fresh})
-        except Exception as error:  # they are gone again, say
-            answers = dict.fromkeys((one.address for one in fresh), str(error))
-        with self._lock:
-            for one in fresh:
-                why = answers[one.address]
-                one.admitted = not why
-                if why:
-                    self._refuse(one, why)
+            told = self._trip.describe(one.address)
+        except Exception as error:  # it is gone again, or cannot make a guest's root, say
+            with self._lock:
+                self._refuse(one, str(error) or type(error).__name__)
+        else:
+            with self._lock:
+                one.told = (told,)
         self._changed.set()
+
+    def _admit(self) -> None:
+        """Use the workers that said what they are, unless they differ from the others."""
+        now = time.monotonic()
+        with self._lock:
+            those = [one for one in self._known.values() if one.usable and not one.admitted]
+            for one in those:
+                if one.told is None and now - one.came > TO_TELL:
+                    self._refuse(one, f"it did not say in {TO_TELL / 60:.0f} min what it is")
+                elif one.told is None and now - one.came > TO_VOTE and not one.slow:
+                    one.slow = True
+                    _show_line(f"{one.host} does not say yet what it is; a new one makes a root")
+            answered = {one.host: one for one in those if one.told is not None}
+            if not answered:
+                return
+            self._voting_since = self._voting_since or now
+            missing = any(one.told is None and one.usable for one in those)
+            if not self._voted and missing and now - self._voting_since < TO_VOTE:
+                return
+            self._voted = True
+            told = {host: one.told[0] for host, one in answered.items() if one.told is not None}
+            for host, why in self._trip.admit(told).items():
+                if why:
+                    self._refuse(answered[host], why)
+                else:
+                    answered[host].admitted = True
 
     def _refuse(self, one: _Worker, why: str) -> None:
         if not self._closed and not one.gone:
-            one.admitted, one.refused = False, True
+            one.refused = True
             self._why = f"{one.host}: {why}"
             _show_line(f"{one.host} is not used: {why}")
 
     def _assign(self) -> None:
         with self._lock:
-            if any(not one.refused for one in self._known.values()):
-                self._some_since = time.monotonic()
-            elif self._known and not any(one.step for one in self._known.values()):
-                self._fail(f"no worker can be used; {self._why}")
-            elif time.monotonic() - self._some_since > NO_WORKERS:
-                self._fail(f"there has been no worker for {NO_WORKERS:.0f} s")
+            if self._others():
+                self._last_seen = time.monotonic()
+            elif time.monotonic() - self._last_seen > NO_WORKERS:
+                why = f"; {self._why}" if self._why else ""
+                self._fail(f"for {NO_WORKERS:.0f} s there has been no worker to use{why}")
             for one in self._known.values():
-                if self._waiting and one.admitted and one.step is None:
+                if self._waiting and one.usable and one.admitted and one.step is None:
                     one.step = self._waiting.pop(0)
                     threading.Thread(target=self._carry, args=(one,), daemon=True).start()
 
@@ -241,24 +287,24 @@ class Cluster:
         assert doing is not None
         again = False
         try:
-            _settle(doing, self._trip.make(self._ask(one, doing.order), one.host, doing.order))
+            self._settle(doing, self._trip.make(self._ask(one, doing), one.host, doing.order))
         except (Lost, ChildDied) as error:
             doing.lost += 1
             if isinstance(error, Lost):  # and if it is there again, it is another one
-                one.admitted = False
+                one.gone = True
             again = doing.lost < TRIES
             if again:
                 _show_line(f"[{doing.order.name}] {error}; another worker makes it")
             else:
                 problem = f"{TRIES} workers died of this step"
-                _settle(doing, StepResult(Stage.NOT_MADE, problem=problem))
+                self._settle(doing, StepResult(Stage.NOT_MADE, problem=problem))
         except Unable as error:
             doing.unable += 1
             with self._lock:
                 self._refuse(one, str(error))
                 again = doing.unable < TRIES and self._others()
             if not again:
-                _settle(doing, error.result)
+                self._settle(doing, error.result)
         except _Cancelled:
             pass
         except Exception as error:
@@ -267,22 +313,24 @@ class Cluster:
         finally:
             with self._lock:
                 one.step = None
-                if again and not self._closed:
+                if again and not (self._closed or doing.cancelled):
                     self._waiting.insert(0, doing)
         self._changed.set()
 
     def _others(self) -> bool:
         """Return whether there is a worker that may be used."""
-        return any(not one.refused for one in self._known.values())
+        return any(one.usable for one in self._known.values())
 
-    def _ask(self, one: _Worker, order: Order) -> Ask:
-        label = self._trip.label(order, one.host)
+    def _ask(self, one: _Worker, doing: _Step) -> Ask:
+        label = self._trip.label(doing.order, one.host)
 
         def ask(task: Callable[..., Any], *arguments: object) -> Any:
             answer: Future[Any] = Future()
             packed = pickle.dumps((self._topic, label, task, *arguments))
             with self._lock:
-                if one.gone or self._closed:
+                if self._closed or doing.cancelled:
+                    raise _Cancelled
+                if one.gone:
                     raise Lost(f"{one.host} is gone")
                 one.call = answer
                 bound = {"workers": [one.address], "allow_other_workers": False, "pure": False}
@@ -311,21 +359,27 @@ class Cluster:
                 answer.set_exception(error)
 
     def _give_up(self, why: str) -> None:
+        """Make nothing of all steps: no worker can be reached any more."""
         with self._lock:
             if self._closed:
                 return
             self._closed = True
             for one in self._known.values():
-                if one.step is not None:
-                    _settle(one.step, StepResult(Stage.NOT_MADE, problem=why))
                 one.interrupt(_Cancelled())
-            self._fail(why)
+            for step_ in [*self._unsettled]:
+                self._settle(step_, StepResult(Stage.NOT_MADE, problem=why))
 
     def _fail(self, why: str) -> None:
         """Make nothing of the steps that wait."""
         for one in self._waiting:
-            _settle(one, StepResult(Stage.NOT_MADE, problem=why))
+            self._settle(one, StepResult(Stage.NOT_MADE, problem=why))
         self._waiting.clear()
+
+    def _settle(self, one: _Step, result: StepResult) -> None:
+        with self._lock:
+            self._unsettled.discard(one)
+            with contextlib.suppress(InvalidStateError):
+                one.promise.set_result(result)
 
 
 def _by_value() -> Callable[[bytes], Any]:
@@ -342,11 +396,6 @@ def _by_value() -> Callable[[bytes], Any]:
         return child.in_child(*pickle.loads(packed))
 
     return call
-
-
-def _settle(one: _Step, result: StepResult) -> None:
-    with contextlib.suppress(InvalidStateError):
-        one.promise.set_result(result)
 
 
 def _without_scheduler(error: Exception) -> str:
