@@ -151,7 +151,7 @@ def _unpacked(delivery: Delivery, folder: Path, host: str) -> dict[Path, Any]:
     if not delivery.runs:
         return {}
     before = {_origin(path) for path in folder.glob(f"*/{step.MADE_BY}")}
-    stamp, number = time.strftime(STAMP), 0
+    stamp, number, fresh = time.strftime(STAMP), len(before), 0
     try:
         incoming = holding.make_folder(folder, ".incoming-")
         try:
@@ -161,15 +161,15 @@ def _unpacked(delivery: Delivery, folder: Path, host: str) -> dict[Path, Any]:
                 origin = f"{host} {run.name}"
                 if origin not in before:
                     (run / step.MADE_BY).write_text(f"{origin}\n", encoding="utf-8")
-                    number += 1
-                    run.rename(folder / f"{stamp}-{number}-{run.name}")
+                    number, fresh = number + 1, fresh + 1
+                    run.rename(folder / f"{stamp}-{number:03}-{run.name}")
         finally:
             holding.release(incoming)
             shutil.rmtree(incoming, ignore_errors=True)
     except (OSError, tarfile.TarError) as error:
         raise RunError(f"{folder}: the runs of {host} cannot be kept: {error}") from error
     runs = step.runs_in(folder)
-    if delivery.stage is Stage.JUDGED and not (step.judged(folder) and number):
+    if delivery.stage is Stage.JUDGED and not (step.judged(folder) and fresh):
         raise RunError(f"{folder}: {host} sent no complete run of a step that it judged")
     return runs
 
