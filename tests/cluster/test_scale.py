@@ -18,7 +18,7 @@ from tests.cluster.test_hosts import Hosts
 from tests.cluster.test_workers import wait_for
 from workflows import cluster
 from workflows.cluster import connection
-from workflows.cluster.workers import Ask, Cluster, Order
+from workflows.cluster.workers import Ask, Cluster, Order, present
 from workflows.runner import submitted
 from workflows.step import Selection, Stage, StepResult
 
@@ -64,7 +64,7 @@ def test_many_workers_cost_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     try:
         with cluster.runner(hosts.url, Progress()) as runner:
             assert isinstance(runner, Cluster)
-            wait_for(lambda: len(runner._client.scheduler_info(n_workers=-1)["workers"]) == WORKERS)
+            wait_for(lambda: len(present(runner._client)) == WORKERS)
             steps = [(DebianSpec(str(n), "7.3"), str(n)) for n in range(STEPS)]
             began, used = time.monotonic(), time.process_time()
             with submitted(runner, steps, Selection()) as pending:

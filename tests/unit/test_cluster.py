@@ -100,6 +100,14 @@ def test_a_host_whose_suites_are_others_is_refused(other: Host, why: str) -> Non
 # Commits that travel
 
 
+def receive(commit: str, bundle: bytes) -> None:
+    """Take in a bundle in two pieces, the first of them twice."""
+    half = len(bundle) // 2
+    for at, piece in ((0, bundle[:half]), (0, bundle[:half]), (half, bundle[half:])):
+        history.append("name", at, piece)
+    history.receive(commit, "name")
+
+
 def received(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Path:
     """Return the repository of a worker with ``cache``."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
@@ -113,12 +121,12 @@ def test_a_bundle_has_what_the_other_host_lacks(
     base, tip = (git.git(tree, "rev-parse", name).strip() for name in ("base", "topic"))
     there = received(monkeypatch, tmp_path / "worker")
     assert history.have() == Have(there, [])
-    history.receive(base, history.bundle(tree, base, history.have(), "host"))
+    receive(base, history.bundle(tree, base, history.have(), "host"))
     assert history.have().tips == [base]
     whole = history.bundle(tree, tip, Have(there, []), "host")
     second = history.bundle(tree, tip, history.have(), "host")
     assert len(second) < len(whole)
-    history.receive(tip, second)
+    receive(tip, second)
     assert git.git(there, "log", "--format=%H", tip) == git.git(tree, "log", "--format=%H", tip)
     assert history.bundle(tree, tip, history.have(), "host") == b""
     assert history.bundle(tree, base, Have(there, [tip]), "host") == b""
@@ -149,11 +157,11 @@ def test_the_history_of_a_partial_clone_travels(
     git.git(tmp_path, "clone", "--quiet", *options, f"file://{tree}", str(clone))
     there = received(monkeypatch, tmp_path / "worker")
     tip = git.git(tree, "rev-parse", "topic").strip()
-    history.receive(tip, history.bundle(clone, tip, Have(there, []), "host"))
+    receive(tip, history.bundle(clone, tip, Have(there, []), "host"))
     git.git(there, "fsck", "--strict", tip)
 
 
 def test_a_broken_bundle_is_told(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     received(monkeypatch, tree.parent / "worker")
     with pytest.raises(git.GitFailed):
-        history.receive("a" * 40, b"nonsense")
+        receive("a" * 40, b"nonsense")

@@ -36,14 +36,18 @@ class Client:
 
     def __init__(self, *names: str) -> None:
         self.status = "running"
-        self.there = {name: {"id": f"id {name}", "name": name} for name in names}
+        self.there = {name: {"name": name} for name in names}
+        self.scheduler = self
 
     def subscribe_topic(self, *_: object) -> None:
         pass
 
-    def scheduler_info(self, n_workers: int) -> dict[str, Any]:
+    def identity(self, n_workers: int) -> dict[str, Any]:
         assert n_workers == -1
         return {"workers": dict(self.there)}
+
+    def sync(self, call: Callable[..., Any], **options: object) -> Any:
+        return call(**options)
 
 
 class Trip:
@@ -111,7 +115,7 @@ def test_a_worker_may_come_while_others_are_refused() -> None:
     made, trip = cluster(client, lambda *_: DONE)
     pending = made.submit(KERNEL, Selection(), "it")
     time.sleep(0.1)
-    client.there = {**client.there, "a": {"id": "id a", "name": "a"}}
+    client.there = {**client.there, "a": {"name": "a"}}
     assert pending.result() is DONE
     assert trip.asked == ["it on a"]
     made.close()

@@ -12,6 +12,7 @@ import shutil
 import sys
 import tarfile
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -121,7 +122,10 @@ class Apart:
         have = self._have[host]
         if commit not in have.tips:
             if packed := history.bundle(tree, commit, have, host):
-                ask(history.receive, commit, packed)
+                name = uuid.uuid4().hex
+                for at in range(0, len(packed), history.PIECE):
+                    ask(history.append, name, at, packed[at : at + history.PIECE])
+                ask(history.receive, commit, name)
             self._have[host] = replace(have, tips=[*have.tips, commit])
 
 

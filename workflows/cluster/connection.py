@@ -22,7 +22,7 @@ from workflows.cluster import away, child, ssh
 from workflows.cluster.apart import Apart
 from workflows.cluster.host import Host
 from workflows.cluster.shared import Shared
-from workflows.cluster.workers import Cluster, Trip
+from workflows.cluster.workers import Cluster, Trip, present
 
 EXTRA = ".venv/bin/pip install -r requirements-cluster.txt"
 _TO_END = 5  # seconds that workers get
@@ -161,8 +161,7 @@ def by_scheduler(text: str) -> Iterator[Cluster]:
                     f" make worker CLUSTER={text}"
                 ) from None
 
-            workers = len(client.scheduler_info(n_workers=-1)["workers"])
-            yield from _served(_apart(modules, client, text, workers))
+            yield from _served(_apart(modules, client, text, len(present(client))))
 
 
 def _apart(modules: Dask, client: Any, text: str, workers: int) -> Cluster:

@@ -18,6 +18,7 @@ from fixtures.progress import Progress
 MOST_COMMITS = 50_000
 _TIPS = 2000  # that a worker tells: the newest
 _REF = "refs/received"
+PIECE = 8 << 20  # bytes of a bundle that travel at once: Dask is not made for large messages
 
 
 @dataclass(frozen=True)
@@ -49,18 +50,31 @@ def have() -> Have:
     return Have(place, listed.split())
 
 
-def receive(commit: str, bundle: bytes) -> None:
-    """Take in ``commit``, and all that it needs, from ``bundle``.
+def append(name: str, at: int, piece: bytes) -> None:
+    """Write a piece of the bundle ``name`` at the offset ``at``, in bytes."""
+    file = _incoming(name)
+    file.parent.mkdir(exist_ok=True)
+    with file.open("r+b" if at else "wb") as bundle:
+        bundle.seek(at)
+        bundle.write(piece)
+
+
+def receive(commit: str, name: str) -> None:
+    """Take in ``commit``, and all that it needs, from the bundle ``name``.
 
     Raises GitFailed.
     """
-    place = repository()
-    with cache.scratch() as folder:
-        file = folder / "bundle"
-        file.write_bytes(bundle)
+    place, file = repository(), _incoming(name)
+    try:
         fetch = ("fetch", "--quiet", "--no-tags", str(file))
         git.git(place, *fetch, f"+{_REF}/*:{_REF}/*")
+    finally:
+        file.unlink(missing_ok=True)
     git.git(place, "cat-file", "-e", f"{commit}^{{commit}}")
+
+
+def _incoming(name: str) -> Path:
+    return repository() / "incoming" / name
 
 
 def check(tree: Path) -> None:

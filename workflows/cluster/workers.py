@@ -150,7 +150,7 @@ class Cluster:
         self._closed = False
         self._waiting: list[_Step] = []
         self._unsettled: set[_Step] = set()
-        self._known: dict[str, _Worker] = {}  # by the id of their process
+        self._known: dict[str, _Worker] = {}  # by name and address
         self._why = ""  # what the last worker that could not be used lacked
         self._last_seen = time.monotonic()  # when there was a worker that can be used
         self._voting_since: float | None = None
@@ -209,8 +209,8 @@ class Cluster:
         if self._client.status != "running":
             raise ConnectionError
         there = {
-            about["id"]: (address, about.get("name"))
-            for address, about in self._client.scheduler_info(n_workers=-1)["workers"].items()
+            f"{about['name']} at {address}": (address, about["name"])
+            for address, about in present(self._client).items()
         }
         with self._lock:
             for id_ in self._known.keys() - there.keys():
@@ -380,6 +380,17 @@ class Cluster:
             self._unsettled.discard(one)
             with contextlib.suppress(InvalidStateError):
                 one.promise.set_result(result)
+
+
+def present(client: Any) -> dict[str, dict[str, Any]]:
+    """Return what the scheduler of a Dask client knows of each worker, by address.
+
+    The client's own ``scheduler_info()`` shares its answer with a timer that asks for no workers.
+    """
+    found: dict[str, dict[str, Any]] = client.sync(client.scheduler.identity, n_workers=-1)[
+        "workers"
+    ]
+    return found
 
 
 def _by_value() -> Callable[[bytes], Any]:
