@@ -25,6 +25,7 @@ from fixtures import cache, holding, paths, process
 from fixtures.errors import SpecError
 from fixtures.paths import CHECKOUT
 from workflows import step, unfinished
+from workflows.cluster.history import RECEIVED
 from workflows.command import CANNOT, run_main, words
 
 RESULTS = CHECKOUT / "results"
@@ -73,6 +74,7 @@ def kinds() -> list[CacheKind]:
     jobs = tuple(results / job for job in reports)
     return [
         *(CacheKind(name, (paths.cache() / name,), kept) for name, kept in cache.KEPT.items()),
+        CacheKind(RECEIVED, (paths.cache() / RECEIVED,), None),
         CacheKind("steps", (step.STEPS.resolve(),), step.KEPT, is_result=True),
         CacheKind("runs", (results,), None, f"{_RUNS}-*", is_result=True),
         CacheKind("baselines", (results / "baselines",), None, is_result=True),

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fixtures import cache, git, paths
+from fixtures import cache, git, holding, paths
 from fixtures.errors import SpecError
 from fixtures.progress import Progress
 
 # More commits than this are several hundred megabytes: a clone of one's own is faster.
 MOST_COMMITS = 50_000
 _TIPS = 2000  # that a worker tells: the newest
+RECEIVED = "received"  # a folder of the cache
 _REF = "refs/received"
 PIECE = 8 << 20  # bytes of a bundle that travel at once: Dask is not made for large messages
 
@@ -31,11 +32,12 @@ class Have:
 
 def repository() -> Path:
     """Return the repository of what this host has got; it is made on first use."""
-    place = paths.cache() / "received.git"
+    place = paths.cache() / RECEIVED / "kernels.git"
     with cache.locked("received", Progress()):
         if not (place / "HEAD").exists():
             place.mkdir(parents=True, exist_ok=True)
             git.git(place, "init", "--quiet", "--bare")
+        holding.hold(place)
     return place
 
 
