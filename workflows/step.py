@@ -43,6 +43,7 @@ OUTPUT = "output.txt"  # what pytest printed
 MADE_BY = "host"  # in the folder of a run: which other host made it, and its name there
 _SHARE = re.compile(r"\[ *(\d+)%\]$")
 _ERROR = re.compile(r"^(?:Error|ERROR): (.*)", re.MULTILINE)
+_LOGS = ("; the whole log:", "; its console (")  # at the end of a problem
 BOOTS = 2  # retry a machine that did not come up: the host may have been busy
 NO_MACHINE = "the machine did not come up"
 # A reason that begins like this would be the same in another run: a double does not compile, or the
@@ -134,12 +135,14 @@ class StepResult:
     """The result of a step.
 
     ``runs`` are the results of all its runs, by folder, the oldest first: a later run never erases
-    an earlier one. ``problem`` is the reason why the step was not judged.
+    an earlier one. ``problem`` is the reason why the step was not judged. ``made_by`` is the other
+    host that made it just now.
     """
 
     stage: Stage
     runs: dict[Path, Results] = field(default_factory=dict)
     problem: str = ""
+    made_by: str = ""
 
     @functools.cached_property
     def results(self) -> Results | None:
@@ -153,7 +156,9 @@ class StepResult:
 
     @property
     def host(self) -> str:
-        """The host that made the last run, "" if it was made here."""
+        """The host that made the step, "" if it was made here."""
+        if self.made_by:
+            return self.made_by
         try:
             said = (self.folder / MADE_BY).read_text(encoding="utf-8") if self.folder else ""
         except OSError:
@@ -264,9 +269,14 @@ def why(stopped: BaseException) -> str:
     return str(stopped) or "interrupted"
 
 
+def names_a_log(problem: str) -> bool:
+    """Return whether the ``problem`` of a step names a file of the host that made it."""
+    return any(more in problem for more in _LOGS)
+
+
 def for_a_mail(problem: str, spec: RefSpec) -> str:
     """Return the ``problem`` of a step without the paths of this machine."""
-    for more in ("; the whole log:", "; its console ("):
+    for more in _LOGS:
         problem = problem.partition(more)[0]
     problem = problem.replace(f"{spec.text} ", "").replace("does not compile: ", "", 1)
     return problem.replace(f"{source.worktree_folder(spec.tree)}/", "")

@@ -588,4 +588,5 @@ def test_a_pre_merge_says_the_same_as_here(
         said.append((folder / "premerge.yaml").read_text(encoding="utf-8"))
         shutil.rmtree(folder)
     assert "does not build" in said[0]
-    assert said[1] == said[0]
+    assert re.sub(r"host: [ab]$", "host: ''", said[1], flags=re.MULTILINE) == said[0]
+    assert said[1] != said[0]

@@ -110,7 +110,7 @@ class Apart:
                 return done
             delivery: Delivery = ask(away.carry_out, parcel)
             runs = _unpacked(delivery, folder, host)
-        result = StepResult(delivery.stage, runs, _ours(delivery, tree))
+        result = StepResult(delivery.stage, runs, _ours(delivery, tree, host), host)
         if result.stage is Stage.NOT_MADE:
             raise Unable(result.problem, result)
         return result
@@ -185,11 +185,15 @@ def _origin(path: Path) -> str:
         return ""
 
 
-def _ours(delivery: Delivery, tree: Path | None) -> str:
-    """Return the problem of a step, with paths of this host in place of the worker's."""
+def _ours(delivery: Delivery, tree: Path | None, host: str) -> str:
+    """Return the problem of a step, with paths of this host in place of the worker's.
+
+    Where it ends with a log, which stays on ``host``, it says so.
+    """
+    problem = delivery.problem
+    if step.names_a_log(problem):
+        problem = f"{problem}, on {host}"
     if tree is None:
-        return delivery.problem
+        return problem
     worktree = str(source.worktree_folder(tree))
-    return delivery.problem.replace(str(delivery.worktree), worktree).replace(
-        str(delivery.tree), str(tree)
-    )
+    return problem.replace(str(delivery.worktree), worktree).replace(str(delivery.tree), str(tree))
