@@ -11,7 +11,7 @@ from fixtures.record.model import DEVIATES
 from workflows.step import Stage, StepResult
 from workflows.subject import NoValue, Subject
 
-TRIES = 3  # runs of a commit without a certain value; a step in doubt has two
+TRIES = 3  # steps of a commit without a certain value; one in doubt has two runs
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,9 @@ def measure(make: Callable[[bool], StepResult], subject: Subject) -> Measured:
 
     ``again``: earlier runs are not enough. Raises what ``make`` raises.
     """
-    reason, runs, again = "", 0, False
-    while runs < TRIES:
-        outcome = make(again)
-        runs, again = max(runs + 1, len(outcome.runs)), True
+    reason = ""
+    for attempt in range(TRIES):
+        outcome = make(attempt > 0)
         if outcome.stage in (Stage.DOES_NOT_BUILD, Stage.DOES_NOT_BOOT):
             return Measured("", f"{outcome.stage.value}: {outcome.problem}")
         reason = outcome.problem
@@ -44,4 +43,4 @@ def measure(make: Callable[[bool], StepResult], subject: Subject) -> Measured:
             # A deviation counts even if the run was cut short; any other value needs a full run.
             if outcome.stage is Stage.JUDGED or value == DEVIATES:
                 return Measured(value, "", outcome.folder)
-    return Measured("", f"no certain value after {runs} runs: {reason}")
+    return Measured("", f"no certain value after {TRIES} tries: {reason}")

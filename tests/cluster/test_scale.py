@@ -35,6 +35,9 @@ class Sleep:
     def describe(self, address: str) -> None:
         pass
 
+    def refuses(self, told: object) -> str:
+        return ""
+
     def admit(self, told: Mapping[str, object]) -> dict[str, str]:
         return dict.fromkeys(told, "")
 

@@ -8,7 +8,9 @@ import tarfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -22,8 +24,9 @@ from workflows import step
 from workflows.cluster import apart, workers
 from workflows.cluster.apart import Apart
 from workflows.cluster.away import Delivery
+from workflows.cluster.call import Call, LinkLost, Lost
 from workflows.cluster.host import Host, job
-from workflows.cluster.workers import Ask, Cluster, Lost, Order, Unable
+from workflows.cluster.workers import Ask, Cluster, Order, Unable
 from workflows.step import Selection, Stage, StepResult
 
 KERNEL = DebianSpec("debian:7.3", "7.3")
@@ -56,13 +59,18 @@ class Trip:
     def __init__(self, do: Callable[[Ask, str], StepResult]) -> None:
         self._do = do
         self.asked: list[str] = []
+        self.votes: list[list[str]] = []
 
     def describe(self, address: str) -> object:
         if address == "silent":
             raise TimeoutError
         return address
 
+    def refuses(self, told: object) -> str:
+        return "it is old" if told == "old" else ""
+
     def admit(self, told: Mapping[str, object]) -> dict[str, str]:
+        self.votes.append(sorted(told))
         return {name: "it is odd" if name == "odd" else "" for name in told}
 
     def check(self, spec: Spec) -> None:
@@ -85,6 +93,7 @@ def cluster(client: Client, do: Callable[[Ask, str], StepResult]) -> tuple[Clust
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "POLL", 0.02)
     monkeypatch.setattr(workers, "NO_WORKERS", 0.2)
+    monkeypatch.setattr(workers, "TO_CONNECT", 0.1)
 
 
 def wait_for(what: Callable[[], bool]) -> None:
@@ -100,13 +109,15 @@ DONE = StepResult(Stage.JUDGED)
 def test_only_workers_that_said_what_they_are_are_used(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    made, trip = cluster(Client("silent", "odd", "a"), lambda *_: DONE)
+    made, trip = cluster(Client("silent", "old", "odd", "a"), lambda *_: DONE)
     pending = [made.submit(KERNEL, Selection(), str(n)) for n in range(3)]
     assert [one.result() for one in pending] == [DONE] * 3
     assert trip.asked == ["0 on a", "1 on a", "2 on a"]
     said = capsys.readouterr().err
     assert "silent is not used: TimeoutError\n" in said
     assert "odd is not used: it is odd\n" in said
+    assert "old is not used: it is old\n" in said
+    assert trip.votes == [["a", "odd"]]
     made.close()
 
 
@@ -186,6 +197,108 @@ def test_a_step_that_no_host_can_make(capsys: pytest.CaptureFixture[str]) -> Non
     made.close()
 
 
+def test_a_worker_that_was_lost_and_is_there_is_asked_again() -> None:
+    lost = [True]
+
+    def do(_ask: Ask, _name: str) -> StepResult:
+        if lost:
+            lost.clear()
+            raise Lost("the worker died")
+        return DONE
+
+    made, trip = cluster(Client("a"), do)
+    assert made.submit(KERNEL, Selection(), "it").result() is DONE
+    assert trip.asked == ["it on a"] * 2
+    assert len(trip.votes) == 2
+    made.close()
+
+
+def test_a_link_that_breaks_often_is_not_held_against_the_step() -> None:
+    breaks = iter(range(workers.TRIES + 2))
+
+    def do(_ask: Ask, _name: str) -> StepResult:
+        if next(breaks, None) is not None:
+            raise LinkLost("the cluster has lost it")
+        return DONE
+
+    made, _ = cluster(Client("a"), do)
+    assert made.submit(KERNEL, Selection(), "it").result() is DONE
+    made.close()
+
+
+def test_a_scheduler_may_be_away_for_a_moment() -> None:
+    client = Client("a")
+    made, _ = cluster(client, lambda *_: DONE)
+    assert made.submit(KERNEL, Selection(), "first").result() is DONE
+    client.status = "connecting"
+    time.sleep(0.05)
+    client.status = "running"
+    assert made.submit(KERNEL, Selection(), "second").result() is DONE
+    made.close()
+
+
+class Asked:
+    """A future of Dask that comes late, or with an error."""
+
+    def __init__(self, *outcomes: object, status: str = "pending") -> None:
+        self._outcomes = list(outcomes)
+        self.status = status
+        self.cancelled = False
+
+    def add_done_callback(self, call: Callable[[object], object]) -> None:
+        call(self)
+
+    def result(self, timeout: float) -> object:
+        if not self._outcomes:
+            time.sleep(0.01)
+            raise TimeoutError
+        outcome = self._outcomes.pop(0)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class KilledWorker(Exception):
+    pass
+
+
+def call(asked: Asked) -> Call:
+    distributed = SimpleNamespace(scheduler=SimpleNamespace(KilledWorker=KilledWorker))
+    return Call(distributed, SimpleNamespace(submit=lambda *_, **__: asked), "a", b"")
+
+
+def test_the_result_of_a_call_may_come_late() -> None:
+    asked = Asked(TimeoutError(), TimeoutError(), "it")
+    assert call(asked).result() == "it"
+    assert not asked.cancelled
+
+
+@pytest.mark.parametrize(
+    ("raised", "error"),
+    [(KilledWorker(), Lost), (CancelledError(), LinkLost), (ValueError("x"), ValueError)],
+)
+def test_what_a_call_raises(raised: Exception, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        call(Asked(raised)).result()
+
+
+def test_a_timeout_of_the_function_is_its_own() -> None:
+    with pytest.raises(TimeoutError):
+        call(Asked(TimeoutError(), status="error")).result()
+
+
+def test_a_call_is_ended_while_its_result_does_not_come() -> None:
+    asked = Asked()
+    waiting = call(asked)
+    threading.Timer(0.1, waiting.end, [Lost("a is gone")]).start()
+    with pytest.raises(Lost, match="a is gone"):
+        waiting.result()
+    assert asked.cancelled
+
+
 # Which hosts judge together
 
 
@@ -202,14 +315,15 @@ def _dask(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_dask")
 def test_the_first_ones_that_are_told_decide() -> None:
     trip = Apart("tcp://x:1", cast("Any", None))
-    assert trip.admit({"old": told("7", "edited")})["old"].startswith("its suites")
+    assert trip.refuses(told("7", "edited")).startswith("its suites")
+    assert trip.refuses(MemoryError()) == "it does not say what it is"
+    assert trip.refuses(told("8")) == ""
     assert trip.admit({"a": told("8"), "b": told("7"), "c": told("7")}) == {
         "a": "its QEMU is 8, not 7",
         "b": "",
         "c": "",
     }
     assert trip.admit({"d": told("8"), "e": told("8")})["e"] == "its QEMU is 8, not 7"
-    assert trip.admit({"f": MemoryError()}) == {"f": "it does not say what it is"}
 
 
 # Runs of other hosts

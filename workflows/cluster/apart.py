@@ -50,20 +50,21 @@ class Apart:
         """Return what the worker at ``address`` is; raises what asking it raises."""
         return self._ask(address)
 
+    def refuses(self, told: object) -> str:
+        """Return why a host can do nothing for this job, whatever the others are; "" if it can."""
+        if not isinstance(told, Host):
+            return "it does not say what it is"
+        return told.refused_by(self._job)
+
     def admit(self, told: Mapping[str, object]) -> dict[str, str]:
         """Return why a host is not used, "" if it is, by the names of ``told``.
 
         The first ones that are told together decide: the kind that there is most of is used.
         """
         hosts = {name: one for name, one in told.items() if isinstance(one, Host)}
-        why = dict.fromkeys(told, "it does not say what it is")
-        why |= {name: one.refused_by(self._job) for name, one in hosts.items()}
-        fit = {name: one for name, one in hosts.items() if not why[name]}
-        if self._like is None and fit:
-            self._like = host.most_common(fit)
-        if self._like is not None:
-            why |= {name: one.differs_from(self._like) for name, one in fit.items()}
-        return why
+        if self._like is None:
+            self._like = host.most_common(hosts)
+        return {name: one.differs_from(self._like) for name, one in hosts.items()}
 
     def check(self, spec: Spec) -> None:
         """Check that a kernel can be had on the workers' hosts; raises SpecError."""
@@ -108,7 +109,9 @@ class Apart:
                 say = f"[{order.name}] already judged, results in {done.folder}"
                 print(say, file=sys.stderr, flush=True)
                 return done
-            delivery: Delivery = ask(away.carry_out, parcel)
+            # Runs that are here and not enough are not enough there, either.
+            more = replace(parcel, again=order.again or bool(step.runs_in(folder)))
+            delivery: Delivery = ask(away.carry_out, more)
             runs = _unpacked(delivery, folder, host)
         result = StepResult(delivery.stage, runs, _ours(delivery, tree, host), host)
         if result.stage is Stage.NOT_MADE:
@@ -121,7 +124,11 @@ class Apart:
             self._have[host] = ask(history.have)
         have = self._have[host]
         if commit not in have.tips:
-            if packed := history.bundle(tree, commit, have, host):
+            try:
+                packed = history.bundle(tree, commit, have, host)
+            except history.TooMuch as error:
+                raise _unable(str(error)) from error
+            if packed:
                 name = uuid.uuid4().hex
                 for at in range(0, len(packed), history.PIECE):
                     ask(history.append, name, at, packed[at : at + history.PIECE])
@@ -138,10 +145,13 @@ def _blaming(ask: Ask) -> Ask:
         except (BuildError, ConfigError):  # the kernel's fault
             raise
         except RunError as error:
-            why = str(error)
-            raise Unable(why, StepResult(Stage.NOT_MADE, problem=why)) from error
+            raise _unable(str(error)) from error
 
     return asked
+
+
+def _unable(why: str) -> Unable:
+    return Unable(why, StepResult(Stage.NOT_MADE, problem=why))
 
 
 def _unpacked(delivery: Delivery, folder: Path, host: str) -> dict[Path, Any]:

@@ -81,7 +81,7 @@ def _local(modules: Dask, workers: int, security: Any) -> Iterator[Any]:
     }
     with cache.scratch() as folder, modules.dask.config.set(settings):
         # Ctrl-C is for the job alone, which then ends its workers: these inherit the mask.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             local = modules.distributed.LocalCluster(
                 n_workers=workers,
@@ -94,13 +94,13 @@ def _local(modules: Dask, workers: int, security: Any) -> Iterator[Any]:
                 silence_logs=logging.CRITICAL,
             )
             try:
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
                 yield local
             finally:
                 with contextlib.suppress(TimeoutError):
                     local.close(timeout=_TO_END)
         finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

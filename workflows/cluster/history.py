@@ -6,6 +6,8 @@ A worker keeps what it got in one bare repository in its cache, so that each com
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +19,14 @@ from fixtures.progress import Progress
 # More commits than this are several hundred megabytes: a clone of one's own is faster.
 MOST_COMMITS = 50_000
 _TIPS = 2000  # that a worker tells: the newest
+_LEFT = 24 * 3600  # seconds after which nobody sends more of a bundle
 RECEIVED = "received"  # a folder of the cache
 _REF = "refs/received"
 PIECE = 8 << 20  # bytes of a bundle that travel at once: Dask is not made for large messages
+
+
+class TooMuch(SpecError):
+    """A host lacks so much of a history that it does not travel."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +63,15 @@ def append(name: str, at: int, piece: bytes) -> None:
     """Write a piece of the bundle ``name`` at the offset ``at``, in bytes."""
     file = _incoming(name)
     file.parent.mkdir(exist_ok=True)
-    with file.open("r+b" if at else "wb") as bundle:
-        bundle.seek(at)
-        bundle.write(piece)
+    if not at:
+        _remove_what_was_left(file.parent)
+    try:
+        with file.open("r+b" if at else "wb") as bundle:
+            bundle.seek(at)
+            bundle.write(piece)
+    except OSError:  # the disk is full
+        file.unlink(missing_ok=True)
+        raise
 
 
 def receive(commit: str, name: str) -> None:
@@ -73,6 +86,14 @@ def receive(commit: str, name: str) -> None:
     finally:
         file.unlink(missing_ok=True)
     git.git(place, "cat-file", "-e", f"{commit}^{{commit}}")
+
+
+def _remove_what_was_left(folder: Path) -> None:
+    """Remove pieces of bundles whose jobs were killed on the way."""
+    for file in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - file.stat().st_mtime > _LEFT:
+                file.unlink()
 
 
 def _incoming(name: str) -> Path:
@@ -97,7 +118,7 @@ def bundle(tree: Path, commit: str, there: Have, host: str) -> bytes:
     Nothing in ``tree`` is touched: so it is no ``git bundle create``, which wants a ref for each
     commit. The form is that of gitformat-bundle(5), version 2.
 
-    Raises SpecError if that is too much.
+    Raises TooMuch, and GitFailed.
     """
     known = _known(tree, there.tips)
     without = "".join(f"^{one}\n" for one in known).encode()
@@ -106,7 +127,7 @@ def bundle(tree: Path, commit: str, there: Have, host: str) -> bytes:
     needs = [one[1:] for one in listed if one.startswith("-")]
     number = len(listed) - len(needs)
     if number > MOST_COMMITS:
-        raise SpecError(
+        raise TooMuch(
             f"{host} lacks {number} commits of {tree}; there, once:"
             f" git -C {there.place} fetch URL 'refs/tags/v*:refs/tags/v*'"
         )

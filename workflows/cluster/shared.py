@@ -36,6 +36,10 @@ class Shared:
         """Return None: they are all this host."""
         return None
 
+    def refuses(self, told: object) -> str:
+        """Refuse no worker."""
+        return ""
+
     def admit(self, told: Mapping[str, object]) -> dict[str, str]:
         """Use all workers."""
         return dict.fromkeys(told, "")

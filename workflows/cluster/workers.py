@@ -9,12 +9,11 @@ that is gone to any other, also to one that differs.
 from __future__ import annotations
 
 import contextlib
-import pickle
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import CancelledError, Future, InvalidStateError
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +21,7 @@ from typing import Any, Protocol
 from fixtures import untrusted
 from fixtures.kernel.spec import Spec
 from workflows import step, unfinished
+from workflows.cluster.call import Call, LinkLost, Lost, packed
 from workflows.cluster.child import ChildDied
 from workflows.step import Selection, Stage, StepResult
 from workflows.stop import Terminated
@@ -29,12 +29,9 @@ from workflows.stop import Terminated
 POLL = 1.0  # seconds between two looks at the workers
 TRIES = 3  # workers that may die of one step, or be unable to make it
 NO_WORKERS = 60.0  # seconds without a worker that can be used until the job gives up
+TO_CONNECT = 15.0  # seconds that a lost scheduler has to be there again
 TO_TELL = 1800.0  # seconds that a worker has to say what it is: it may make a guest's root first
 TO_VOTE = 30.0  # seconds from the first one's answer until those that answered decide
-
-
-class Lost(Exception):
-    """The worker is gone, or its process died."""
 
 
 class Unable(Exception):
@@ -73,6 +70,9 @@ class Trip(Protocol):
     def describe(self, address: str) -> object:
         """Return what the worker at ``address`` is; raises what asking it raises."""
 
+    def refuses(self, told: object) -> str:
+        """Return why a host can do nothing for this job, whatever the others are; "" if it can."""
+
     def admit(self, told: Mapping[str, object]) -> dict[str, str]:
         """Return why a host is not used, "" if it is, by the names of ``told``: what they are.
 
@@ -101,7 +101,7 @@ class _Worker:
     gone: bool = False
     slow: bool = False
     step: _Step | None = None  # what it carries out
-    call: Future[Any] | None = None  # what it is asked
+    call: Call | None = None  # what it is asked
 
     @property
     def usable(self) -> bool:
@@ -110,9 +110,8 @@ class _Worker:
 
     def interrupt(self, error: Exception) -> None:
         """End the call that waits for this worker, if there is one."""
-        if self.call is not None:
-            with contextlib.suppress(InvalidStateError):
-                self.call.set_exception(error)
+        if (call := self.call) is not None:
+            call.end(error)
 
 
 @dataclass(eq=False)
@@ -124,6 +123,7 @@ class _Step:
     promise: Future[StepResult] = field(default_factory=Future)
     lost: int = 0
     unable: int = 0
+    failed: StepResult | None = None  # what the last host that was unable made of it
     cancelled: bool = False
 
     def result(self) -> StepResult:
@@ -193,14 +193,18 @@ class Cluster:
 
     def _oversee(self) -> None:
         """Look at the workers, and give steps to those that are idle, until the job ends."""
+        failing_since: float | None = None
         while not self._closed:
             try:
                 self._look()
                 self._admit()
                 self._assign()
-            except Exception as error:
-                self._give_up(_without_scheduler(error))
-                return
+                failing_since = None
+            except Exception as error:  # a link may break, and be there again
+                failing_since = failing_since or time.monotonic()
+                if time.monotonic() - failing_since > TO_CONNECT:
+                    self._give_up(_without_scheduler(error))
+                    return
             self._changed.wait(POLL)
             self._changed.clear()
 
@@ -234,7 +238,10 @@ class Cluster:
                 self._refuse(one, str(error) or type(error).__name__)
         else:
             with self._lock:
-                one.told = (told,)
+                if why := self._trip.refuses(told):
+                    self._refuse(one, why)
+                else:
+                    one.told = (told,)
         self._changed.set()
 
     def _admit(self) -> None:
@@ -250,6 +257,7 @@ class Cluster:
                     _show_line(f"{one.host} does not say yet what it is; a new one makes a root")
             answered = {one.host: one for one in those if one.told is not None}
             if not answered:
+                self._voting_since = None
                 return
             self._voting_since = self._voting_since or now
             missing = any(one.told is None and one.usable for one in those)
@@ -288,21 +296,25 @@ class Cluster:
         again = False
         try:
             self._settle(doing, self._trip.make(self._ask(one, doing), one.host, doing.order))
+        except LinkLost as error:
+            again = True
+            _show_line(f"[{doing.order.name}] {error}; it is made again")
         except (Lost, ChildDied) as error:
             doing.lost += 1
-            if isinstance(error, Lost):  # and if it is there again, it is another one
-                one.gone = True
             again = doing.lost < TRIES
             if again:
                 _show_line(f"[{doing.order.name}] {error}; another worker makes it")
             else:
                 problem = f"{TRIES} workers died of this step"
                 self._settle(doing, StepResult(Stage.NOT_MADE, problem=problem))
+            if isinstance(error, Lost):
+                self._look_again_at(one)
         except Unable as error:
             doing.unable += 1
+            doing.failed = error.result
+            again = doing.unable < TRIES
             with self._lock:
                 self._refuse(one, str(error))
-                again = doing.unable < TRIES and self._others()
             if not again:
                 self._settle(doing, error.result)
         except _Cancelled:
@@ -317,6 +329,13 @@ class Cluster:
                     self._waiting.insert(0, doing)
         self._changed.set()
 
+    def _look_again_at(self, one: _Worker) -> None:
+        """Take a worker that was lost for a new one, if it is there after all."""
+        with self._lock:
+            one.gone = True
+            if self._known.get(one.id) is one:
+                del self._known[one.id]
+
     def _others(self) -> bool:
         """Return whether there is a worker that may be used."""
         return any(one.usable for one in self._known.values())
@@ -325,38 +344,19 @@ class Cluster:
         label = self._trip.label(doing.order, one.host)
 
         def ask(task: Callable[..., Any], *arguments: object) -> Any:
-            answer: Future[Any] = Future()
-            packed = pickle.dumps((self._topic, label, task, *arguments))
+            what = packed(self._topic, label, task, *arguments)
             with self._lock:
                 if self._closed or doing.cancelled:
                     raise _Cancelled
                 if one.gone:
                     raise Lost(f"{one.host} is gone")
-                one.call = answer
-                bound = {"workers": [one.address], "allow_other_workers": False, "pure": False}
-                asked = self._client.submit(_by_value(), packed, **bound)
-            asked.add_done_callback(lambda done: self._hand_over(done, answer))
+                one.call = Call(self._distributed, self._client, one.address, what)
             try:
-                return answer.result()
+                return one.call.result()
             finally:
                 one.call = None
-                if not asked.done():
-                    with contextlib.suppress(Exception):  # the scheduler is gone
-                        asked.cancel()
 
         return ask
-
-    def _hand_over(self, done: Any, answer: Future[Any]) -> None:
-        """Hand over to ``answer`` what became of a call."""
-        with contextlib.suppress(InvalidStateError):
-            try:
-                answer.set_result(done.result())
-            except self._distributed.scheduler.KilledWorker:
-                answer.set_exception(Lost("the worker died"))
-            except CancelledError:
-                answer.set_exception(Lost("the cluster has lost it"))
-            except Exception as error:
-                answer.set_exception(error)
 
     def _give_up(self, why: str) -> None:
         """Make nothing of all steps: no worker can be reached any more."""
@@ -372,7 +372,7 @@ class Cluster:
     def _fail(self, why: str) -> None:
         """Make nothing of the steps that wait."""
         for one in self._waiting:
-            self._settle(one, StepResult(Stage.NOT_MADE, problem=why))
+            self._settle(one, one.failed or StepResult(Stage.NOT_MADE, problem=why))
         self._waiting.clear()
 
     def _settle(self, one: _Step, result: StepResult) -> None:
@@ -391,22 +391,6 @@ def present(client: Any) -> dict[str, dict[str, Any]]:
         "workers"
     ]
     return found
-
-
-def _by_value() -> Callable[[bytes], Any]:
-    """Return the function that a task is.
-
-    Schedulers look into tasks, and need not have this project: it is not a name of a module.
-    """
-
-    def call(packed: bytes) -> Any:
-        import importlib
-        import pickle
-
-        child = importlib.import_module("workflows.cluster.child")
-        return child.in_child(*pickle.loads(packed))
-
-    return call
 
 
 def _without_scheduler(error: Exception) -> str:
