@@ -6,9 +6,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from reports.hosts import shares
 from reports.text import render
 
 
 def text(data: Mapping[str, Any]) -> str:
     """Return the report as plain text of at most 72 columns."""
-    return render("bisect.txt.j2", dict(data))
+    hosts = shares((one["commit"][:12], one.get("host", "")) for one in data["steps"])
+    return render("bisect.txt.j2", dict(data) | {"hosts": hosts})

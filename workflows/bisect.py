@@ -88,6 +88,7 @@ class Bisect:
         seen = self.steps()
         reason = for_a_mail(measured.reason, self.spec(commit))
         entry = {"subject": subject, "value": measured.value, "reason": reason}
+        entry["host"] = measured.host
         seen[commit] = entry
         write_whole(self.folder / STEPS, yaml.safe_dump(seen, sort_keys=False, width=100))
         return measured

@@ -16,11 +16,15 @@ TRIES = 3  # steps of a commit without a certain value; one in doubt has two run
 
 @dataclass(frozen=True)
 class Measured:
-    """The measured value of a commit, or "" and the reason why it has none."""
+    """The measured value of a commit, or "" and the reason why it has none.
+
+    ``host`` is the other host that measured it, "" for this one.
+    """
 
     value: str
     reason: str = ""
     folder: Path | None = None
+    host: str = ""
 
 
 def measure(make: Callable[[bool], StepResult], subject: Subject) -> Measured:
@@ -32,7 +36,7 @@ def measure(make: Callable[[bool], StepResult], subject: Subject) -> Measured:
     for attempt in range(TRIES):
         outcome = make(attempt > 0)
         if outcome.stage in (Stage.DOES_NOT_BUILD, Stage.DOES_NOT_BOOT):
-            return Measured("", f"{outcome.stage.value}: {outcome.problem}")
+            return Measured("", f"{outcome.stage.value}: {outcome.problem}", host=outcome.host)
         reason = outcome.problem
         if outcome.results:
             try:
@@ -42,5 +46,5 @@ def measure(make: Callable[[bool], StepResult], subject: Subject) -> Measured:
                 continue
             # A deviation counts even if the run was cut short; any other value needs a full run.
             if outcome.stage is Stage.JUDGED or value == DEVIATES:
-                return Measured(value, "", outcome.folder)
+                return Measured(value, "", outcome.folder, outcome.host)
     return Measured("", f"no certain value after {TRIES} tries: {reason}")

@@ -388,6 +388,9 @@ def test_the_report_of_a_bisect_fits_into_a_mail() -> None:
     assert max(map(len, text.splitlines())) <= 72
     assert "First commit with the change:" in text
     assert "The commit before it, dddddddddddd, shows neither: absent" in text
+    assert "hosts" not in text
+    far = [{"commit": "a" * 40, "subject": "s", "value": "", "reason": "", "host": "far"}]
+    assert "\nhosts    far: aaaaaaaaaaaa\n" in bisect_report.text(data | {"steps": far})
     assert "does not confirm the" in bisect_report.text(
         data | {"found": "", "doubt": "a: x, and then y"}
     )
