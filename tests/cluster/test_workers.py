@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -147,6 +148,27 @@ def test_nothing_is_left_of_a_job_that_is_killed(tmp_path: Path) -> None:
     job.kill()
     job.wait()
     wait_for(lambda: not is_there(worker) and not is_there(child), 10)
+
+
+@pytest.mark.usefixtures("dask")
+def test_ctrl_c_is_for_the_job_alone(tmp_path: Path) -> None:
+    """A terminal sends it to all processes of the job."""
+    (tmp_path / "job.py").write_text(KILLED, encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": f"{CHECKOUT}:{os.environ.get('PYTHONPATH', '')}"}
+    job = subprocess.Popen(
+        [sys.executable, str(tmp_path / "job.py"), str(tmp_path)],
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    )
+    wait_for(lambda: any(line[0] == "child" for line in logged(tmp_path)))
+    (child,) = [int(line[1]) for line in logged(tmp_path) if line[0] == "child"]
+    os.killpg(job.pid, signal.SIGINT)
+    said, _ = job.communicate(timeout=30)
+    assert (job.returncode, said) == (0, "")
+    wait_for(lambda: not is_there(child), 10)
 
 
 @pytest.mark.usefixtures("dask")

@@ -80,8 +80,8 @@ def _local(modules: Dask, workers: int, security: Any) -> Iterator[Any]:
         "distributed.worker.http.routes": [],
     }
     with cache.scratch() as folder, modules.dask.config.set(settings):
-        # Ctrl-C is for the job alone, which then ends its workers: these inherit the mask.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        # Ctrl-C is for the job alone, which then ends its workers: these go on to ignore it.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             local = modules.distributed.LocalCluster(
                 n_workers=workers,
@@ -94,13 +94,13 @@ def _local(modules: Dask, workers: int, security: Any) -> Iterator[Any]:
                 silence_logs=logging.CRITICAL,
             )
             try:
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+                signal.signal(signal.SIGINT, before)
                 yield local
             finally:
                 with contextlib.suppress(TimeoutError):
                     local.close(timeout=_TO_END)
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ def main() -> None:
     found = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what is printed is no part of the result
     on_sigterm()
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # workers of this host block it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # workers of this host ignore it
     task, arguments = pickle.load(sys.stdin.buffer)
     outcome: tuple[object, Exception | None]
     try:

@@ -40,6 +40,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--reached-at", default="", help="if that is another URL for it")
     parser.add_argument("--keys", action="store_true", help="come by standard input, and its end")
     asked = parser.parse_args(argv)
+    if not asked.scheduler:
+        raise SpecError("CLUSTER= is missing: the scheduler's URL, such as tcp://head:8786")
     modules = Dask.there()
     url = asked.scheduler if asked.keys else checked(modules, asked.scheduler)
     options: dict[str, Any] = {
