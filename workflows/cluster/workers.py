@@ -302,7 +302,9 @@ class Cluster:
         except (Lost, ChildDied) as error:
             doing.lost += 1
             again = doing.lost < TRIES
-            if again:
+            if self._closed or doing.cancelled:
+                pass  # nobody waits for it
+            elif again:
                 _show_line(f"[{doing.order.name}] {error}; another worker makes it")
             else:
                 problem = f"{TRIES} workers died of this step"
