@@ -309,7 +309,11 @@ def _test(
 
 def judged(folder: Path) -> StepResult | None:
     """Return the result of a step if its last run is complete, else None."""
-    runs = runs_in(folder)
+    return judged_by(runs_in(folder))
+
+
+def judged_by(runs: dict[Path, Results]) -> StepResult | None:
+    """Return the result of a step with these ``runs`` if the last one is complete, else None."""
     last = next(reversed(runs.values()), None)
     return StepResult(Stage.JUDGED, runs) if last and last.complete and last.drivers else None
 

@@ -98,20 +98,21 @@ class Apart:
         commit = spec.commit if isinstance(spec, RefSpec) else ""
         if tree is not None:
             self._send(ask, host, tree, commit)
-        parcel = Parcel(spec.text, commit, order.selection, order.name, order.again, make.asked())
+        parcel = Parcel(spec.text, commit, order.selection, order.name, make.asked())
         folder = step.STEPS / ask(away.key_of, parcel)
         # Another job of this host may wait for the same step.
         with cache.locked(f"awaited-{folder.name}", Progress()):
             step.make_folder(folder)
             unfinished.note(order.jobs[-1:], folder)
-            done = None if order.again else step.judged(folder)
+            earlier = step.runs_in(folder)
+            done = None if order.again else step.judged_by(earlier)
             if done and not done.in_doubt:
                 say = f"[{order.name}] already judged, results in {done.folder}"
                 print(say, file=sys.stderr, flush=True)
                 return done
             # Runs that are here and not enough are not enough there, either.
-            more = replace(parcel, again=order.again or bool(step.runs_in(folder)))
-            delivery: Delivery = ask(away.carry_out, more)
+            parcel = replace(parcel, again=order.again or bool(earlier))
+            delivery: Delivery = ask(away.carry_out, parcel)
             runs = _unpacked(delivery, folder, host)
         result = StepResult(delivery.stage, runs, _ours(delivery, tree, host), host)
         if result.stage is Stage.NOT_MADE:
@@ -183,7 +184,7 @@ def _unpacked(delivery: Delivery, folder: Path, host: str) -> dict[Path, Any]:
     except (OSError, tarfile.TarError) as error:
         raise RunError(f"{folder}: the runs of {host} cannot be kept: {error}") from error
     runs = step.runs_in(folder)
-    if delivery.stage is Stage.JUDGED and not (step.judged(folder) and fresh):
+    if delivery.stage is Stage.JUDGED and not (step.judged_by(runs) and fresh):
         raise RunError(f"{folder}: {host} sent no complete run of a step that it judged")
     return runs
 

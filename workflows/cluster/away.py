@@ -34,8 +34,8 @@ class Parcel:
     commit: str
     selection: Selection
     name: str
-    again: bool
     environment: Mapping[str, str]
+    again: bool = False
 
     def spec(self) -> Spec:
         """Return the kernel, on this host."""
