@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from tests.cluster import work
 from tests.cluster.test_workers import is_there, wait_for
 from workflows import cluster, premerge, step
 from workflows.cluster import away, connection, workers
-from workflows.runner import submitted
+from workflows.runner import Pending, submitted
 from workflows.step import Selection, Stage, StepResult
 
 pytestmark = [
@@ -223,38 +224,45 @@ def test_no_host_is_left(two: Hosts, tree: Path, monkeypatch: pytest.MonkeyPatch
     assert "no space left" in found[0].problem
 
 
-def test_all_workers_go(two: Hosts, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "NO_WORKERS", 3.0)
+@pytest.fixture
+def asleep(two: Hosts) -> Hosts:
+    """Two hosts, whose steps do not end."""
     two.become("a", "asleep")
     two.become("b", "asleep")
     wait_for_workers(two, 2)
+    return two
+
+
+@contextmanager
+def begun(hosts: Hosts, tree: Path) -> Iterator[Pending]:
+    """Begin a step of a job that ends with the block."""
     (first, *_) = the_steps(tree)
-    with cluster.runner(two.url, Progress()) as runner:
+    with cluster.runner(hosts.url, Progress()) as runner:
         pending = runner.submit(first[0], SELECTION, first[1])
-        wait_for(lambda: bool(two.sleeper()))
-        for one in two._processes[1:]:
+        wait_for(lambda: bool(hosts.sleeper()))
+        yield pending
+
+
+def test_all_workers_go(asleep: Hosts, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "NO_WORKERS", 3.0)
+    with begun(asleep, tree) as pending:
+        for one in asleep._processes[1:]:
             one.terminate()
         began = time.monotonic()
         found = pending.result()
     assert found.stage is Stage.NOT_MADE
     assert found.problem == "for 3 s there has been no worker to use"
     assert time.monotonic() - began < 30
-    wait_for(lambda: not is_there(two.sleeper() or 0), 10)
+    wait_for(lambda: not is_there(asleep.sleeper() or 0), 10)
 
 
-def test_the_scheduler_goes(two: Hosts, tree: Path) -> None:
-    two.become("a", "asleep")
-    two.become("b", "asleep")
-    wait_for_workers(two, 2)
-    (first, *_) = the_steps(tree)
-    with cluster.runner(two.url, Progress()) as runner:
-        pending = runner.submit(first[0], SELECTION, first[1])
-        wait_for(lambda: bool(two.sleeper()))
-        two.scheduler.kill()
+def test_the_scheduler_goes(asleep: Hosts, tree: Path) -> None:
+    with begun(asleep, tree) as pending:
+        asleep.scheduler.kill()
         found = pending.result()
     assert found.stage is Stage.NOT_MADE
     assert found.problem.startswith("the cluster has lost its scheduler")
-    wait_for(lambda: not is_there(two.sleeper() or 0), 30)
+    wait_for(lambda: not is_there(asleep.sleeper() or 0), 30)
 
 
 JOB = """
@@ -276,17 +284,15 @@ with cluster.runner(url, Progress()) as runner:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_nothing_runs_on_a_worker_after_its_job(two: Hosts, tree: Path, number: int) -> None:
-    two.become("a", "asleep")
-    two.become("b", "asleep")
-    wait_for_workers(two, 2)
-    argv = [sys.executable, "-c", JOB, two.url, str(tree), git(tree, "rev-parse", "base").strip()]
-    job = subprocess.Popen([*argv, str(two.folder / "steps")], cwd=CHECKOUT)
-    wait_for(lambda: bool(two.sleeper()))
+def test_nothing_runs_on_a_worker_after_its_job(asleep: Hosts, tree: Path, number: int) -> None:
+    base = git(tree, "rev-parse", "base").strip()
+    argv = [sys.executable, "-c", JOB, asleep.url, str(tree), base, str(asleep.folder / "steps")]
+    job = subprocess.Popen(argv, cwd=CHECKOUT)
+    wait_for(lambda: bool(asleep.sleeper()))
     job.send_signal(number)
     job.wait(30)
-    wait_for(lambda: not is_there(two.sleeper() or 0), 10)
-    assert [one.poll() for one in two._processes] == [None] * 3  # they wait for the next job
+    wait_for(lambda: not is_there(asleep.sleeper() or 0), 10)
+    assert [one.poll() for one in asleep._processes] == [None] * 3  # they wait for the next job
 
 
 def edited(place: Path) -> None:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -135,16 +136,21 @@ if __name__ == "__main__":
 """
 
 
+def sleeping_job(folder: Path, **options: Any) -> tuple[subprocess.Popen[str], int]:
+    """Start a job, with ``options`` of Popen; return it, and the process its step waits for."""
+    (folder / "job.py").write_text(KILLED, encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": f"{CHECKOUT}:{os.environ.get('PYTHONPATH', '')}"}
+    argv = [sys.executable, str(folder / "job.py"), str(folder)]
+    job = subprocess.Popen(argv, env=environment, encoding="utf-8", **options)
+    wait_for(lambda: any(line[0] == "child" for line in logged(folder)))
+    (child,) = [int(line[1]) for line in logged(folder) if line[0] == "child"]
+    return job, child
+
+
 @pytest.mark.usefixtures("dask")
 def test_nothing_is_left_of_a_job_that_is_killed(tmp_path: Path) -> None:
-    (tmp_path / "job.py").write_text(KILLED, encoding="utf-8")
-    environment = os.environ | {"PYTHONPATH": f"{CHECKOUT}:{os.environ.get('PYTHONPATH', '')}"}
-    job = subprocess.Popen(
-        [sys.executable, str(tmp_path / "job.py"), str(tmp_path)], env=environment
-    )
-    wait_for(lambda: any(line[0] == "child" for line in logged(tmp_path)))
+    job, child = sleeping_job(tmp_path)
     (worker,) = [int(line[2]) for line in logged(tmp_path) if line[0] == "begins"]
-    (child,) = [int(line[1]) for line in logged(tmp_path) if line[0] == "child"]
     job.kill()
     job.wait()
     wait_for(lambda: not is_there(worker) and not is_there(child), 10)
@@ -153,18 +159,9 @@ def test_nothing_is_left_of_a_job_that_is_killed(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("dask")
 def test_ctrl_c_is_for_the_job_alone(tmp_path: Path) -> None:
     """A terminal sends it to all processes of the job."""
-    (tmp_path / "job.py").write_text(KILLED, encoding="utf-8")
-    environment = os.environ | {"PYTHONPATH": f"{CHECKOUT}:{os.environ.get('PYTHONPATH', '')}"}
-    job = subprocess.Popen(
-        [sys.executable, str(tmp_path / "job.py"), str(tmp_path)],
-        env=environment,
-        start_new_session=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
+    job, child = sleeping_job(
+        tmp_path, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    wait_for(lambda: any(line[0] == "child" for line in logged(tmp_path)))
-    (child,) = [int(line[1]) for line in logged(tmp_path) if line[0] == "child"]
     os.killpg(job.pid, signal.SIGINT)
     said, _ = job.communicate(timeout=30)
     assert (job.returncode, said) == (0, "")
